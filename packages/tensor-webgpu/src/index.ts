@@ -1,1 +1,15 @@
-export {};
+export { backward, vectorJacobian } from './autograd/backward.ts';
+export { noGrad } from './autograd/record.ts';
+export type { PoolStats } from './device/buffer-pool.ts';
+export { currentDevice, setDevice } from './device/current.ts';
+export { createDevice, Device, type DeviceOptions, type DeviceStats, type Wait } from './device/device.ts';
+export { type Profile, profileOf } from './device/profile.ts';
+export { bytesPerElement, type DType, fromHalfBits, type HostArray, toHalfBits } from './dtype.ts';
+export { DeviceLostError, GpuError, TensorError } from './errors.ts';
+export * from './ops/elementwise.ts';
+export { type MatmulOptions, linear, matmul } from './ops/matmul.ts';
+export { argmax, argmin, max, mean, min, type ReduceOptions, sum } from './ops/reduce.ts';
+export { clone, concat, contiguous, detach, expand, permute, reshape, slice, stack, transpose } from './ops/view.ts';
+export { scope } from './scope.ts';
+export type { Shape } from './shape.ts';
+export { arange, empty, full, ones, Tensor, tensor, type TensorOptions, zeros } from './tensor.ts';

@@ -1,0 +1,12 @@
+import type { Tensor } from '../tensor.ts';
+
+/** Gradients of a node's inputs from the gradient of its output; null where an input takes none. */
+export type Backward = (dy: Tensor) => readonly (Tensor | null)[];
+
+/** One recorded op: a later node never feeds an earlier one, so ids order the graph. */
+export interface Node {
+  readonly id: number;
+  readonly op: string;
+  readonly inputs: readonly Tensor[];
+  readonly backward: Backward;
+}

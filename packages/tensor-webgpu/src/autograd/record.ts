@@ -1,0 +1,35 @@
+import { isFloat } from '../dtype.ts';
+import type { Tensor } from '../tensor.ts';
+import type { Backward } from './node.ts';
+
+let enabled = true;
+let nextId = 1;
+
+/** True while ops are recorded. */
+export const gradEnabled = (): boolean => enabled;
+
+/** Runs a function without recording; nothing inside can be differentiated. */
+export function noGrad<T>(run: () => T): T {
+  return withRecording(false, run);
+}
+
+/** Runs a function with recording on, also inside noGrad; recompute checkpoints need it. */
+export function withRecording<T>(on: boolean, run: () => T): T {
+  const before = enabled;
+  enabled = on;
+  try {
+    return run();
+  } finally {
+    enabled = before;
+  }
+}
+
+/** True if gradients flow through a tensor. */
+export const wantsGrad = (tensor: Tensor): boolean =>
+  isFloat(tensor.dtype) && (tensor.requiresGrad || tensor.node !== undefined);
+
+/** Notes how y came from its inputs, if recording is on and any of them wants a gradient. Returns y. */
+export function record(op: string, y: Tensor, inputs: readonly Tensor[], backward: Backward): Tensor {
+  if (enabled && inputs.some(wantsGrad)) y.node = { id: nextId++, op, inputs, backward };
+  return y;
+}

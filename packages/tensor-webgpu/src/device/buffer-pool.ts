@@ -1,0 +1,84 @@
+import { usage } from './flags.ts';
+
+/** A GPU buffer with an identity that keys bind groups. */
+export interface PooledBuffer {
+  readonly id: number;
+  readonly buffer: GPUBuffer;
+  readonly bytes: number;
+  /** Serial of the last submission that used it; equals the open one while commands wait. */
+  lastUse: number;
+}
+
+/** Counts of a pool, for tests that watch for leaks. */
+export interface PoolStats {
+  readonly liveBuffers: number;
+  readonly liveBytes: number;
+  readonly pooledBytes: number;
+  readonly peakBytes: number;
+}
+
+const smallest = 256;
+
+/** Rounds a size up to four classes per power of two, so that reuse is likely and waste at most a quarter. */
+export function sizeClass(bytes: number): number {
+  if (bytes <= smallest) return smallest;
+  const step = 2 ** Math.max(8, Math.floor(Math.log2(bytes)) - 2);
+  return Math.ceil(bytes / step) * step;
+}
+
+/** Reuses storage buffers by size class; a freed buffer may be handed out at once, because the queue runs in order. */
+export class BufferPool {
+  private readonly device: GPUDevice;
+  private readonly limit: number;
+  private readonly free = new Map<number, PooledBuffer[]>();
+  private nextId = 1;
+  private liveBuffers = 0;
+  private liveBytes = 0;
+  private pooledBytes = 0;
+  private peakBytes = 0;
+
+  constructor(device: GPUDevice) {
+    this.device = device;
+    this.limit = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize);
+  }
+
+  /** The largest tensor, in bytes, that one binding can hold. */
+  get largest(): number {
+    return this.limit;
+  }
+
+  acquire(bytes: number): PooledBuffer {
+    const size = Math.min(sizeClass(bytes), Math.floor(this.limit / smallest) * smallest);
+    const reused = this.free.get(size)?.pop();
+    this.liveBuffers++;
+    this.liveBytes += size;
+    if (reused) {
+      this.pooledBytes -= size;
+      return reused;
+    }
+    this.peakBytes = Math.max(this.peakBytes, this.liveBytes + this.pooledBytes);
+    const buffer = this.device.createBuffer({ size, usage: usage.storage | usage.copySource | usage.copyTarget });
+    return { id: this.nextId++, buffer, bytes: size, lastUse: -1 };
+  }
+
+  release(buffer: PooledBuffer): void {
+    this.liveBuffers--;
+    this.liveBytes -= buffer.bytes;
+    this.pooledBytes += buffer.bytes;
+    const list = this.free.get(buffer.bytes);
+    if (list) list.push(buffer);
+    else this.free.set(buffer.bytes, [buffer]);
+  }
+
+  /** Destroys every buffer that nothing uses. */
+  trim(): void {
+    for (const list of this.free.values()) for (const { buffer } of list) buffer.destroy();
+    this.free.clear();
+    this.pooledBytes = 0;
+  }
+
+  stats(): PoolStats {
+    const { liveBuffers, liveBytes, pooledBytes, peakBytes } = this;
+    return { liveBuffers, liveBytes, pooledBytes, peakBytes };
+  }
+}

@@ -1,0 +1,116 @@
+import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
+import { flatGroup, flatParameters } from './snippets.ts';
+
+/** How an operand's elements line up with the output's flat index. */
+export type OperandMode =
+  /** same shape */
+  | 'full'
+  /** repeats every `period` elements: broadcast over leading axes */
+  | 'period'
+  /** each element serves `period` neighbours: broadcast over trailing axes */
+  | 'repeat'
+  /** any strides, up to rank 6 */
+  | 'strided';
+
+export interface ElementwiseSpec extends Readonly<Record<string, number | string | boolean>> {
+  /** WGSL expression over vec4 operands a, b, c, d and scalars u.s0, u.s1. */
+  readonly expression: string;
+  /** Comma-separated `mode:type` of each operand. */
+  readonly operands: string;
+  readonly result: string;
+}
+
+const names = ['a', 'b', 'c', 'd'] as const;
+const maxRank = 6;
+const perThread = 4;
+const workgroup = 64;
+
+/** Elements that one workgroup handles. */
+export const elementsPerGroup: number = workgroup * perThread * 4;
+
+const parse = (spec: ElementwiseSpec): { name: string; mode: OperandMode; type: string }[] =>
+  spec.operands === ''
+    ? []
+    : spec.operands.split(',').map((operand, i) => {
+        const [mode, type] = operand.split(':') as [OperandMode, string];
+        return { name: names[i]!, mode, type };
+      });
+
+/** Arithmetic runs in f32 for floats, and in the stored type for integers. */
+const wide = (type: string): string => (type === 'f16' ? 'f32' : type);
+
+function load({ name, mode, type }: { name: string; mode: OperandMode; type: string }): string {
+  const vector = `vec4<${wide(type)}>`;
+  const scalars = (index: (j: number) => string): string =>
+    `${vector}(${[0, 1, 2, 3].map((j) => `${wide(type)}(${name}_data[${index(j)}])`).join(', ')})`;
+  if (mode === 'full') return `${vector}(${name}_data[i])`;
+  if (mode === 'period') return scalars((j) => `(i * 4u + ${j}u) % u.${name}_period`);
+  if (mode === 'repeat') return scalars((j) => `min((i * 4u + ${j}u) / u.${name}_period, u.${name}_last)`);
+  return scalars((j) => `${name}_index(min(i * 4u + ${j}u, u.count - 1u))`);
+}
+
+function indexFunction(name: string): string {
+  const axes = Array.from({ length: maxRank }, (_, k) => maxRank - 1 - k);
+  const steps = axes.map((k) => `  at += (rest % u.side${k}) * u.${name}_stride${k}; rest = rest / u.side${k};`);
+  return [
+    `fn ${name}_index(flat: u32) -> u32 {`,
+    `  var rest = flat; var at = u.${name}_offset;`,
+    ...steps,
+    '  return at;',
+    '}',
+  ].join('\n');
+}
+
+function bindings(spec: ElementwiseSpec): Record<string, Binding> {
+  const inputs = parse(spec).map(({ name, mode, type }): [string, Binding] => [
+    `${name}_data`,
+    mode === 'full' ? `read vec4<${type}>` : `read ${type}`,
+  ]);
+  return Object.fromEntries([...inputs, ['y_data', `write vec4<${spec.result}>` as Binding]]);
+}
+
+const perOperand = (name: string): [string, 'u32'][] => [
+  [`${name}_period`, 'u32'],
+  [`${name}_last`, 'u32'],
+  [`${name}_offset`, 'u32'],
+  ...Array.from({ length: maxRank }, (_, k): [string, 'u32'] => [`${name}_stride${k}`, 'u32']),
+];
+
+/** y[i] = expression(a[i], b[i], ...), with broadcasting.  One invocation computes 4 vectors of 4 elements. */
+export const elementwiseKernel: Kernel<ElementwiseSpec> = defineKernel<ElementwiseSpec>({
+  name: 'elementwise',
+  bindings,
+  uniforms: {
+    count: 'u32',
+    s0: 'f32',
+    s1: 'f32',
+    ...Object.fromEntries(Array.from({ length: maxRank }, (_, k) => [`side${k}`, 'u32' as const])),
+    ...Object.fromEntries(names.flatMap(perOperand)),
+  },
+  code: (spec) => {
+    const operands = parse(spec);
+    return `
+${operands
+  .filter(({ mode }) => mode === 'strided')
+  .map(({ name }) => indexFunction(name))
+  .join('\n')}
+@compute @workgroup_size(${workgroup})
+fn main(${flatParameters}) {
+  let first = (${flatGroup}) * ${workgroup * perThread}u + local;
+  let vectors = (u.count + 3u) / 4u;
+  for (var j = 0u; j < ${perThread}u; j++) {
+    let i = first + j * ${workgroup}u;
+    if (i < vectors) {
+      ${operands.map((operand) => `let ${operand.name} = ${load(operand)};`).join('\n      ')}
+      y_data[i] = vec4<${spec.result}>(${spec.expression});
+    }
+  }
+}`;
+  },
+  examples: [
+    { expression: 'a + b', operands: 'full:f32,period:f32', result: 'f32' },
+    { expression: 'select(vec4<u32>(0u), vec4<u32>(1u), a < b)', operands: 'strided:f32,repeat:f32', result: 'u32' },
+    { expression: 'a * u.s0', operands: 'full:f16', result: 'f16' },
+    { expression: 'vec4<f32>(u.s0)', operands: '', result: 'f32' },
+  ],
+});

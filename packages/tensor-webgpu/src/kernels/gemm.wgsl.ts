@@ -1,0 +1,314 @@
+import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
+
+/** What a tile does to the product before it is stored. */
+export type Activation = 'none' | 'relu' | 'gelu' | 'silu';
+
+export interface GemmSpec extends Readonly<Record<string, number | string | boolean>> {
+  /** Lanes of the subgroup that shares a tile; 0 for the plain kernel, which shares nothing. */
+  readonly lanes: number;
+  /** Rows of a tile: a multiple of the lanes. */
+  readonly rows: number;
+  /** A is stored [K, M]. */
+  readonly transposeA: boolean;
+  /** B is stored [N, K]. */
+  readonly transposeB: boolean;
+  /** Innermost sides are multiples of 4, so loads and stores are whole vectors. */
+  readonly vectorA: boolean;
+  readonly vectorB: boolean;
+  readonly vectorC: boolean;
+  readonly type: 'f32' | 'f16';
+  readonly bias: boolean;
+  readonly activation: Activation;
+  /** A is read through a convolution's window: 'none', or forward / input-gradient / weight-gradient addressing. */
+  readonly window: 'none' | 'forward' | 'input' | 'weight';
+}
+
+/** Numbers of a convolution's window, as run-time values; zero elsewhere. */
+export const windowUniforms = {
+  inHeight: 'u32',
+  inWidth: 'u32',
+  channels: 'u32',
+  outHeight: 'u32',
+  outWidth: 'u32',
+  kernelHeight: 'u32',
+  kernelWidth: 'u32',
+  stride: 'u32',
+  padTop: 'u32',
+  padLeft: 'u32',
+} as const;
+
+const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+const parts = ['x', 'y', 'z', 'w'] as const;
+const scalarOf = (name: string, type: string, vector: boolean): Binding =>
+  `read ${vector ? `vec4<${type}>` : type}` as Binding;
+
+/** Vector of four neighbours of a row-major matrix, zero beyond the edge along the row. */
+function loadFunction(name: string, matrix: string, vector: boolean): string {
+  if (vector)
+    return `fn ${name}(row: u32, column: u32, stride: u32, limit: u32, base: u32) -> vec4<f32> { return vec4<f32>(${matrix}[(base + row * stride + column) / 4u]); }`;
+  const item = (j: number): string =>
+    `select(0.0, f32(${matrix}[base + row * stride + min(column + ${j}u, limit - 1u)]), column + ${j}u < limit)`;
+  return `fn ${name}(row: u32, column: u32, stride: u32, limit: u32, base: u32) -> vec4<f32> { return vec4<f32>(${range(4).map(item).join(', ')}); }`;
+}
+
+const activations: Record<Activation, string> = {
+  none: 'v',
+  relu: 'max(v, vec4<f32>(0.0))',
+  gelu: '0.5 * v * (1.0 + tanh(clamp(0.7978845608028654 * (v + 0.044715 * v * v * v), vec4<f32>(-10.0), vec4<f32>(10.0))))',
+  silu: 'v / (1.0 + exp(-v))',
+};
+
+/** The tile's epilogue: bias, activation, and a store that respects the matrix's edge. */
+function storeFunction({ vectorC, type, bias, activation }: GemmSpec): string {
+  const biased = bias
+    ? `value + vec4<f32>(${range(4)
+        .map((j) => `f32(bias[min(column + ${j}u, u.N - 1u)])`)
+        .join(', ')})`
+    : 'value';
+  const store = vectorC
+    ? `c_data[(base + row * u.N + column) / 4u] = vec4<${type}>(result);`
+    : parts
+        .map(
+          (part, j) =>
+            `if (column + ${j}u < u.N) { c_data[base + row * u.N + column + ${j}u] = ${type}(result.${part}); }`,
+        )
+        .join('\n  ');
+  return `fn store(row: u32, column: u32, base: u32, value: vec4<f32>) {
+  if (row >= u.M || column >= u.N) { return; }
+  let v = ${biased};
+  let result = ${activations[activation]};
+  ${store}
+}`;
+}
+
+/** One step over 4 of K: B vectors, A vectors (lane = row, part = k), and the multiply-adds of every row. */
+function stepRows({ lanes, rows, transposeB }: GemmSpec, loadA: (group: number) => string): string {
+  const groups = rows / lanes;
+  const b = transposeB
+    ? [
+        ...range(4).map((j) => `let t${j} = load_b(min(column + ${j}u, u.N - 1u), k, u.K, u.K, base_b);`),
+        ...parts.map((part, j) => `let b${j} = vec4<f32>(t0.${part}, t1.${part}, t2.${part}, t3.${part});`),
+      ]
+    : range(4).map((j) => `let b${j} = load_b(min(k + ${j}u, u.K - 1u), column_b, u.N, u.N, base_b);`);
+  const a = range(groups).map((g) => `let a${g} = ${loadA(g)};`);
+  const products = range(rows).map(
+    (r) =>
+      `{ let s = subgroupShuffle(a${Math.floor(r / lanes)}, ${r % lanes}u); c${r} += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3; }`,
+  );
+  return [...b, ...a, ...products].join('\n    ');
+}
+
+/** One step over `lanes` of K where A is [K, M]: lane = k, part = row. */
+function stepColumns({ lanes, rows }: GemmSpec, loadA: (group: number) => string): string {
+  const a = range(rows / 4).map((g) => `let a${g} = ${loadA(g)};`);
+  const steps = range(lanes).map((l) => {
+    const load = `let b = select(vec4<f32>(0.0), load_b(min(k + ${l}u, u.K - 1u), column_b, u.N, u.N, base_b), k + ${l}u < u.K);`;
+    const products = range(rows / 4).map(
+      (g) =>
+        `{ let s = subgroupShuffle(a${g}, ${l}u); ${parts.map((part, j) => `c${4 * g + j} += s.${part} * b;`).join(' ')} }`,
+    );
+    return `{ ${load}\n    ${products.join('\n    ')} }`;
+  });
+  return [...a, ...steps].join('\n    ');
+}
+
+/** Loops over taps and channels of a window; the row's pixel is decoded once, outside. */
+function windowLoop(spec: GemmSpec): string {
+  const groups = range(spec.rows / spec.lanes);
+  const decode = groups.map(
+    (g) => `let p${g} = min(row0 + ${g * spec.lanes}u + lane, u.M - 1u);
+  let px${g} = i32(p${g} % u.outWidth); let py${g} = i32((p${g} / u.outWidth) % u.outHeight); let image${g} = p${g} / (u.outWidth * u.outHeight);`,
+  );
+  const place = (g: number): string =>
+    spec.window === 'forward'
+      ? `let y${g} = py${g} * i32(u.stride) + ky - i32(u.padTop); let x${g} = px${g} * i32(u.stride) + kx - i32(u.padLeft);
+    let inside${g} = y${g} >= 0 && y${g} < i32(u.inHeight) && x${g} >= 0 && x${g} < i32(u.inWidth);`
+      : `let sy${g} = py${g} + i32(u.padTop) - ky; let sx${g} = px${g} + i32(u.padLeft) - kx; let y${g} = sy${g} / i32(u.stride); let x${g} = sx${g} / i32(u.stride);
+    let inside${g} = sy${g} >= 0 && sx${g} >= 0 && y${g} < i32(u.inHeight) && x${g} < i32(u.inWidth) && y${g} * i32(u.stride) == sy${g} && x${g} * i32(u.stride) == sx${g};`;
+  const base = (g: number): string =>
+    `let at${g} = select(0u, ((image${g} * u.inHeight + u32(y${g})) * u.inWidth + u32(x${g})) * u.channels, inside${g});`;
+  return `${decode.join('\n  ')}
+  for (var tap = 0u; tap < u.kernelHeight * u.kernelWidth; tap++) {
+    let ky = i32(tap / u.kernelWidth); let kx = i32(tap % u.kernelWidth);
+    ${groups.map((g) => `${place(g)}\n    ${base(g)}`).join('\n    ')}
+    for (var channel = 0u; channel < u.channels; channel += 4u) {
+    let k = tap * u.channels + channel;
+    ${stepRows(spec, (g) => `select(vec4<f32>(0.0), vec4<f32>(a_data[(at${g} + channel) / 4u]), inside${g})`)}
+    }
+  }`;
+}
+
+/** Weight gradient: rows are (tap, channel), K runs over output pixels, eight neighbours of one image row at a time. */
+function weightLoop(spec: GemmSpec): string {
+  const groups = range(spec.rows / 4);
+  const decode = groups.map(
+    (
+      g,
+    ) => `let r${g} = min(row0 + ${4 * g}u, u.M - 4u); let tap${g} = r${g} / u.channels; let channel${g} = r${g} % u.channels;
+  let ky${g} = i32(tap${g} / u.kernelWidth) - i32(u.padTop); let kx${g} = i32(tap${g} % u.kernelWidth) - i32(u.padLeft);`,
+  );
+  const load = (g: number): string =>
+    `load_window(image, py * i32(u.stride) + ky${g}, px * i32(u.stride) + kx${g}, channel${g}, px < i32(u.outWidth))`;
+  const a = groups.map((g) => `let a${g} = ${load(g)};`);
+  const steps = range(spec.lanes).map((l) => {
+    const loadB = `let b = load_b(min(k + ${l}u, u.K - 1u), column_b, u.N, u.N, base_b);`;
+    const products = groups.map(
+      (g) =>
+        `{ let s = subgroupShuffle(a${g}, ${l}u); ${parts.map((part, j) => `c${4 * g + j} += s.${part} * b;`).join(' ')} }`,
+    );
+    return `{ ${loadB}\n    ${products.join('\n    ')} }`;
+  });
+  return `${decode.join('\n  ')}
+  let lines = u.K / u.outWidth;
+  for (var line = 0u; line < lines; line++) {
+    let image = line / u.outHeight; let py = i32(line % u.outHeight);
+    for (var left = 0u; left < u.outWidth; left += ${spec.lanes}u) {
+    let px = i32(left + lane); let k = line * u.outWidth + left;
+    ${[...a, ...steps].join('\n    ')}
+    }
+  }`;
+}
+
+const windowLoad = `fn load_window(image: u32, y: i32, x: i32, channel: u32, live: bool) -> vec4<f32> {
+  let inside = live && y >= 0 && y < i32(u.inHeight) && x >= 0 && x < i32(u.inWidth);
+  let at = select(0u, ((image * u.inHeight + u32(y)) * u.inWidth + u32(x)) * u.channels + channel, inside);
+  return select(vec4<f32>(0.0), vec4<f32>(a_data[at / 4u]), inside);
+}`;
+
+function matrixLoop(spec: GemmSpec): string {
+  const { lanes, transposeA } = spec;
+  if (transposeA) {
+    return `for (var k = 0u; k < u.K; k += ${lanes}u) {
+    ${stepColumns(spec, (g) => `load_a(min(k + lane, u.K - 1u), ${spec.vectorA ? `min(row0 + ${4 * g}u, u.M - 4u)` : `row0 + ${4 * g}u`}, u.M, u.M, base_a)`)}
+  }`;
+  }
+  return `for (var k = 0u; k < u.K; k += 4u) {
+    ${stepRows(spec, (g) => `load_a(min(row0 + ${g * lanes}u + lane, u.M - 1u), k, u.K, u.K, base_a)`)}
+  }`;
+}
+
+function subgroupBody(spec: GemmSpec): string {
+  const loop =
+    spec.window === 'none' ? matrixLoop(spec) : spec.window === 'weight' ? weightLoop(spec) : windowLoop(spec);
+  return `
+@compute @workgroup_size(${spec.lanes})
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+  let row0 = group.y * ${spec.rows}u;
+  let column = group.x * ${4 * spec.lanes}u + lane * 4u;
+  let column_b = ${spec.vectorB && !spec.transposeB ? 'min(column, u.N - 4u)' : 'column'};
+  let base_a = group.z * u.batchA; let base_b = group.z * u.batchB; let base_c = group.z * u.M * u.N;
+  ${range(spec.rows)
+    .map((r) => `var c${r} = vec4<f32>(0.0);`)
+    .join(' ')}
+  ${loop}
+  ${range(spec.rows)
+    .map((r) => `store(row0 + ${r}u, column, base_c, c${r});`)
+    .join('\n  ')}
+}`;
+}
+
+/** Scalar element of A at (row, k), through the window where there is one. */
+function plainElement(spec: GemmSpec): string {
+  const item = (index: string): string =>
+    spec.vectorA ? `f32(a_data[(${index}) / 4u][(${index}) % 4u])` : `f32(a_data[${index}])`;
+  if (spec.window === 'none')
+    return `return ${item(spec.transposeA ? 'base_a + k * u.M + row' : 'base_a + row * u.K + k')};`;
+  const pixel = spec.window === 'weight' ? 'k' : 'row';
+  const column = spec.window === 'weight' ? 'row' : 'k';
+  const place =
+    spec.window === 'input'
+      ? `let sy = py + i32(u.padTop) - ky; let sx = px + i32(u.padLeft) - kx; let y = sy / i32(u.stride); let x = sx / i32(u.stride);
+  if (sy < 0 || sx < 0 || y * i32(u.stride) != sy || x * i32(u.stride) != sx) { return 0.0; }`
+      : `let y = py * i32(u.stride) + ky - i32(u.padTop); let x = px * i32(u.stride) + kx - i32(u.padLeft);`;
+  return `let px = i32(${pixel} % u.outWidth); let py = i32((${pixel} / u.outWidth) % u.outHeight); let image = ${pixel} / (u.outWidth * u.outHeight);
+  let tap = ${column} / u.channels; let ky = i32(tap / u.kernelWidth); let kx = i32(tap % u.kernelWidth);
+  ${place}
+  if (y < 0 || x < 0 || y >= i32(u.inHeight) || x >= i32(u.inWidth)) { return 0.0; }
+  let at = ((image * u.inHeight + u32(y)) * u.inWidth + u32(x)) * u.channels + ${column} % u.channels;
+  return ${item('at')};`;
+}
+
+/** Four rows by four columns an invocation, no sharing: the reference for the fast kernels, and the fallback where subgroups are missing. */
+function plainBody(spec: GemmSpec): string {
+  const loadB = spec.transposeB
+    ? `vec4<f32>(${range(4)
+        .map((j) => `load_b(min(column + ${j}u, u.N - 1u), k / 4u * 4u, u.K, u.K, base_b)[k % 4u]`)
+        .join(', ')})`
+    : 'load_b(k, column_b, u.N, u.N, base_b)';
+  return `
+fn element_a(row: u32, k: u32, base_a: u32) -> f32 { ${plainElement(spec)} }
+@compute @workgroup_size(8, 8)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+  let row0 = (group.y * 8u + local.y) * 4u;
+  let column = (group.x * 8u + local.x) * 4u;
+  let column_b = ${spec.vectorB && !spec.transposeB ? 'min(column, u.N - 4u)' : 'column'};
+  let base_a = group.z * u.batchA; let base_b = group.z * u.batchB; let base_c = group.z * u.M * u.N;
+  ${range(4)
+    .map((r) => `var c${r} = vec4<f32>(0.0);`)
+    .join(' ')}
+  for (var k = 0u; k < u.K; k++) {
+    let b = ${loadB};
+    ${range(4)
+      .map((r) => `c${r} += element_a(min(row0 + ${r}u, u.M - 1u), k, base_a) * b;`)
+      .join('\n    ')}
+  }
+  ${range(4)
+    .map((r) => `store(row0 + ${r}u, column, base_c, c${r});`)
+    .join('\n  ')}
+}`;
+}
+
+/** Rows and columns of the tile that one workgroup computes. */
+export const tileOf = ({ lanes, rows }: Pick<GemmSpec, 'lanes' | 'rows'>): { rows: number; columns: number } =>
+  lanes === 0 ? { rows: 32, columns: 32 } : { rows, columns: 4 * lanes };
+
+const base: GemmSpec = {
+  lanes: 8,
+  rows: 16,
+  transposeA: false,
+  transposeB: false,
+  vectorA: true,
+  vectorB: true,
+  vectorC: true,
+  type: 'f32',
+  bias: false,
+  activation: 'none',
+  window: 'none',
+};
+
+/**
+ * C[z] = activation(A[z] B[z] + bias), accumulated in f32.  A: [M, K] or [K, M], B: [K, N] or [N, K], C: [M, N], bias: [N].
+ * One subgroup computes rows x 4 lanes of C: A vectors are shared by shuffles, each lane owns four columns.
+ */
+export const gemmKernel: Kernel<GemmSpec> = defineKernel<GemmSpec>({
+  name: 'gemm',
+  bindings: ({ type, vectorA, vectorB, vectorC, bias }) => ({
+    a_data: scalarOf('a', type, vectorA),
+    b_data: scalarOf('b', type, vectorB),
+    ...(bias && { bias: `read ${type}` as Binding }),
+    c_data: `write ${vectorC ? `vec4<${type}>` : type}` as Binding,
+  }),
+  uniforms: { M: 'u32', N: 'u32', K: 'u32', batchA: 'u32', batchB: 'u32', ...windowUniforms },
+  enables: ({ lanes }) => (lanes ? ['subgroups'] : []),
+  code: (spec) =>
+    [
+      ...(spec.window === 'none' && spec.lanes ? [loadFunction('load_a', 'a_data', spec.vectorA)] : []),
+      ...(spec.window === 'weight' && spec.lanes ? [windowLoad] : []),
+      loadFunction('load_b', 'b_data', spec.vectorB),
+      storeFunction(spec),
+      spec.lanes ? subgroupBody(spec) : plainBody(spec),
+    ].join('\n'),
+  examples: [
+    base,
+    { ...base, transposeB: true, bias: true, activation: 'gelu' },
+    { ...base, transposeA: true, type: 'f16' },
+    { ...base, lanes: 4, rows: 8, vectorA: false, vectorB: false, vectorC: false, transposeB: true },
+    { ...base, lanes: 0, transposeB: true },
+    { ...base, lanes: 0, transposeA: true, vectorA: false, vectorB: false, vectorC: false, activation: 'silu' },
+    { ...base, window: 'forward', bias: true },
+    { ...base, window: 'input' },
+    { ...base, window: 'weight', transposeA: true },
+    { ...base, window: 'weight', lanes: 0, transposeA: true },
+    { ...base, window: 'input', lanes: 0 },
+  ],
+});

@@ -1,0 +1,162 @@
+import { record } from '../autograd/record.ts';
+import type { Device } from '../device/device.ts';
+import { check } from '../errors.ts';
+import { type Activation, gemmKernel, type GemmSpec, tileOf, windowUniforms } from '../kernels/gemm.wgsl.ts';
+import { broadcastShapes, type Shape, sizeOf } from '../shape.ts';
+import { empty, type Tensor } from '../tensor.ts';
+import { launch } from './launch.ts';
+import { sumTo } from './reduce.ts';
+import { contiguous, expand, reshape, transpose } from './view.ts';
+
+/** One batched product on packed operands. */
+export interface Gemm {
+  readonly a: Tensor;
+  readonly b: Tensor;
+  readonly c: Tensor;
+  readonly bias?: Tensor | undefined;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+  readonly batch?: number;
+  /** Elements between batches; 0 shares one matrix. */
+  readonly batchA?: number;
+  readonly batchB?: number;
+  readonly transposeA?: boolean;
+  readonly transposeB?: boolean;
+  readonly activation?: Activation;
+  readonly window?: {
+    readonly kind: 'forward' | 'input' | 'weight';
+    readonly uniforms: Readonly<Record<keyof typeof windowUniforms, number>>;
+  };
+}
+
+const noWindow = Object.fromEntries(Object.keys(windowUniforms).map((name) => [name, 0]));
+
+/** The widest subgroup for which the shared tile is compiled. */
+const widestShared = 8;
+
+/** Lanes that share a tile on this device, or 0 for the plain kernel. */
+export function sharedLanes(device: Device): number {
+  const { subgroupSize } = device.profile;
+  return !device.plainKernels && subgroupSize >= 4 && subgroupSize <= widestShared ? subgroupSize : 0;
+}
+
+/** Runs one product: C = activation(A B + bias). */
+export function gemm({ a, b, c, bias, M, N, K, ...rest }: Gemm): void {
+  const {
+    batch = 1,
+    batchA = 0,
+    batchB = 0,
+    transposeA = false,
+    transposeB = false,
+    activation = 'none',
+    window,
+  } = rest;
+  const lanes = sharedLanes(c.storage.device);
+  const vectorA = (transposeA ? M : K) % 4 === 0 && batchA % 4 === 0;
+  const spec: GemmSpec = {
+    lanes,
+    rows: lanes * 2,
+    transposeA,
+    transposeB,
+    vectorA: window ? window.uniforms.channels % 4 === 0 : vectorA,
+    vectorB: (transposeB ? K : N) % 4 === 0 && batchB % 4 === 0,
+    vectorC: N % 4 === 0,
+    type: c.dtype === 'f16' ? 'f16' : 'f32',
+    bias: bias !== undefined,
+    activation,
+    window: window?.kind ?? 'none',
+  };
+  const tile = tileOf(spec);
+  launch(gemmKernel, {
+    spec,
+    tensors: { a_data: a, b_data: b, c_data: c, ...(bias && { bias }) },
+    uniforms: { M, N, K, batchA, batchB, ...(window?.uniforms ?? noWindow) },
+    grid: [Math.ceil(N / tile.columns), Math.ceil(M / tile.rows), batch],
+  });
+}
+
+export interface MatmulOptions {
+  /** The first operand is stored [..., K, M]. */
+  readonly transposeA?: boolean;
+  /** The second operand is stored [..., N, K]. */
+  readonly transposeB?: boolean;
+}
+
+/** Batched matrix product. a: [..., M, K], b: [..., K, N] -> [..., M, N]; leading axes broadcast. */
+export function matmul(a: Tensor, b: Tensor, { transposeA = false, transposeB = false }: MatmulOptions = {}): Tensor {
+  check(
+    'matmul',
+    a.rank >= 2 && b.rank >= 2,
+    () => `operands must have at least 2 axes, got [${a.shape}] and [${b.shape}]. Reshape them.`,
+  );
+  check(
+    'matmul',
+    a.dtype === b.dtype,
+    () => `operands must share a dtype, got ${a.dtype} and ${b.dtype}. Cast one of them.`,
+  );
+  if (transposeA && transposeB) return matmul(a, contiguous(transpose(b)), { transposeA });
+  const [M, K] = lastTwo(a.shape, transposeA);
+  const [inner, N] = lastTwo(b.shape, transposeB);
+  check(
+    'matmul',
+    K === inner,
+    () =>
+      `inner sides must agree, got ${K} and ${inner} from [${a.shape}] and [${b.shape}]. Check the transpose options.`,
+  );
+  const lead = broadcastShapes('matmul', a.shape.slice(0, -2), b.shape.slice(0, -2));
+  const [packedA, batchA] = batched(a, lead);
+  const [packedB, batchB] = batched(b, lead);
+  const c = empty([...lead, M, N], a.dtype, a.storage.device);
+  gemm({ a: packedA, b: packedB, c, M, N, K, batch: sizeOf(lead), batchA, batchB, transposeA, transposeB });
+  // C = A B: dA = dC B^T, dB = A^T dC; with stored transposes, operands swap places.
+  return record('matmul', c, [a, b], (dc) => [
+    sumTo(
+      transposeA
+        ? matmul(b, dc, { transposeA: transposeB, transposeB: true })
+        : matmul(dc, b, { transposeB: !transposeB }),
+      a.shape,
+    ),
+    sumTo(
+      transposeB
+        ? matmul(dc, a, { transposeA: true, transposeB: transposeA })
+        : matmul(a, dc, { transposeA: !transposeA }),
+      b.shape,
+    ),
+  ]);
+}
+
+/** Rows and columns of a stored matrix as the product sees it. */
+function lastTwo(shape: Shape, transposed: boolean): [number, number] {
+  const [rows, columns] = [shape.at(-2)!, shape.at(-1)!];
+  return transposed ? [columns, rows] : [rows, columns];
+}
+
+/** A packed operand and its batch step: 0 where one matrix serves all. */
+function batched(x: Tensor, lead: Shape): [Tensor, number] {
+  const matrix = x.shape.at(-2)! * x.shape.at(-1)!;
+  if (x.size === matrix) return [contiguous(x), 0];
+  return [contiguous(expand(x, [...lead, x.shape.at(-2)!, x.shape.at(-1)!])), matrix];
+}
+
+/** x W^T + bias. x: [..., I], weight: [O, I], bias: [O] -> [..., O]. */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  const [O, I] = weight.shape as [number, number];
+  check(
+    'linear',
+    weight.rank === 2 && x.shape.at(-1) === I,
+    () => `input must end in ${I} for weight [${weight.shape}], got [${x.shape}].`,
+  );
+  const M = x.size / I;
+  const rows = contiguous(x);
+  const y = empty([...x.shape.slice(0, -1), O], x.dtype, x.storage.device);
+  gemm({ a: rows, b: contiguous(weight), c: y, bias, M, N: O, K: I, transposeB: true });
+  const inputs = bias ? [rows, weight, bias] : [rows, weight];
+  // dx = dy W, dW = dy^T x, db = sum of dy over rows
+  return record('linear', y, inputs, (dy) => {
+    const dyRows = reshape(dy, [M, O]);
+    const dx = rows.requiresGrad || rows.node ? reshape(matmul(dyRows, weight), x.shape) : null;
+    const dWeight = matmul(dyRows, reshape(rows, [M, I]), { transposeA: true });
+    return bias ? [dx, dWeight, sumTo(dyRows, [O])] : [dx, dWeight];
+  });
+}

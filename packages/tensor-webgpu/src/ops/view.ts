@@ -1,0 +1,143 @@
+import { record } from '../autograd/record.ts';
+import { storageType } from '../dtype.ts';
+import { check, TensorError } from '../errors.ts';
+import { copyAxisKernel } from '../kernels/copy-axis.wgsl.ts';
+import { foldGrid } from '../kernels/snippets.ts';
+import { broadcastShapes, normalizeAxis, resolveShape, type Shape, sameShape } from '../shape.ts';
+import { empty, type Tensor } from '../tensor.ts';
+import { launch } from './launch.ts';
+import { map, mapInto } from './map.ts';
+import { sumTo } from './reduce.ts';
+
+/** The same elements, packed; a copy only where needed. x: [...] -> [...]. */
+export function contiguous(x: Tensor): Tensor {
+  if (x.isPacked) return x;
+  const y = empty(x.shape, x.dtype, x.storage.device);
+  mapInto('contiguous', y, [x], 'a');
+  return record('contiguous', y, [x], (dy) => [dy]);
+}
+
+/** A packed copy, always in memory of its own. */
+export function clone(x: Tensor): Tensor {
+  return record('clone', map('clone', [x], 'a'), [x], (dy) => [dy]);
+}
+
+/** The same value, cut off from the graph. */
+export const detach = (x: Tensor): Tensor => x.view(x.shape, x.strides);
+
+/** The same elements in another shape; one side may be -1. */
+export function reshape(x: Tensor, shape: Shape): Tensor {
+  const target = resolveShape('reshape', shape, x.size);
+  const packed = contiguous(x);
+  return record('reshape', packed.view(target), [packed], (dy) => [reshape(dy, packed.shape)]);
+}
+
+/** Axes in another order: y.shape[i] = x.shape[order[i]]. A view. */
+export function permute(x: Tensor, order: readonly number[]): Tensor {
+  const axes = order.map((axis) => normalizeAxis('permute', axis, x.rank));
+  check('permute', new Set(axes).size === x.rank, () => `order must name each of ${x.rank} axes once, got [${order}].`);
+  const y = x.view(
+    axes.map((axis) => x.shape[axis]!),
+    axes.map((axis) => x.strides[axis]!),
+  );
+  return record('permute', y, [x], (dy) => [
+    permute(
+      dy,
+      axes.map((_, i) => axes.indexOf(i)),
+    ),
+  ]);
+}
+
+/** Swaps two axes; the last two by default. A view. */
+export function transpose(x: Tensor, first = -2, second = -1): Tensor {
+  const order = x.shape.map((_, i) => i);
+  const a = normalizeAxis('transpose', first, x.rank);
+  const b = normalizeAxis('transpose', second, x.rank);
+  [order[a], order[b]] = [b, a];
+  return permute(x, order);
+}
+
+/** Repeats axes of size 1, and new leading axes, to reach a shape. A view. */
+export function expand(x: Tensor, shape: Shape): Tensor {
+  if (!sameShape(broadcastShapes('expand', x.shape, shape), shape))
+    throw new TensorError('expand', `[${x.shape}] must broadcast to [${shape}].`);
+  const lead = shape.length - x.rank;
+  const strides = shape.map((side, i) => (i < lead || x.shape[i - lead] !== side ? 0 : x.strides[i - lead]!));
+  return record('expand', x.view([...shape], strides), [x], (dy) => [sumTo(dy, x.shape)]);
+}
+
+/** Elements start..end-1 along an axis. A view. */
+export function slice(x: Tensor, axis: number, start: number, end: number): Tensor {
+  const along = normalizeAxis('slice', axis, x.rank);
+  const side = x.shape[along]!;
+  check(
+    'slice',
+    start >= 0 && start <= end && end <= side,
+    () => `range must lie in 0..${side}, got ${start}..${end}.`,
+  );
+  const shape = x.shape.map((length, i) => (i === along ? end - start : length));
+  const y = x.view(shape, x.strides, x.offset + start * x.strides[along]!);
+  return record('slice', y, [x], (dy) => [padAxis(dy, along, start, side - end)]);
+}
+
+/** Zeros before and after along an axis: the backward of slice. */
+export function padAxis(x: Tensor, axis: number, before: number, after: number): Tensor {
+  const along = normalizeAxis('padAxis', axis, x.rank);
+  const zerosLike = (length: number): Tensor =>
+    map('padAxis', [], `vec4<f32>(0.0)`, {
+      dtype: x.dtype,
+      shape: x.shape.map((side, i) => (i === along ? length : side)),
+    });
+  const parts = [...(before ? [zerosLike(before)] : []), x, ...(after ? [zerosLike(after)] : [])];
+  return parts.length === 1 ? x : concat(parts, along);
+}
+
+/** Joins tensors along an axis; the other sides must agree. */
+export function concat(tensors: readonly Tensor[], axis: number): Tensor {
+  const [first] = tensors;
+  check('concat', first !== undefined, () => 'tensors must not be empty.');
+  const along = normalizeAxis('concat', axis, first.rank);
+  for (const { shape } of tensors) {
+    const agrees = shape.length === first.rank && shape.every((side, i) => i === along || side === first.shape[i]);
+    check('concat', agrees, () => `shapes must agree outside axis ${along}, got [${first.shape}] and [${shape}].`);
+  }
+  const lengths = tensors.map(({ shape }) => shape[along]!);
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  const y = empty(
+    first.shape.map((side, i) => (i === along ? total : side)),
+    first.dtype,
+    first.storage.device,
+  );
+  let start = 0;
+  for (const tensor of tensors) {
+    copyInto(y, tensor, along, start);
+    start += tensor.shape[along]!;
+  }
+  return record('concat', y, tensors, (dy) => {
+    let at = 0;
+    return lengths.map((length) => slice(dy, along, at, (at += length)));
+  });
+}
+
+/** Joins equal shapes along a new axis. */
+export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
+  return concat(
+    tensors.map((x) => reshape(x, [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)])),
+    axis,
+  );
+}
+
+/** Writes a tensor into its place along an axis of a packed one. */
+export function copyInto(y: Tensor, x: Tensor, axis: number, start: number): void {
+  const source = contiguous(x);
+  const count = source.size;
+  if (count === 0) return;
+  const below = x.shape.slice(axis + 1).reduce((product, side) => product * side, 1);
+  launch(copyAxisKernel, {
+    spec: { type: storageType[x.dtype] },
+    tensors: { x: source, y },
+    uniforms: { count, inner: x.shape[axis]! * below, stride: y.shape[axis]! * below, start: start * below },
+    grid: foldGrid(Math.ceil(count / 256)),
+  });
+  if (source !== x) source.dispose();
+}
