@@ -13,3 +13,31 @@ export { clone, concat, contiguous, detach, expand, permute, reshape, slice, sta
 export { scope } from './scope.ts';
 export type { Shape } from './shape.ts';
 export { arange, empty, full, ones, Tensor, tensor, type TensorOptions, zeros } from './tensor.ts';
+export {
+  deviceDType,
+  hostFloats,
+  type HostTensor,
+  hostTensor,
+  storedBytes,
+  type StoredDType,
+} from './io/host-tensor.ts';
+export {
+  readSafetensors,
+  readSafetensorsMetadata,
+  readSharded,
+  SafetensorsError,
+  writeSafetensors,
+} from './io/safetensors.ts';
+export { type HostRandom, hostRandom, philoxBlock } from './nn/host-random.ts';
+export {
+  type Init,
+  initConstant,
+  initFanIn,
+  initNormal,
+  initOnes,
+  initTruncatedNormal,
+  initUniform,
+  initZeros,
+} from './nn/init.ts';
+export { Linear } from './nn/linear.ts';
+export { type LoadOptions, Module, WeightsError } from './nn/module.ts';

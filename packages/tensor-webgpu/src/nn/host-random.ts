@@ -1,0 +1,43 @@
+/** A seeded stream of numbers on the host, for initial weights: Philox4x32-10 keyed by seed and stream. */
+export interface HostRandom {
+  /** Uniform in [0, 1). */
+  uniform(): number;
+  /** Standard normal, by Box-Muller. */
+  normal(): number;
+}
+
+/** The high and low words of a 32 x 32 bit product. */
+function multiply(a: number, b: number): [number, number] {
+  const product = BigInt(a >>> 0) * BigInt(b >>> 0);
+  return [Number(product >> 32n), Number(product & 0xffffffffn)];
+}
+
+/** One Philox4x32-10 block: four random words from a 128-bit counter and a 64-bit key (Salmon et al., 2011). */
+export function philoxBlock(
+  counter: readonly [number, number, number, number],
+  key: readonly [number, number],
+): [number, number, number, number] {
+  let [c0, c1, c2, c3] = counter;
+  let [k0, k1] = key;
+  for (let round = 0; round < 10; round++) {
+    const [high0, low0] = multiply(0xd2511f53, c0);
+    const [high1, low1] = multiply(0xcd9e8d57, c2);
+    [c0, c1, c2, c3] = [(high1 ^ c1 ^ k0) >>> 0, low1, (high0 ^ c3 ^ k1) >>> 0, low0];
+    k0 = (k0 + 0x9e3779b9) >>> 0;
+    k1 = (k1 + 0xbb67ae85) >>> 0;
+  }
+  return [c0, c1, c2, c3];
+}
+
+/** A stream of random numbers that depends on nothing but seed and stream. */
+export function hostRandom(seed: number, stream = 0): HostRandom {
+  let block: number[] = [];
+  let count = 0;
+  const uniform = (): number => {
+    if (!block.length)
+      block = philoxBlock([count++, 0, stream >>> 0, 0], [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0]);
+    return (block.shift()! >>> 8) / 2 ** 24;
+  };
+  const normal = (): number => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
+  return { uniform, normal };
+}

@@ -1,0 +1,116 @@
+import { isFloat } from '../dtype.ts';
+import { type HostTensor, hostFloats, hostTensor } from '../io/host-tensor.ts';
+import { sameShape, type Shape } from '../shape.ts';
+import { type Tensor, tensor } from '../tensor.ts';
+import { contiguous } from '../ops/view.ts';
+import type { Init } from './init.ts';
+
+/** Weights that do not fit a model; lists every fault at once. */
+export class WeightsError extends Error {
+  readonly missing: readonly string[];
+  readonly unexpected: readonly string[];
+  readonly misshapen: readonly string[];
+  constructor(
+    model: string,
+    faults: { missing: readonly string[]; unexpected: readonly string[]; misshapen: readonly string[] },
+  ) {
+    const lines = Object.entries(faults).flatMap(([kind, names]) =>
+      names.length ? [`${kind}: ${names.join(', ')}`] : [],
+    );
+    super(
+      `${model}: weights must match the model. ${lines.join('; ')}. Check that config and weights belong together.`,
+    );
+    this.name = 'WeightsError';
+    this.missing = faults.missing;
+    this.unexpected = faults.unexpected;
+    this.misshapen = faults.misshapen;
+  }
+}
+
+export interface LoadOptions {
+  /** Names that may be present without being used. */
+  readonly ignore?: RegExp;
+}
+
+/** What owns parameters: a tree of named tensors that live until dispose. */
+export abstract class Module {
+  private readonly own = new Map<string, Tensor>();
+  private readonly children = new Map<string, Module>();
+
+  /** Makes a parameter with initial values; its name is the one in weight files. */
+  protected parameter(name: string, shape: Shape, init: Init): Tensor {
+    const value = tensor(init(shape), shape, { requiresGrad: true }).keep();
+    this.own.set(name, value);
+    return value;
+  }
+
+  /** Makes a tensor that is stored with the weights but takes no gradient. */
+  protected state(name: string, shape: Shape, init: Init): Tensor {
+    const value = tensor(init(shape), shape).keep();
+    this.own.set(name, value);
+    return value;
+  }
+
+  /** Puts another module under a name; dots nest. */
+  protected child<T extends Module>(name: string, module: T): T {
+    this.children.set(name, module);
+    return module;
+  }
+
+  /** Every stored tensor by its full name, in the order of construction: parameters and states. */
+  namedTensors(prefix = ''): Map<string, Tensor> {
+    const all = new Map<string, Tensor>();
+    for (const [name, value] of this.own) all.set(prefix + name, value);
+    for (const [name, module] of this.children)
+      for (const [inner, value] of module.namedTensors(`${prefix}${name}.`)) all.set(inner, value);
+    return all;
+  }
+
+  /** Every trainable tensor by its full name. */
+  namedParameters(prefix = ''): Map<string, Tensor> {
+    return new Map([...this.namedTensors(prefix)].filter(([, value]) => value.requiresGrad));
+  }
+
+  /** Number of trainable elements. */
+  get parameterCount(): number {
+    return [...this.namedParameters().values()].reduce((sum, value) => sum + value.size, 0);
+  }
+
+  /** Takes gradients from every parameter, for models that only serve. */
+  freeze(): this {
+    for (const value of this.namedTensors().values()) value.requiresGrad = false;
+    return this;
+  }
+
+  /** Copies weights in by name. @throws WeightsError listing every missing, unexpected and misshapen tensor; nothing is changed then. */
+  load(weights: ReadonlyMap<string, HostTensor>, { ignore }: LoadOptions = {}): this {
+    const named = this.namedTensors();
+    const missing = [...named.keys()].filter((name) => !weights.has(name));
+    const unexpected = [...weights.keys()].filter((name) => !named.has(name) && !ignore?.test(name));
+    const misshapen = [...named].flatMap(([name, { shape }]) => {
+      const given = weights.get(name);
+      return given && !sameShape(given.shape, shape) ? [`${name} ([${given.shape}] instead of [${shape}])`] : [];
+    });
+    if (missing.length || unexpected.length || misshapen.length)
+      throw new WeightsError(this.constructor.name, { missing, unexpected, misshapen });
+    for (const [name, value] of named) value.storage.device.write(value.buffer, hostFloats(weights.get(name)!));
+    return this;
+  }
+
+  /** Copies of all weights on the host, by name. */
+  async hostWeights(dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, HostTensor>> {
+    const copies = new Map<string, HostTensor>();
+    for (const [name, value] of this.namedTensors()) {
+      const packed = contiguous(value);
+      const values = await packed.data();
+      if (packed !== value) packed.dispose();
+      copies.set(name, hostTensor(values, value.shape, isFloat(value.dtype) ? dtype : 'F32'));
+    }
+    return copies;
+  }
+
+  /** Frees every parameter. */
+  dispose(): void {
+    for (const value of this.namedTensors().values()) value.dispose();
+  }
+}
