@@ -98,16 +98,19 @@ function stepRows({ lanes, rows, transposeB }: GemmSpec, loadA: (group: number) 
   return [...b, ...a, ...products].join('\n    ');
 }
 
-/** One step over `lanes` of K where A is [K, M]: lane = k, part = row. */
-function stepColumns({ lanes, rows }: GemmSpec, loadA: (group: number) => string): string {
-  const a = range(rows / 4).map((g) => `let a${g} = ${loadA(g)};`);
-  const steps = range(lanes).map((l) => {
-    const load = `let b = select(vec4<f32>(0.0), load_b(min(k + ${l}u, u.K - 1u), column_b, u.N, u.N, base_b), k + ${l}u < u.K);`;
-    const products = range(rows / 4).map(
-      (g) =>
-        `{ let s = subgroupShuffle(a${g}, ${l}u); ${parts.map((part, j) => `c${4 * g + j} += s.${part} * b;`).join(' ')} }`,
-    );
-    return `{ ${load}\n    ${products.join('\n    ')} }`;
+/**
+ * One step over 4 of K where A is [K, M]: a load holds lanes/4 groups of four rows (part = row), lane = 4 (group in load) + k.
+ * Rows of K beyond the end come in as zeros of A.
+ */
+function stepColumns({ lanes, rows }: GemmSpec, loadA: (load: number) => string): string {
+  const perLoad = lanes / 4;
+  const a = range(rows / lanes).map((load) => `let a${load} = ${loadA(load)};`);
+  const steps = range(4).map((kk) => {
+    const products = range(rows / 4).map((g) => {
+      const shared = `subgroupShuffle(a${Math.floor(g / perLoad)}, ${4 * (g % perLoad) + kk}u)`;
+      return `{ let s = ${shared}; ${parts.map((part, j) => `c${4 * g + j} += s.${part} * b;`).join(' ')} }`;
+    });
+    return `{ let b = load_b(min(k + ${kk}u, u.K - 1u), column_b, u.N, u.N, base_b);\n    ${products.join('\n    ')} }`;
   });
   return [...a, ...steps].join('\n    ');
 }
@@ -138,33 +141,24 @@ function windowLoop(spec: GemmSpec): string {
   }`;
 }
 
-/** Weight gradient: rows are (tap, channel), K runs over output pixels, eight neighbours of one image row at a time. */
+/** Weight gradient: rows are (tap, channel), K runs over output pixels, four neighbours of one image row at a time. */
 function weightLoop(spec: GemmSpec): string {
-  const groups = range(spec.rows / 4);
-  const decode = groups.map(
+  const loads = range(spec.rows / spec.lanes);
+  const decode = loads.map(
     (
       g,
-    ) => `let r${g} = min(row0 + ${4 * g}u, u.M - 4u); let tap${g} = r${g} / u.channels; let channel${g} = r${g} % u.channels;
+    ) => `let r${g} = min(row0 + ${g * spec.lanes}u + lane / 4u * 4u, u.M - 4u); let tap${g} = r${g} / u.channels; let channel${g} = r${g} % u.channels;
   let ky${g} = i32(tap${g} / u.kernelWidth) - i32(u.padTop); let kx${g} = i32(tap${g} % u.kernelWidth) - i32(u.padLeft);`,
   );
   const load = (g: number): string =>
     `load_window(image, py * i32(u.stride) + ky${g}, px * i32(u.stride) + kx${g}, channel${g}, px < i32(u.outWidth))`;
-  const a = groups.map((g) => `let a${g} = ${load(g)};`);
-  const steps = range(spec.lanes).map((l) => {
-    const loadB = `let b = load_b(min(k + ${l}u, u.K - 1u), column_b, u.N, u.N, base_b);`;
-    const products = groups.map(
-      (g) =>
-        `{ let s = subgroupShuffle(a${g}, ${l}u); ${parts.map((part, j) => `c${4 * g + j} += s.${part} * b;`).join(' ')} }`,
-    );
-    return `{ ${loadB}\n    ${products.join('\n    ')} }`;
-  });
   return `${decode.join('\n  ')}
   let lines = u.K / u.outWidth;
   for (var line = 0u; line < lines; line++) {
     let image = line / u.outHeight; let py = i32(line % u.outHeight);
-    for (var left = 0u; left < u.outWidth; left += ${spec.lanes}u) {
-    let px = i32(left + lane); let k = line * u.outWidth + left;
-    ${[...a, ...steps].join('\n    ')}
+    for (var left = 0u; left < u.outWidth; left += 4u) {
+    let px = i32(left + lane % 4u); let k = line * u.outWidth + left;
+    ${stepColumns(spec, load)}
     }
   }`;
 }
@@ -178,8 +172,12 @@ const windowLoad = `fn load_window(image: u32, y: i32, x: i32, channel: u32, liv
 function matrixLoop(spec: GemmSpec): string {
   const { lanes, transposeA } = spec;
   if (transposeA) {
-    return `for (var k = 0u; k < u.K; k += ${lanes}u) {
-    ${stepColumns(spec, (g) => `load_a(min(k + lane, u.K - 1u), ${spec.vectorA ? `min(row0 + ${4 * g}u, u.M - 4u)` : `row0 + ${4 * g}u`}, u.M, u.M, base_a)`)}
+    const row = (load: number): string => `row0 + ${load * lanes}u + lane / 4u * 4u`;
+    const clamped = (load: number): string => (spec.vectorA ? `min(${row(load)}, u.M - 4u)` : row(load));
+    const load = (i: number): string =>
+      `select(vec4<f32>(0.0), load_a(min(k + lane % 4u, u.K - 1u), ${clamped(i)}, u.M, u.M, base_a), k + lane % 4u < u.K)`;
+    return `for (var k = 0u; k < u.K; k += 4u) {
+    ${stepColumns(spec, load)}
   }`;
   }
   return `for (var k = 0u; k < u.K; k += 4u) {
