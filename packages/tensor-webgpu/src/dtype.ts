@@ -16,6 +16,9 @@ export const storageType: Readonly<Record<DType, 'f32' | 'f16' | 'u32' | 'i32'>>
   bool: 'u32',
 };
 
+/** The WGSL float type of a tensor that kernels treat as float. */
+export const floatType = (dtype: DType): 'f32' | 'f16' => (dtype === 'f16' ? 'f16' : 'f32');
+
 /** True for the dtypes that carry gradients. */
 export const isFloat = (dtype: DType): boolean => dtype === 'f32' || dtype === 'f16';
 

@@ -41,3 +41,14 @@ export {
 } from './nn/init.ts';
 export { Linear } from './nn/linear.ts';
 export { type LoadOptions, Module, WeightsError } from './nn/module.ts';
+export { attention, type AttentionOptions } from './ops/attention.ts';
+export { conv2d, type Conv2dOptions, type Padding } from './ops/conv2d.ts';
+export { embedding, scatterAdd } from './ops/embedding.ts';
+export { groupNorm, type GroupNormOptions } from './ops/group-norm.ts';
+export { l2Normalize, layerNorm, type LayerNormOptions } from './ops/norm.ts';
+export { resizeArea, resizeBicubic, upsampleNearest } from './ops/resize.ts';
+export { rope } from './ops/rope.ts';
+export { crossEntropy, type CrossEntropyOptions, logSoftmax, softmax } from './ops/softmax.ts';
+export { Conv2d } from './nn/conv2d.ts';
+export { Embedding } from './nn/embedding.ts';
+export { GroupNorm } from './nn/group-norm.ts';

@@ -3,6 +3,7 @@ import { scope } from '../scope.ts';
 import { sameShape } from '../shape.ts';
 import { full, type Tensor, zeros } from '../tensor.ts';
 import { add } from '../ops/elementwise.ts';
+import { contiguous } from '../ops/view.ts';
 import type { Node } from './node.ts';
 import { noGrad, wantsGrad } from './record.ts';
 
@@ -34,7 +35,7 @@ export function vectorJacobian(
       dy.dispose();
     }
   }
-  return wanted.map((tensor) => gradients.get(tensor) ?? zeros(tensor.shape, { dtype: tensor.dtype }));
+  return wanted.map((tensor) => contiguous(gradients.get(tensor) ?? zeros(tensor.shape, { dtype: tensor.dtype })));
 }
 
 function runNode(node: Node, dy: Tensor, gradients: Map<Tensor, Tensor>): void {

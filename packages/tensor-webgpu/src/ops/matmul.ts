@@ -1,5 +1,6 @@
 import { record } from '../autograd/record.ts';
 import type { Device } from '../device/device.ts';
+import { floatType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { type Activation, gemmKernel, type GemmSpec, tileOf, windowUniforms } from '../kernels/gemm.wgsl.ts';
 import { broadcastShapes, type Shape, sizeOf } from '../shape.ts';
@@ -7,6 +8,9 @@ import { empty, type Tensor } from '../tensor.ts';
 import { launch } from './launch.ts';
 import { sumTo } from './reduce.ts';
 import { contiguous, expand, reshape, transpose } from './view.ts';
+
+/** Run-time numbers of a convolution's window. */
+export type WindowUniforms = Readonly<Record<keyof typeof windowUniforms, number>>;
 
 /** One batched product on packed operands. */
 export interface Gemm {
@@ -62,7 +66,7 @@ export function gemm({ a, b, c, bias, M, N, K, ...rest }: Gemm): void {
     vectorA: window ? window.uniforms.channels % 4 === 0 : vectorA,
     vectorB: (transposeB ? K : N) % 4 === 0 && batchB % 4 === 0,
     vectorC: N % 4 === 0,
-    type: c.dtype === 'f16' ? 'f16' : 'f32',
+    type: floatType(c.dtype),
     bias: bias !== undefined,
     activation,
     window: window?.kind ?? 'none',

@@ -1,0 +1,115 @@
+import { record } from '../autograd/record.ts';
+import { floatType } from '../dtype.ts';
+import { check } from '../errors.ts';
+import {
+  attentionDeltaKernel,
+  attentionKernel,
+  attentionKeyGradientKernel,
+  attentionQueryGradientKernel,
+  attentionRows,
+  type AttentionSpec,
+} from '../kernels/attention.wgsl.ts';
+import { sameShape } from '../shape.ts';
+import { empty, type Tensor } from '../tensor.ts';
+import { launch } from './launch.ts';
+import { sharedLanes } from './matmul.ts';
+import { contiguous } from './view.ts';
+
+export interface AttentionOptions {
+  /** Factor of the scores, 1/sqrt(d) by habit. */
+  readonly scale: number;
+  /** u32 [Lq], not falling: query i sees the keys before limits[i]. Causal masks of any block structure are of this form. */
+  readonly limits?: Tensor;
+  /** u32 or bool [B, Lk]: keys marked 0 are not seen. */
+  readonly keyMask?: Tensor;
+}
+
+/** Widest head of the shared kernels: its accumulators must stay in registers. */
+const widestShared = 128;
+
+/**
+ * softmax(scale q k^T) v per head, over visible keys; a query that sees none gives 0. Never builds an Lq x Lk matrix.
+ * q: [B, Lq, N, d], k, v: [B, Lk, N, d], d a multiple of 4 -> [B, Lq, N, d].
+ * @throws TensorError if shapes, limits or mask do not fit.
+ */
+export function attention(q: Tensor, k: Tensor, v: Tensor, { scale, limits, keyMask }: AttentionOptions): Tensor {
+  checkInputs(q, k, v, { scale, ...(limits && { limits }), ...(keyMask && { keyMask }) });
+  const inputs = { q: contiguous(q), k: contiguous(k), v: contiguous(v) };
+  const [B, Lq, N, d] = q.shape as [number, number, number, number];
+  const Lk = k.shape[1]!;
+  const shared = sharedLanes(q.storage.device);
+  const lanes = shared && d % (4 * shared) === 0 && d <= widestShared ? shared : 0;
+  const spec: AttentionSpec = {
+    type: floatType(q.dtype),
+    lanes,
+    width: d,
+    limits: limits !== undefined,
+    mask: keyMask !== undefined,
+  };
+  const uniforms = { heads: N, queries: Lq, keys: Lk, scale };
+  const grid = (rows: number, each = attentionRows(spec)): [number, number, number] => [Math.ceil(rows / each), N, B];
+  const tables = { ...(limits && { limits }), ...(keyMask && { mask: keyMask }) };
+  const operands = { q_data: inputs.q, k_data: inputs.k, v_data: inputs.v };
+  const o = empty(q.shape, q.dtype, q.storage.device);
+  const lse = empty([B, N, Lq], 'f32', q.storage.device);
+  launch(attentionKernel, { spec, tensors: { ...operands, ...tables, o_data: o, lse }, uniforms, grid: grid(Lq) });
+  return record('attention', o, [inputs.q, inputs.k, inputs.v], (dy) => {
+    const upstream = contiguous(dy);
+    const [dq, dk, dv] = [empty(q.shape, q.dtype), empty(k.shape, k.dtype), empty(v.shape, v.dtype)];
+    const delta = empty([B, N, Lq], 'f32');
+    launch(attentionDeltaKernel, {
+      spec,
+      tensors: { o_data: o, do_data: upstream, delta },
+      uniforms,
+      grid: grid(Lq, 64),
+    });
+    const saved = { ...operands, do_data: upstream, lse, delta, ...tables };
+    launch(attentionQueryGradientKernel, { spec, tensors: { ...saved, dq_data: dq }, uniforms, grid: grid(Lq) });
+    launch(attentionKeyGradientKernel, {
+      spec,
+      tensors: { ...saved, dk_data: dk, dv_data: dv },
+      uniforms,
+      grid: grid(Lk),
+    });
+    return [dq, dk, dv];
+  });
+}
+
+function checkInputs(q: Tensor, k: Tensor, v: Tensor, { limits, keyMask }: AttentionOptions): void {
+  const [B, Lq, N, d] = q.shape;
+  check(
+    'attention',
+    q.rank === 4 && d! % 4 === 0,
+    () => `queries must be [B, Lq, N, d] with d a multiple of 4, got [${q.shape}].`,
+  );
+  check(
+    'attention',
+    k.rank === 4 && k.shape[0] === B && k.shape[2] === N && k.shape[3] === d,
+    () => `keys must be [${B}, Lk, ${N}, ${d}], got [${k.shape}].`,
+  );
+  check(
+    'attention',
+    sameShape(k.shape, v.shape),
+    () => `values must have the keys' shape [${k.shape}], got [${v.shape}].`,
+  );
+  check(
+    'attention',
+    q.dtype === k.dtype && k.dtype === v.dtype,
+    () => `operands must share a dtype, got ${q.dtype}, ${k.dtype}, ${v.dtype}. Cast them.`,
+  );
+  check(
+    'attention',
+    !limits || (sameShape(limits.shape, [Lq!]) && limits.dtype === 'u32'),
+    () => `limits must be u32 [${Lq}], got ${limits?.dtype} [${limits?.shape}].`,
+  );
+  const maskFits =
+    !keyMask ||
+    (sameShape(keyMask.shape, [B!, k.shape[1]!]) &&
+      (keyMask.dtype === 'u32' || keyMask.dtype === 'bool') &&
+      keyMask.isPacked);
+  check(
+    'attention',
+    maskFits,
+    () => `keyMask must be packed u32 or bool [${B}, ${k.shape[1]}], got ${keyMask?.dtype} [${keyMask?.shape}].`,
+  );
+}

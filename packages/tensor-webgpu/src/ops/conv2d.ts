@@ -1,0 +1,151 @@
+import { record } from '../autograd/record.ts';
+import { check } from '../errors.ts';
+import { empty, type Tensor } from '../tensor.ts';
+import { gemm, linear, type WindowUniforms } from './matmul.ts';
+import { sumTo } from './reduce.ts';
+import { contiguous, padAxis, permute, reshape, slice } from './view.ts';
+
+/** Zeros around a picture: one number for all edges, or [top, right, bottom, left]. */
+export type Padding = number | readonly [number, number, number, number];
+
+export interface Conv2dOptions {
+  readonly bias?: Tensor;
+  readonly stride?: number;
+  readonly padding?: Padding;
+}
+
+/** Sides of a convolution: the gathered picture, the produced one, and the window between them. */
+interface Geometry {
+  readonly batch: number;
+  readonly height: number;
+  readonly width: number;
+  readonly outHeight: number;
+  readonly outWidth: number;
+  readonly kernelHeight: number;
+  readonly kernelWidth: number;
+  readonly stride: number;
+  readonly padTop: number;
+  readonly padLeft: number;
+}
+
+/**
+ * 2-D convolution as an implicit matrix product. x: [B, H, W, I], weight: [O, I, kh, kw], bias: [O] -> [B, h, w, O].
+ * @throws TensorError if channels disagree or the window does not fit.
+ */
+export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
+  const { bias } = options;
+  const [O, I] = weight.shape as [number, number];
+  check(
+    'conv2d',
+    x.rank === 4 && weight.rank === 4,
+    () => `input and weight must have 4 axes, got [${x.shape}] and [${weight.shape}].`,
+  );
+  check(
+    'conv2d',
+    x.shape[3] === I,
+    () => `input must have ${I} channels for weight [${weight.shape}], got [${x.shape}]. Pictures are [B, H, W, C].`,
+  );
+  const geometry = geometryOf(x, weight, options);
+  if (isPointwise(geometry, options)) return linear(x, reshape(weight, [O, I]), bias);
+  const source = padChannels(x, 3);
+  const kernel = padChannels(weight, 1);
+  const y = forward(source, kernel, bias, geometry);
+  return record('conv2d', y, bias ? [source, kernel, bias] : [source, kernel], (dy) => {
+    const dx = source.requiresGrad || source.node ? inputGradient(dy, kernel, geometry) : null;
+    const gradients = [dx, weightGradient(source, dy, kernel, geometry)];
+    return bias ? [...gradients, sumTo(dy, [O])] : gradients;
+  });
+}
+
+function geometryOf(x: Tensor, weight: Tensor, { stride = 1, padding = 0 }: Conv2dOptions): Geometry {
+  const [top, right, bottom, left] = typeof padding === 'number' ? [padding, padding, padding, padding] : padding;
+  const [batch, height, width] = x.shape as [number, number, number];
+  const [kernelHeight, kernelWidth] = weight.shape.slice(2) as [number, number];
+  const outHeight = Math.floor((height + top + bottom - kernelHeight) / stride) + 1;
+  const outWidth = Math.floor((width + left + right - kernelWidth) / stride) + 1;
+  check(
+    'conv2d',
+    outHeight > 0 && outWidth > 0,
+    () =>
+      `window ${kernelHeight}x${kernelWidth} must fit the padded picture, got ${height}x${width} with padding [${[top, right, bottom, left]}].`,
+  );
+  return { batch, height, width, outHeight, outWidth, kernelHeight, kernelWidth, stride, padTop: top, padLeft: left };
+}
+
+const isPointwise = ({ kernelHeight, kernelWidth, stride }: Geometry, { padding = 0 }: Conv2dOptions): boolean =>
+  kernelHeight === 1 && kernelWidth === 1 && stride === 1 && padding === 0;
+
+/** Zero channels up to a multiple of 4, so that kernels load whole vectors. */
+function padChannels(x: Tensor, axis: number): Tensor {
+  const missing = (4 - (x.shape[axis]! % 4)) % 4;
+  if (!missing) return contiguous(x);
+  const channels = x.shape[axis]!;
+  const padded = padAxis(x, axis, 0, missing);
+  return record('padChannels', padded, [x], (dy) => [slice(dy, axis, 0, channels)]);
+}
+
+/** Uniforms of the window; `inHeight` x `inWidth` is the gathered picture, `outHeight` x `outWidth` the one that rows or K run over. */
+function windowOf(geometry: Geometry, gathered: 'input' | 'output', channels: number): WindowUniforms {
+  const { height, width, outHeight, outWidth, kernelHeight, kernelWidth, stride, padTop, padLeft } = geometry;
+  const sides =
+    gathered === 'input'
+      ? { inHeight: height, inWidth: width, outHeight, outWidth }
+      : { inHeight: outHeight, inWidth: outWidth, outHeight: height, outWidth: width };
+  return { ...sides, channels, kernelHeight, kernelWidth, stride, padTop, padLeft };
+}
+
+function forward(x: Tensor, weight: Tensor, bias: Tensor | undefined, geometry: Geometry): Tensor {
+  const [O, I] = weight.shape as [number, number];
+  const { batch, outHeight, outWidth, kernelHeight, kernelWidth } = geometry;
+  const y = empty([batch, outHeight, outWidth, O], x.dtype, x.storage.device);
+  const b = contiguous(permute(weight, [2, 3, 1, 0]));
+  gemm({
+    a: x,
+    b,
+    c: y,
+    bias,
+    M: batch * outHeight * outWidth,
+    N: O,
+    K: kernelHeight * kernelWidth * I,
+    window: { kind: 'forward', uniforms: windowOf(geometry, 'input', I) },
+  });
+  return y;
+}
+
+/** dx = dy convolved with the weight turned round: a gather over the output pixels that each input pixel fed. */
+function inputGradient(dy: Tensor, weight: Tensor, geometry: Geometry): Tensor {
+  const upstream = padChannels(dy, 3);
+  const kernel = padChannels(weight, 0);
+  const [O, I] = kernel.shape as [number, number];
+  const { batch, height, width, kernelHeight, kernelWidth } = geometry;
+  const dx = empty([batch, height, width, I], dy.dtype, dy.storage.device);
+  const b = contiguous(permute(kernel, [2, 3, 0, 1]));
+  gemm({
+    a: upstream,
+    b,
+    c: dx,
+    M: batch * height * width,
+    N: I,
+    K: kernelHeight * kernelWidth * O,
+    window: { kind: 'input', uniforms: windowOf(geometry, 'output', O) },
+  });
+  return dx;
+}
+
+/** dW = (windows of x)^T dy, summed over all output pixels. */
+function weightGradient(x: Tensor, dy: Tensor, weight: Tensor, geometry: Geometry): Tensor {
+  const [O, I] = weight.shape as [number, number];
+  const { batch, outHeight, outWidth, kernelHeight, kernelWidth } = geometry;
+  const dw = empty([kernelHeight, kernelWidth, I, O], x.dtype, x.storage.device);
+  gemm({
+    a: x,
+    b: contiguous(dy),
+    c: dw,
+    M: kernelHeight * kernelWidth * I,
+    N: O,
+    K: batch * outHeight * outWidth,
+    transposeA: true,
+    window: { kind: 'weight', uniforms: windowOf(geometry, 'input', I) },
+  });
+  return contiguous(permute(dw, [3, 2, 0, 1]));
+}

@@ -1,0 +1,48 @@
+import { record } from '../autograd/record.ts';
+import { storageType } from '../dtype.ts';
+import { check } from '../errors.ts';
+import { gatherRowsKernel, scatterAddKernel } from '../kernels/embedding.wgsl.ts';
+import { foldGrid } from '../kernels/snippets.ts';
+import { empty, type Tensor } from '../tensor.ts';
+import { launch } from './launch.ts';
+import { contiguous, reshape } from './view.ts';
+
+/** Rows of a table by index. table: [V, C], indices: u32 [...] below V -> [..., C]. */
+export function embedding(table: Tensor, indices: Tensor): Tensor {
+  check(
+    'embedding',
+    table.rank === 2 && indices.dtype === 'u32',
+    () => `table must be [V, C] and indices u32, got [${table.shape}] and ${indices.dtype}.`,
+  );
+  const [V, C] = table.shape as [number, number];
+  const rows = contiguous(indices);
+  const y = empty([...indices.shape, C], table.dtype, table.storage.device);
+  launch(gatherRowsKernel, {
+    spec: { type: storageType[table.dtype] },
+    tensors: { table: contiguous(table), indices: rows, y },
+    uniforms: { count: y.size, width: C, rows: V },
+    grid: foldGrid(Math.ceil(y.size / 256)),
+  });
+  return record('embedding', y, [table], (dy) => [
+    scatterAdd(reshape(dy, [rows.size, C]), reshape(rows, [rows.size]), V),
+  ]);
+}
+
+/** Sums rows by index, in a fixed order. x: [R, C], indices: u32 [R] -> [count, C]. */
+export function scatterAdd(x: Tensor, indices: Tensor, count: number): Tensor {
+  const [R, C] = x.shape as [number, number];
+  check(
+    'scatterAdd',
+    x.rank === 2 && indices.size === R && indices.dtype === 'u32',
+    () => `x must be [R, C] and indices u32 [R], got [${x.shape}] and ${indices.dtype} [${indices.shape}].`,
+  );
+  const rows = contiguous(indices);
+  const y = empty([count, C], x.dtype, x.storage.device);
+  launch(scatterAddKernel, {
+    spec: { type: storageType[x.dtype] },
+    tensors: { x: contiguous(x), indices: rows, y },
+    uniforms: { count: y.size, width: C, rows: R },
+    grid: foldGrid(Math.ceil(y.size / 64)),
+  });
+  return record('scatterAdd', y, [x], (dy) => [embedding(dy, rows)]);
+}
