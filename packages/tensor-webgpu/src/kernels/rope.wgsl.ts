@@ -25,7 +25,7 @@ fn main(${flatParameters}) {
       let turn = table[position * u.vectors + i % u.vectors];
       let v = vec4<f32>(x[i]);
       let sine = turn.yw * u.direction;
-      y[i] = vec4<${type}>(v.x * turn.x - v.y * sine.x, v.x * sine.x + v.y * turn.x, v.z * turn.z - v.w * sine.y, v.z * sine.y + v.w * turn.z);
+      y[i] = vec4<${type}>(v * turn.xxzz + v.yxwz * vec4<f32>(-sine.x, sine.x, -sine.y, sine.y));
     }
   }
 }`,
