@@ -1,0 +1,82 @@
+import { expect, it } from 'vitest';
+import { describeVariants, expectClose, gradcheck, hashed, hashedValues } from '../testing/index.ts';
+import { conv2d, type Padding } from './conv2d.ts';
+
+interface Case {
+  readonly title: string;
+  readonly x: readonly [number, number, number, number];
+  readonly weight: readonly [number, number, number, number];
+  readonly stride: number;
+  readonly padding: readonly [number, number, number, number];
+}
+
+const cases: Case[] = [
+  { title: '3x3 with odd sides', x: [2, 7, 5, 8], weight: [12, 8, 3, 3], stride: 1, padding: [1, 1, 1, 1] },
+  { title: 'three input channels', x: [1, 6, 9, 3], weight: [5, 3, 3, 3], stride: 1, padding: [1, 1, 1, 1] },
+  {
+    title: 'stride 2 after padding bottom and right only',
+    x: [2, 8, 6, 4],
+    weight: [4, 4, 3, 3],
+    stride: 2,
+    padding: [0, 1, 1, 0],
+  },
+  { title: 'one output channel, no padding', x: [3, 5, 4, 4], weight: [1, 4, 3, 3], stride: 1, padding: [0, 0, 0, 0] },
+  { title: '1x1', x: [2, 3, 5, 6], weight: [7, 6, 1, 1], stride: 1, padding: [0, 0, 0, 0] },
+  { title: '1x1 with stride 3', x: [1, 7, 7, 4], weight: [4, 4, 1, 1], stride: 3, padding: [0, 0, 0, 0] },
+  { title: '2x4 window', x: [1, 5, 9, 4], weight: [8, 4, 2, 4], stride: 1, padding: [1, 0, 0, 2] },
+];
+
+/** The sum over the window, pixel by pixel. */
+function reference({
+  x: [B, H, W, I],
+  weight: [O, , kh, kw],
+  stride,
+  padding: [top, right, bottom, left],
+}: Case): number[] {
+  const [image, kernel, bias] = [
+    hashedValues('x', B * H * W * I),
+    hashedValues('w', O * I * kh * kw),
+    hashedValues('b', O),
+  ];
+  const [h, w] = [Math.floor((H + top + bottom - kh) / stride) + 1, Math.floor((W + left + right - kw) / stride) + 1];
+  const pixel = (b: number, y: number, z: number, i: number): number =>
+    y < 0 || z < 0 || y >= H || z >= W ? 0 : image[((b * H + y) * W + z) * I + i]!;
+  return Array.from({ length: B * h * w * O }, (_, flat) => {
+    const [o, column, line, b] = [
+      flat % O,
+      Math.floor(flat / O) % w,
+      Math.floor(flat / (O * w)) % h,
+      Math.floor(flat / (O * w * h)),
+    ];
+    let total = bias[o]!;
+    for (let i = 0; i < I; i++)
+      for (let ky = 0; ky < kh; ky++)
+        for (let kx = 0; kx < kw; kx++)
+          total +=
+            pixel(b, line * stride + ky - top, column * stride + kx - left, i) *
+            kernel[((o * I + i) * kh + ky) * kw + kx]!;
+    return total;
+  });
+}
+
+describeVariants('conv2d', () => {
+  it.each(cases)('$title equals the definition and its numerical gradients', async (given) => {
+    const padding = given.padding as Padding;
+    const inputs = [hashed('x', given.x), hashed('w', given.weight), hashed('b', [given.weight[0]])] as const;
+    await expectClose(
+      conv2d(inputs[0], inputs[1], { bias: inputs[2], stride: given.stride, padding }),
+      reference(given),
+      1e-5,
+    );
+    await gradcheck((x, w, b) => conv2d(x!, w!, { bias: b!, stride: given.stride, padding }), inputs);
+  });
+
+  it('refuses what does not fit', () => {
+    expect(() => conv2d(hashed('x', [1, 4, 4, 3]), hashed('w', [2, 4, 3, 3]))).toThrow(
+      'conv2d: input must have 4 channels for weight [2,4,3,3], got [1,4,4,3]. Pictures are [B, H, W, C].',
+    );
+    expect(() => conv2d(hashed('x', [1, 2, 2, 4]), hashed('w', [2, 4, 3, 3]))).toThrow(
+      'conv2d: window 3x3 must fit the padded picture, got 2x2 with padding [0,0,0,0].',
+    );
+  });
+});
