@@ -52,3 +52,5 @@ export { crossEntropy, type CrossEntropyOptions, logSoftmax, softmax } from './o
 export { Conv2d } from './nn/conv2d.ts';
 export { Embedding } from './nn/embedding.ts';
 export { GroupNorm } from './nn/group-norm.ts';
+export { gather } from './ops/gather.ts';
+export { nearestRow, type NearestRowOptions } from './ops/nearest-row.ts';

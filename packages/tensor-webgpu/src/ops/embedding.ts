@@ -38,11 +38,12 @@ export function scatterAdd(x: Tensor, indices: Tensor, count: number): Tensor {
   );
   const rows = contiguous(indices);
   const y = empty([count, C], x.dtype, x.storage.device);
+  const columns = C % 4 === 0 ? 4 : 1;
   launch(scatterAddKernel, {
-    spec: { type: storageType[x.dtype] },
+    spec: { type: storageType[x.dtype], columns },
     tensors: { x: contiguous(x), indices: rows, y },
-    uniforms: { count: y.size, width: C, rows: R },
-    grid: foldGrid(Math.ceil(y.size / 64)),
+    uniforms: { count: y.size / columns, width: C / columns, rows: R },
+    grid: foldGrid(Math.ceil(y.size / columns / 64)),
   });
   return record('scatterAdd', y, [x], (dy) => [embedding(dy, rows)]);
 }

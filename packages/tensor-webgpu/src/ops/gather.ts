@@ -1,0 +1,40 @@
+import { record } from '../autograd/record.ts';
+import { storageType } from '../dtype.ts';
+import { check } from '../errors.ts';
+import { gatherGradientKernel, gatherKernel } from '../kernels/embedding.wgsl.ts';
+import { foldGrid } from '../kernels/snippets.ts';
+import { rowsOf, sameShape } from '../shape.ts';
+import { empty, type Tensor } from '../tensor.ts';
+import { launch } from './launch.ts';
+import { contiguous } from './view.ts';
+
+/** Elements of each row by index. x: [..., C], indices: u32 [..., K] below C -> [..., K]. */
+export function gather(x: Tensor, indices: Tensor): Tensor {
+  check(
+    'gather',
+    indices.dtype === 'u32' && sameShape(x.shape.slice(0, -1), indices.shape.slice(0, -1)),
+    () =>
+      `indices must be u32 and agree with x outside the last axis, got ${indices.dtype} [${indices.shape}] for [${x.shape}].`,
+  );
+  const { C } = rowsOf(x.shape);
+  const { C: picks } = rowsOf(indices.shape);
+  const picked = contiguous(indices);
+  const y = empty(indices.shape, x.dtype, x.storage.device);
+  const spec = { type: storageType[x.dtype] };
+  launch(gatherKernel, {
+    spec,
+    tensors: { x: contiguous(x), indices: picked, y },
+    uniforms: { count: y.size, width: C, picks },
+    grid: foldGrid(Math.ceil(y.size / 64)),
+  });
+  return record('gather', y, [x], (dy) => {
+    const dx = empty(x.shape, x.dtype, x.storage.device);
+    launch(gatherGradientKernel, {
+      spec,
+      tensors: { dy: contiguous(dy), indices: picked, dx },
+      uniforms: { count: dx.size, width: C, picks },
+      grid: foldGrid(Math.ceil(dx.size / 64)),
+    });
+    return [dx];
+  });
+}
