@@ -54,3 +54,14 @@ export { Embedding } from './nn/embedding.ts';
 export { GroupNorm } from './nn/group-norm.ts';
 export { gather } from './ops/gather.ts';
 export { nearestRow, type NearestRowOptions } from './ops/nearest-row.ts';
+export { allFinite, clipFactor, globalNorm } from './ops/gradient-norm.ts';
+export {
+  type AdamOptions,
+  type AdamSlot,
+  adamStep,
+  adamwStep,
+  type SgdOptions,
+  type SgdSlot,
+  sgdStep,
+  type StepControl,
+} from './ops/optimizer.ts';
