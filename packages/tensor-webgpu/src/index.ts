@@ -65,3 +65,4 @@ export {
   sgdStep,
   type StepControl,
 } from './ops/optimizer.ts';
+export { bernoulli, gumbel, normal, type RandomSource, uniform } from './ops/random.ts';
