@@ -1,0 +1,34 @@
+import { upright } from './decode.ts';
+
+/** Write pictures anew as PNG on white, at their own size or resized to a square of `size` pixels. */
+export interface PngEncoding {
+  format: 'png';
+  size?: number;
+}
+
+/**
+ * The whole picture resized to a square by Lanczos, on white where it is transparent, without cropping.
+ * Returns RGB bytes, [size, size, 3].
+ */
+export async function toSquare(bytes: Uint8Array, size: number): Promise<Uint8Array> {
+  return await resized(bytes, size).raw().toBuffer();
+}
+
+/** The picture as PNG bytes, upright and on white. */
+export async function toPng(bytes: Uint8Array, { size }: PngEncoding): Promise<Uint8Array> {
+  const picture = size === undefined ? upright(bytes) : resized(bytes, size);
+  return await picture.png({ compressionLevel: 6 }).toBuffer();
+}
+
+/** Writes RGB bytes [H, W, 3] as planes [3, H, W] in [-1, 1] into `target`, from `offset` on. */
+export function toPlanes(pixels: Uint8Array, target: Float32Array, offset: number): void {
+  const area = pixels.length / 3;
+  for (let channel = 0; channel < 3; channel++) {
+    const plane = offset + channel * area;
+    for (let i = 0; i < area; i++) target[plane + i] = (pixels[i * 3 + channel] as number) / 127.5 - 1;
+  }
+}
+
+function resized(bytes: Uint8Array, size: number): ReturnType<typeof upright> {
+  return upright(bytes).resize(size, size, { fit: 'fill', kernel: 'lanczos3' });
+}
