@@ -66,3 +66,5 @@ export {
   type StepControl,
 } from './ops/optimizer.ts';
 export { bernoulli, gumbel, normal, type RandomSource, uniform } from './ops/random.ts';
+export { categorical, drawTokens, type DrawOptions, filterLogits, type FilterOptions, topK } from './ops/select.ts';
+export { checkpoint } from './autograd/checkpoint.ts';

@@ -12,7 +12,7 @@ interface RandomSpec extends Readonly<Record<string, number | string | boolean>>
  * WGSL: Philox4x32-10 (Salmon et al., 2011), one block of four words from a counter and a key.
  * WGSL has no 64-bit product, so its high half is put together from 16-bit halves.
  */
-export const philoxSnippet = `
+export const philoxSnippet: string = `
 fn multiply_high(a: u32, b: u32) -> u32 {
   let a0 = a & 0xffffu; let a1 = a >> 16u; let b0 = b & 0xffffu; let b1 = b >> 16u;
   let middle = a1 * b0 + ((a0 * b0) >> 16u);

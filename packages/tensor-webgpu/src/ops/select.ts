@@ -1,0 +1,108 @@
+import { noGrad } from '../autograd/record.ts';
+import { floatType } from '../dtype.ts';
+import { check } from '../errors.ts';
+import { rowsPerSelectGroup, selectKernel, topKKernel } from '../kernels/select.wgsl.ts';
+import { foldGrid } from '../kernels/snippets.ts';
+import { scope } from '../scope.ts';
+import { rowsOf } from '../shape.ts';
+import { empty, type Tensor } from '../tensor.ts';
+import { gather } from './gather.ts';
+import { launch } from './launch.ts';
+import { checkShares, type RandomSource, seedWords } from './random.ts';
+import { contiguous } from './view.ts';
+
+/** The k largest elements of each row, largest first, the lower index first on a tie. x: [..., C] -> values [..., k], indices u32 [..., k]. */
+export function topK(x: Tensor, k: number): { values: Tensor; indices: Tensor } {
+  const { C } = rowsOf(x.shape);
+  check('topK', Number.isInteger(k) && k >= 1 && k <= C, () => `k must lie in 1..${C}, got ${k}.`);
+  const indices = empty([...x.shape.slice(0, -1), k], 'u32', x.storage.device);
+  launch(topKKernel, {
+    spec: { type: floatType(x.dtype), vector: C % 4 === 0 },
+    tensors: { x: contiguous(x), y: indices },
+    uniforms: { count: x.size, V: C, vectors: Math.ceil(C / 4), k },
+    grid: foldGrid(Math.ceil(x.size / 64)),
+  });
+  return { values: gather(x, indices), indices };
+}
+
+export interface FilterOptions {
+  /** Keep this many of the largest logits, and ties of the last; 0 keeps all. */
+  readonly topK?: number;
+  /** Then keep the largest that hold this share of the probability, from 0 to 1; 0 keeps all. */
+  readonly topP?: number;
+}
+
+export interface DrawOptions extends FilterOptions, RandomSource {
+  /** Logits are divided by it first. */
+  readonly temperature?: number;
+}
+
+/**
+ * Logits with those dropped by top-k, then top-p, set to -infinity. logits: [R, V] -> [R, V]. No gradient.
+ * Top-p sorts ascending and drops while the running sum of probabilities is at most 1 - p, never the largest.
+ */
+export function filterLogits(logits: Tensor, options: FilterOptions): Tensor {
+  checkFilter('filterLogits', logits, options);
+  const y = empty(logits.shape, logits.dtype, logits.storage.device);
+  select('logits', { logits, y }, options);
+  return y;
+}
+
+/** One index a row, drawn from softmax(logits / temperature) after top-k and top-p. logits: [R, V] -> u32 [R]. Row r uses number r of its seed's stream. */
+export function drawTokens(logits: Tensor, options: DrawOptions): Tensor {
+  checkFilter('drawTokens', logits, options);
+  const { temperature = 1 } = options;
+  check(
+    'drawTokens',
+    temperature > 0,
+    () => `temperature must be above 0, got ${temperature}. For the likeliest use topK 1.`,
+  );
+  return scope(() => {
+    const seeds = seedWords('drawTokens', options.seed);
+    checkShares('drawTokens', logits.shape[0]!, seeds.shape[0]!);
+    const y = empty([logits.shape[0]!], 'u32', logits.storage.device);
+    select('index', { logits, y, seeds }, options);
+    return y;
+  });
+}
+
+/** One index a row, drawn from softmax(logits). logits: [R, V] -> u32 [R]. */
+export const categorical = (logits: Tensor, source: RandomSource): Tensor => drawTokens(logits, source);
+
+function checkFilter(op: string, logits: Tensor, { topK: k = 0, topP = 0 }: FilterOptions): void {
+  check(op, logits.rank === 2 && logits.shape[1]! > 0, () => `logits must be [R, V], got [${logits.shape}].`);
+  check(op, Number.isInteger(k) && k >= 0, () => `topK must be a whole number from 0, got ${k}.`);
+  check(op, topP >= 0 && topP <= 1, () => `topP must lie in 0..1, got ${topP}.`);
+}
+
+interface Selection {
+  readonly logits: Tensor;
+  readonly y: Tensor;
+  readonly seeds?: Tensor;
+}
+
+const minusInfinity = 0xff80_0000;
+
+function select(result: 'logits' | 'index', { logits, y, seeds }: Selection, options: Partial<DrawOptions>): void {
+  const { topK: k = 0, topP = 0, temperature = 1, stream = 0, offset = 0 } = options;
+  const [rows, V] = logits.shape as [number, number];
+  const x = noGrad(() => contiguous(logits));
+  launch(selectKernel, {
+    spec: { type: floatType(x.dtype), vector: V % 4 === 0, topK: k > 0 && k < V, topP: topP > 0, result },
+    tensors: { x, ...(seeds && { seeds }), y },
+    uniforms: {
+      rows,
+      V,
+      vectors: Math.ceil(V / 4),
+      k: Math.min(k, V),
+      dropped: 1 - topP,
+      sharpness: 1 / temperature,
+      minusInfinity,
+      perSeed: Math.max(1, rows / (seeds?.shape[0] ?? 1)),
+      stream,
+      offset,
+    },
+    grid: foldGrid(Math.ceil(rows / rowsPerSelectGroup)),
+  });
+  if (x !== logits) x.dispose();
+}
