@@ -1,0 +1,63 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { hostRandom, tensor } from '@star-webgpu/tensor-webgpu';
+import { expectClose, hashed, hashedValues, testDevice, valuesOf } from '@star-webgpu/tensor-webgpu/testing';
+import { draw } from './draw.ts';
+import { resolveOptions } from './options.ts';
+
+beforeAll(testDevice);
+
+const place = { scale: 1, scales: 3 };
+
+describe('draw', () => {
+  it('takes the likeliest token with top-k 1, and its code vector', async () => {
+    const logits = hashedValues('logits', 2 * 3 * 7);
+    const codebook = hashedValues('codebook', 7 * 4);
+    const { indices_Bl, codes_BlZ } = draw(
+      tensor(logits, [2, 3, 7]),
+      tensor(codebook, [7, 4]),
+      place,
+      resolveOptions({ topK: 1 }, 2),
+    );
+    const best = Array.from({ length: 6 }, (_, r) => {
+      const row = [...logits.subarray(r * 7, r * 7 + 7)];
+      return row.indexOf(Math.max(...row));
+    });
+    expect(indices_Bl.shape).toEqual([2, 3]);
+    await expectClose(indices_Bl, best, 0);
+    await expectClose(
+      codes_BlZ,
+      best.flatMap((index) => [...codebook.subarray(index * 4, index * 4 + 4)]),
+      0,
+    );
+  });
+
+  it('draws differently at each scale and under each seed, and the same again', async () => {
+    const logits = hashed('logits', [1, 40, 64]);
+    const codebook = hashed('codebook', [64, 4]);
+    const drawn = async (scale: number, seed: number): Promise<string> =>
+      String(await valuesOf(draw(logits, codebook, { scale, scales: 3 }, resolveOptions({ seed }, 1)).indices_Bl));
+    const all = [await drawn(0, 1), await drawn(1, 1), await drawn(0, 2)];
+    expect(new Set(all).size).toBe(3);
+    expect(await drawn(0, 1)).toBe(all[0]);
+  });
+
+  it('mixes code vectors by the softened, noisy probabilities of the tokens that remain', async () => {
+    const [V, Z] = [7, 4];
+    const logits = hashedValues('logits', V);
+    const codebook = hashedValues('codebook', V * Z);
+    const options = resolveOptions({ topK: 3, topP: 0, smooth: true, seed: 9 }, 1);
+    const { codes_BlZ } = draw(tensor(logits, [1, 1, V]), tensor(codebook, [V, Z]), place, options);
+    const random = hostRandom(9, 3);
+    const bound = [...logits].sort((a, b) => b - a)[2]!;
+    const temperature = 0.27 * (1 - 0.95 * 0.5);
+    const weights = [...logits].map((value) => {
+      const noise = -Math.log(-Math.log((Math.floor(random.uniform() * 2 ** 23) + 0.5) / 2 ** 23));
+      return value < bound ? 0 : Math.exp((value * 1.5 + noise) / temperature);
+    });
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    const mixed = Array.from({ length: Z }, (_, z) =>
+      weights.reduce((sum, weight, v) => sum + (weight / total) * codebook[v * Z + z]!, 0),
+    );
+    await expectClose(codes_BlZ, mixed, 1e-5);
+  });
+});
