@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import { decodeSingleThreaded } from './decode.ts';
-import { check, messageOf, PackError } from './errors.ts';
+import { check, PackError } from './errors.ts';
 import { following, order, range, share, stepsPerEpoch, type Cursor } from './order.ts';
 import { mapOrdered } from './parallel.ts';
 import { hashText, hashWords, seedWords } from './random.ts';
@@ -151,7 +151,7 @@ async function decodeItem({ pack, key }: Item, size: number): Promise<Uint8Array
   } catch (cause) {
     throw new PackError(
       'format',
-      `loadBatches: picture ${key} must be readable, got "${messageOf(cause)}" in ${pack.path}. Pack the data again.`,
+      `loadBatches: picture ${key} must be readable, got ${image.length} damaged bytes in ${pack.path}. Pack the data again.`,
       { path: pack.path, cause },
     );
   }

@@ -1,11 +1,11 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
-import { decodeSingleThreaded, inspectPicture } from './decode.ts';
+import { decodeSingleThreaded, inspectPicture, type PictureInfo } from './decode.ts';
 import { codeOf, explainDiskFull, messageOf, PackError } from './errors.ts';
 import { mapOrdered } from './parallel.ts';
 import { MAX_KEY_BYTES, type PackRecord } from './schema.ts';
 import { cleanCaptions, type PackSource, type Refusal, type SourceEntry } from './sources.ts';
 import { toPng, type PngEncoding } from './transform.ts';
-import { createPack, packName, synchronise, type PackWriter } from './writer.ts';
+import { createPack, packName, synchronise, temporaryPath, type PackWriter } from './writer.ts';
 
 /** Where packing stands. */
 export interface PackProgress {
@@ -61,11 +61,12 @@ export async function pack(source: PackSource, path: string, options: PackOption
     const packed = source.entries.length + source.refused.length - refused.length;
     if (packed === 0) throw nothingToPack(refused, path, source.origin);
     const report = { path, packed, bytes: writer.bytes, refused };
-    const summary = await stageSummary(report, options.name ?? packName(path));
+    await stageSummary(report, options.name ?? packName(path));
     await writer.commit();
-    await summary.publish();
+    await publishSummary(report);
     return report;
   } catch (error) {
+    await discardSummary(path);
     await writer.abort();
     throw error;
   }
@@ -103,48 +104,62 @@ async function prepare(entry: SourceEntry, encode: 'keep' | PngEncoding): Promis
   if (captions.length === 0) return { file: source, reason: entry.captionFault ?? 'no caption' };
   if (Buffer.byteLength(entry.key) > MAX_KEY_BYTES) return { file: source, reason: 'path too long for a key' };
   try {
-    const image = await encoded(await entry.read(), encode);
-    const info = await inspectPicture(image);
+    const { image, info } = await encoded(await entry.read(), encode);
     return { key: entry.key, record: { captions, ...info, source, labels: entry.labels ?? {} }, image };
   } catch (error) {
     return { file: source, reason: reasonOf(error) };
   }
 }
 
-async function encoded(bytes: Uint8Array, encode: 'keep' | PngEncoding): Promise<Uint8Array> {
-  return encode === 'keep' ? bytes : await toPng(bytes, encode);
+async function encoded(
+  bytes: Uint8Array,
+  encode: 'keep' | PngEncoding,
+): Promise<{ image: Uint8Array; info: PictureInfo }> {
+  const info = await inspectPicture(bytes);
+  if (encode === 'keep') return { image: bytes, info };
+  const { size } = encode;
+  const { width, height } = size === undefined ? info : { width: size, height: size };
+  return { image: await toPng(bytes, encode), info: { width, height, mime: 'image/png' } };
 }
 
 function reasonOf(error: unknown): string {
-  return codeOf(error) === 'ENOENT' ? 'no such picture' : `broken picture: ${oneLine(messageOf(error))}`;
+  return codeOf(error) === 'ENOENT' ? 'no such picture' : `broken picture: ${messageOf(error)}`;
 }
+
+/** Files beside the pack: what it holds, and what was refused. */
+const SUMMARY = '.json';
+const REFUSED = '.refused.jsonl';
 
 /** Writes the files beside the pack under temporary names, so that a full disk shows before the pack is replaced. */
-async function stageSummary(report: PackReport, name: string): Promise<{ publish: () => Promise<void> }> {
+async function stageSummary(report: PackReport, name: string): Promise<void> {
   const { path, packed, bytes, refused } = report;
-  const stem = path.slice(0, -'.lmdb'.length);
-  const lines = refused.map((refusal) => `${JSON.stringify(refusal)}\n`).join('');
   const holdings = { name, packed, bytes, refused: refused.length };
-  const publishers = [
-    await stage(`${stem}.json`, `${JSON.stringify(holdings, null, 2)}\n`),
-    await stage(`${stem}.refused.jsonl`, lines),
-  ];
-  return { publish: async () => void (await Promise.all(publishers.map((publish) => publish()))) };
+  await stage(path, SUMMARY, `${JSON.stringify(holdings, null, 2)}\n`);
+  await stage(path, REFUSED, refused.map((refusal) => `${JSON.stringify(refusal)}\n`).join(''));
 }
 
-/** Writes a file beside its place and returns what moves it there; an empty text removes the file. */
-async function stage(path: string, text: string): Promise<() => Promise<void>> {
-  if (text === '') return () => rm(path, { force: true });
-  const temporary = `${path}.tmp-${process.pid}`;
+/** Moves the staged files to their places; nothing refused means no list of it. */
+async function publishSummary({ path, refused }: PackReport): Promise<void> {
+  const stem = path.slice(0, -'.lmdb'.length);
+  await rename(stagedAt(path, SUMMARY), stem + SUMMARY);
+  await rename(stagedAt(path, REFUSED), stem + REFUSED);
+  if (refused.length === 0) await rm(stem + REFUSED);
+}
+
+async function discardSummary(path: string): Promise<void> {
+  await Promise.all([SUMMARY, REFUSED].map((ending) => rm(stagedAt(path, ending), { force: true })));
+}
+
+async function stage(path: string, ending: string, text: string): Promise<void> {
   try {
-    await writeFile(temporary, text);
-    await synchronise(temporary);
+    await writeFile(stagedAt(path, ending), text);
+    await synchronise(stagedAt(path, ending));
   } catch (error) {
-    await rm(temporary, { force: true });
     throw explainDiskFull(error, path);
   }
-  return () => rename(temporary, path);
 }
+
+const stagedAt = (path: string, ending: string): string => temporaryPath(path) + ending;
 
 function nothingToPack(refused: readonly Refusal[], path: string, origin: string): PackError {
   const first = refused[0];
@@ -156,5 +171,3 @@ function nothingToPack(refused: readonly Refusal[], path: string, origin: string
     { path },
   );
 }
-
-const oneLine = (text: string): string => text.trim().replaceAll(/\s+/g, ' ');

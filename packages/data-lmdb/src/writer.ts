@@ -16,6 +16,7 @@ import {
 
 /** Bytes gathered before they are written in one transaction. */
 const TRANSACTION_BYTES = 8 * 2 ** 20;
+
 /** Writes a pack beside its final place; nothing at that place changes before `commit`. */
 export interface PackWriter {
   /** Adds a picture with its captions. Refuses a key that is there already. */
@@ -36,7 +37,7 @@ export interface PackWriter {
 export async function createPack(path: string, name: string = packName(path)): Promise<PackWriter> {
   check(path.endsWith('.lmdb'), () => `pack: path must end in .lmdb, got ${path}. Add the ending.`);
   await removeAbandoned(path);
-  const temporary = `${path}.tmp-${process.pid}`;
+  const temporary = temporaryPath(path);
   try {
     return new LmdbWriter({ path, name, temporary });
   } catch (error) {
@@ -48,6 +49,11 @@ export async function createPack(path: string, name: string = packName(path)): P
 /** The name of the data set that a pack's path suggests. */
 export function packName(path: string): string {
   return basename(path, '.lmdb');
+}
+
+/** Where this process writes what will stand at `path`; a later packer knows by the name whose it was. */
+export function temporaryPath(path: string): string {
+  return `${path}.tmp-${process.pid}`;
 }
 
 type Put = () => void;

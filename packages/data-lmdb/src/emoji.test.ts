@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { emojiSource } from './emoji.ts';
+import { pack } from './pack.ts';
+import { openPack } from './reader.ts';
+import { temporaryFolder } from './testing/temporary.ts';
+import { toSquare } from './transform.ts';
+
+describe('emojiSource', () => {
+  it('has all 3,391 pictures, each with captions of its own key', async () => {
+    const { entries, refused } = await emojiSource();
+    expect([entries.length, refused.length]).toEqual([3391, 0]);
+    expect(new Set(entries.map(({ key }) => key)).size).toBe(3391);
+    expect(entries.filter(({ captions }) => captions.length < 3)).toEqual([]);
+  });
+
+  it.each([
+    [
+      '1f34e',
+      ['red apple', 'food & drink: red apple', 'red apple, diet, food, fruit', 'apple diet food fruit health red'],
+    ],
+    ['1f1e9-1f1ea', ['flag Germany', 'flags: flag Germany', 'flag Germany, DE', 'DE flag']],
+  ])('%s is captioned by name, group and keywords', async (key, captions) => {
+    const { entries } = await emojiSource();
+    expect(entries.find((entry) => entry.key === key)?.captions).toEqual(captions);
+  });
+
+  it('skin tones and flags are labelled, text style and tag flags found too', async () => {
+    const { entries } = await emojiSource();
+    const labels = new Map(entries.map((entry) => [entry.key, entry.labels]));
+    expect(labels.get('1f44b-1f3fe')).toMatchObject({ name: 'waving hand', tone: 'medium-dark skin tone' });
+    expect(labels.get('1f1e9-1f1ea')).toMatchObject({ group: 'Flags' });
+    expect(labels.get('1f3f4-e0067_e0062_e0073_e0063_e0074')).toMatchObject({ name: 'flag Scotland' });
+    expect(labels.get('2764-fe0f')).toMatchObject({ name: 'red heart' });
+  });
+
+  it('distinct leaves out skin tones, flags and pictures that are there twice', async () => {
+    const { entries } = await emojiSource({ distinct: true });
+    expect(entries).toHaveLength(1598);
+    expect(entries.filter(({ labels }) => labels?.['tone'] !== undefined || labels?.['group'] === 'Flags')).toEqual([]);
+    expect(new Set(entries.map(({ captions }) => captions[0])).size).toBe(1598);
+  });
+
+  it('its pictures are packed as they are and load on white', async () => {
+    const source = await emojiSource({ distinct: true });
+    const path = join(await temporaryFolder(), 'emoji.lmdb');
+    const entries = source.entries.filter(({ labels }) => labels?.['name']?.endsWith(' apple'));
+    await pack({ ...source, entries }, path);
+    const reader = await openPack(path);
+    expect(reader.keys()).toEqual(['1f34e', '1f34f']);
+    const apple = reader.get('1f34e');
+    expect(apple).toMatchObject({ width: 256, height: 256, mime: 'image/webp' });
+    const pixels = await toSquare(apple.image, 65);
+    const middle = (32 * 65 + 32) * 3;
+    expect([...pixels.subarray(0, 3)]).toEqual([255, 255, 255]);
+    expect(pixels[middle] as number).toBeGreaterThan(2 * (pixels[middle + 1] as number));
+    await reader.close();
+  });
+});

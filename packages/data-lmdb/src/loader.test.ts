@@ -1,0 +1,170 @@
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { loadBatches, loadEvaluation, type Batch, type TrainingOptions } from './loader.ts';
+import { pack } from './pack.ts';
+import { openPack, type Pack } from './reader.ts';
+import { folderSource } from './sources.ts';
+import { writeColors } from './testing/pictures.ts';
+import { temporaryFolder } from './testing/temporary.ts';
+import { createPack } from './writer.ts';
+
+async function colors(count: number): Promise<Pack> {
+  const folder = await temporaryFolder();
+  await writeColors(join(folder, 'in'), count);
+  const path = join(folder, 'colors.lmdb');
+  await pack(await folderSource(join(folder, 'in')), path);
+  const reader = await openPack(path);
+  onTestFinished(() => reader.close());
+  return reader;
+}
+
+async function take(batches: AsyncIterable<Batch>, count: number): Promise<Batch[]> {
+  const taken: Batch[] = [];
+  for await (const batch of batches) if (taken.push(batch) === count) break;
+  return taken;
+}
+
+const numberOf = (key: string): number => Number(key.slice(1));
+
+describe('loadBatches', () => {
+  it('yields the pictures of its keys as planes in [-1, 1] with one of their captions', async () => {
+    const packs = [await colors(7)];
+    for (const batch of await take(loadBatches({ packs, batch: 3, size: 5, seed: 1 }), 4)) {
+      expect(batch.shape).toEqual([3, 3, 5, 5]);
+      expect(batch.images).toHaveLength(3 * 3 * 25);
+      batch.keys.forEach((key, i) => {
+        const n = numberOf(key);
+        expect([`number ${n}`, `the picture after ${n - 1}`]).toContain(batch.captions[i]);
+        for (const [channel, level] of [n, 2 * n, 255 - n].entries()) {
+          const plane = batch.images.subarray((i * 3 + channel) * 25, (i * 3 + channel + 1) * 25);
+          expect(new Set(plane)).toEqual(new Set([Math.fround(level / 127.5 - 1)]));
+        }
+      });
+    }
+  });
+
+  it('a run resumed at any cursor yields exactly what the unbroken run does', async () => {
+    const options: TrainingOptions = { packs: [await colors(7)], batch: 3, size: 3, seed: 5 };
+    const unbroken = await take(loadBatches(options), 9);
+    expect(unbroken.map(({ cursor }) => `${cursor.epoch}.${cursor.step}`)).toEqual([
+      '0.1',
+      '0.2',
+      '1.0',
+      '1.1',
+      '1.2',
+      '2.0',
+      '2.1',
+      '2.2',
+      '3.0',
+    ]);
+    for (const stop of [0, 2, 4]) {
+      const start = (unbroken[stop] as Batch).cursor;
+      const resumed = await take(loadBatches({ ...options, start, cacheBytes: 0, threads: 1, prefetch: 0 }), 4);
+      expect(resumed).toEqual(unbroken.slice(stop + 1, stop + 5));
+    }
+  });
+
+  it('two ranks together see what one process sees', async () => {
+    const options: TrainingOptions = { packs: [await colors(5)], batch: 4, size: 3, seed: 2 };
+    const alone = await take(loadBatches(options), 3);
+    const first = await take(loadBatches({ ...options, rank: 0, worldSize: 2 }), 3);
+    const second = await take(loadBatches({ ...options, rank: 1, worldSize: 2 }), 3);
+    alone.forEach((batch, i) => {
+      expect([...(first[i] as Batch).keys, ...(second[i] as Batch).keys]).toEqual(batch.keys);
+      expect([...(first[i] as Batch).captions, ...(second[i] as Batch).captions]).toEqual(batch.captions);
+    });
+  });
+
+  it('draws each caption of a picture in some epoch, or the main one alone when asked to', async () => {
+    const options: TrainingOptions = { packs: [await colors(1)], batch: 1, size: 3, seed: 3 };
+    const drawn = await take(loadBatches(options), 20);
+    expect(new Set(drawn.flatMap(({ captions }) => captions))).toEqual(new Set(['number 0', 'the picture after -1']));
+    const main = await take(loadBatches({ ...options, caption: 'first' }), 20);
+    expect(new Set(main.flatMap(({ captions }) => captions))).toEqual(new Set(['number 0']));
+  });
+
+  it('keys, labels and take narrow the data set, over several packs', async () => {
+    const path = join(await temporaryFolder(), 'labelled.lmdb');
+    const packs = [await colors(5)];
+    const writer = await createPack(path);
+    for (const key of ['x', 'y']) {
+      const { image, ...record } = (packs[0] as Pack).get('p03');
+      writer.put(key, { ...record, labels: { kind: key } }, image);
+    }
+    await writer.commit();
+    packs.push(await openPack(path));
+    onTestFinished(() => (packs[1] as Pack).close());
+    const keysOf = async (selection: Partial<TrainingOptions>): Promise<string[]> => {
+      const batches = loadEvaluation({ packs, batch: 2, size: 3, ...selection });
+      return (await take(batches, 99)).flatMap(({ keys }) => keys);
+    };
+    expect(await keysOf({})).toEqual(['p00', 'p01', 'p02', 'p03', 'p04', 'x', 'y']);
+    expect(await keysOf({ take: 2 })).toEqual(['p00', 'p01']);
+    expect(await keysOf({ keys: ['x', 'p04', 'p01'], take: 2 })).toEqual(['x', 'p04']);
+    expect(await keysOf({ labels: { kind: ['y', 'z'] } })).toEqual(['y']);
+    await expect(keysOf({ keys: ['nope'] })).rejects.toThrow(
+      'load: key must be in one of the packs, got nope. See keys().',
+    );
+    await expect(keysOf({ labels: { kind: [] } })).rejects.toThrow(
+      'load: selection must hold at least one picture, got none. Widen keys or labels.',
+    );
+  });
+
+  it('makes no more batches ahead than it was told to', async () => {
+    const inner = await colors(9);
+    let reads = 0;
+    const get = (key: string): ReturnType<Pack['get']> => (reads++, inner.get(key));
+    const counting = Object.assign(Object.create(inner) as Pack, { get });
+    const batches = loadBatches({ packs: [counting], batch: 3, size: 3, seed: 1, prefetch: 1 });
+    await batches.next();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(reads).toBe(6);
+    await batches.return();
+  });
+
+  it('decodes each picture once when all of them fit into the cache', async () => {
+    const inner = await colors(4);
+    let reads = 0;
+    const get = (key: string): ReturnType<Pack['get']> => (reads++, inner.get(key));
+    const counting = Object.assign(Object.create(inner) as Pack, { get });
+    await take(loadBatches({ packs: [counting], batch: 4, size: 3, seed: 1 }), 5);
+    expect(reads).toBe(4);
+  });
+
+  it('a broken picture in a pack is named', async () => {
+    const path = join(await temporaryFolder(), 'broken.lmdb');
+    const writer = await createPack(path);
+    const record = { captions: ['c'], width: 1, height: 1, mime: 'image/png', source: 's', labels: {} };
+    writer.put('bad', record, new Uint8Array([1, 2, 3]));
+    await writer.commit();
+    const reader = await openPack(path);
+    onTestFinished(() => reader.close());
+    await expect(take(loadBatches({ packs: [reader], batch: 1, size: 3, seed: 1 }), 1)).rejects.toThrow(
+      'loadBatches: picture bad must be readable, got 3 damaged bytes in ' + `${path}. Pack the data again.`,
+    );
+  });
+
+  it('a cursor beyond the epoch is refused', async () => {
+    const packs = [await colors(2)];
+    const start = { epoch: 0, step: 2 };
+    await expect(take(loadBatches({ packs, batch: 1, size: 3, seed: 1, start }), 1)).rejects.toThrow(
+      'loadBatches: start.step must lie in 0..1, got 2. Begin with the cursor of this data.',
+    );
+  });
+});
+
+describe('loadEvaluation', () => {
+  it('yields each picture once in order with its main caption, the rest in the last batch', async () => {
+    const packs = [await colors(5)];
+    const batches = await take(loadEvaluation({ packs, batch: 2, size: 3 }), 99);
+    expect(batches.map(({ keys }) => keys)).toEqual([['p00', 'p01'], ['p02', 'p03'], ['p04']]);
+    expect(batches.at(-1)).toMatchObject({ shape: [1, 3, 3, 3], captions: ['number 4'] });
+  });
+
+  it('ranks share the pictures without a gap or an overlap', async () => {
+    const packs = [await colors(7)];
+    const shares = [0, 1, 2].map((rank) => take(loadEvaluation({ packs, batch: 2, size: 3, rank, worldSize: 3 }), 99));
+    const keys = (await Promise.all(shares)).flat().flatMap((batch) => batch.keys);
+    expect(keys).toEqual((packs[0] as Pack).keys());
+  });
+});
