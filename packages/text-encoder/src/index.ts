@@ -1,1 +1,1 @@
-export {};
+export type { TextFeatures } from './features.ts';
