@@ -6,7 +6,7 @@ export const library = (options: { entry: string[] }): ReturnType<typeof defineC
     entry: options.entry,
     format: 'esm',
     target: 'es2022',
-    dts: true,
+    dts: { compilerOptions: { composite: false } },
     sourcemap: true,
     clean: true,
     splitting: true,

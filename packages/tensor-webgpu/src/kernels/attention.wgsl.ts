@@ -82,14 +82,14 @@ function accumulate(
 ): string {
   const pieces = range(spec.width / (4 * spec.lanes));
   const step = (j: number): string => {
-    const loads = pieces.map((d) => `let v${d} = vec4<f32>(${v(`(c0 + 4u * from + ${j}u)`, d)});`);
+    const loads = pieces.map((d) => `let v${d} = vec4<f32>(${v(`(c0 + 4u * owner + ${j}u)`, d)});`);
     const products = range(tileRows).map(
       (r) =>
-        `{ let s = subgroupShuffle(${p}${r}.${parts[j]}, from); ${pieces.map((d) => `${out}${r}_${d} += s * v${d};`).join(' ')} }`,
+        `{ let s = subgroupShuffle(${p}${r}.${parts[j]}, owner); ${pieces.map((d) => `${out}${r}_${d} += s * v${d};`).join(' ')} }`,
     );
     return `{ ${joined([...loads, ...products])} }`;
   };
-  return `for (var from = 0u; from < ${spec.lanes}u; from++) {
+  return `for (var owner = 0u; owner < ${spec.lanes}u; owner++) {
     ${joined(range(4).map(step))}
   }`;
 }

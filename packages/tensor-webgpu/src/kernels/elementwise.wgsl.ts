@@ -9,6 +9,9 @@ export type OperandMode =
   | 'period'
   /** each element serves `period` neighbours: broadcast over trailing axes */
   | 'repeat'
+  /** period or repeat where the period is a multiple of 4: one load a vector */
+  | 'period4'
+  | 'repeat4'
   /** any strides, up to rank 6 */
   | 'strided';
 
@@ -44,6 +47,9 @@ function load({ name, mode, type }: { name: string; mode: OperandMode; type: str
   const scalars = (index: (j: number) => string): string =>
     `${vector}(${[0, 1, 2, 3].map((j) => `${wide(type)}(${name}_data[${index(j)}])`).join(', ')})`;
   if (mode === 'full') return `${vector}(${name}_data[i])`;
+  if (mode === 'period4') return `${vector}(${name}_data[i % (u.${name}_period / 4u)])`;
+  if (mode === 'repeat4')
+    return `${vector}(${wide(type)}(${name}_data[min(i / (u.${name}_period / 4u), u.${name}_last)]))`;
   if (mode === 'period') return scalars((j) => `(i * 4u + ${j}u) % u.${name}_period`);
   if (mode === 'repeat') return scalars((j) => `min((i * 4u + ${j}u) / u.${name}_period, u.${name}_last)`);
   return scalars((j) => `${name}_index(min(i * 4u + ${j}u, u.count - 1u))`);
@@ -64,7 +70,7 @@ function indexFunction(name: string): string {
 function bindings(spec: ElementwiseSpec): Record<string, Binding> {
   const inputs = parse(spec).map(({ name, mode, type }): [string, Binding] => [
     `${name}_data`,
-    mode === 'full' ? `read vec4<${type}>` : `read ${type}`,
+    mode === 'full' || mode === 'period4' ? `read vec4<${type}>` : `read ${type}`,
   ]);
   return Object.fromEntries([...inputs, ['y_data', `write vec4<${spec.result}>` as Binding]]);
 }
@@ -110,6 +116,7 @@ fn main(${flatParameters}) {
   examples: [
     { expression: 'a + b', operands: 'full:f32,period:f32', result: 'f32' },
     { expression: 'select(vec4<u32>(0u), vec4<u32>(1u), a < b)', operands: 'strided:f32,repeat:f32', result: 'u32' },
+    { expression: 'a * b', operands: 'period4:f16,repeat4:f32', result: 'f32' },
     { expression: 'a * u.s0', operands: 'full:f16', result: 'f16' },
     { expression: 'vec4<f32>(u.s0)', operands: '', result: 'f32' },
   ],

@@ -194,7 +194,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
   let row0 = group.y * ${spec.rows}u;
   let column = group.x * ${4 * spec.lanes}u + lane * 4u;
   let column_b = ${spec.vectorB && !spec.transposeB ? 'min(column, u.N - 4u)' : 'column'};
-  let base_a = group.z * u.batchA; let base_b = group.z * u.batchB; let base_c = group.z * u.M * u.N;
+  let base_a = group.z * u.batchA; let base_b = u.offsetB + group.z * u.batchB; let base_c = group.z * u.M * u.N;
   ${range(spec.rows)
     .map((r) => `var c${r} = vec4<f32>(0.0);`)
     .join(' ')}
@@ -240,7 +240,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
   let row0 = (group.y * 8u + local.y) * 4u;
   let column = (group.x * 8u + local.x) * 4u;
   let column_b = ${spec.vectorB && !spec.transposeB ? 'min(column, u.N - 4u)' : 'column'};
-  let base_a = group.z * u.batchA; let base_b = group.z * u.batchB; let base_c = group.z * u.M * u.N;
+  let base_a = group.z * u.batchA; let base_b = u.offsetB + group.z * u.batchB; let base_c = group.z * u.M * u.N;
   ${range(4)
     .map((r) => `var c${r} = vec4<f32>(0.0);`)
     .join(' ')}
@@ -286,7 +286,7 @@ export const gemmKernel: Kernel<GemmSpec> = defineKernel<GemmSpec>({
     ...(bias && { bias: `read ${type}` as Binding }),
     c_data: `write ${vectorC ? `vec4<${type}>` : type}` as Binding,
   }),
-  uniforms: { M: 'u32', N: 'u32', K: 'u32', batchA: 'u32', batchB: 'u32', ...windowUniforms },
+  uniforms: { M: 'u32', N: 'u32', K: 'u32', batchA: 'u32', batchB: 'u32', offsetB: 'u32', ...windowUniforms },
   enables: ({ lanes }) => (lanes ? ['subgroups'] : []),
   code: (spec) =>
     [

@@ -72,7 +72,7 @@ function operandOf(op: string, tensor: Tensor, shape: Shape): Operand {
     const count = tensor.size;
     if (sizeOf(shape) === count) return { tensor, mode: 'full', period: 1 };
     if (isTrailing(tensor.shape, shape)) return { tensor, mode: 'period', period: count };
-    if (isLeading(tensor.shape, shape)) return { tensor, mode: 'repeat', period: sizeOf(shape) / count };
+    if (isLeading(tensor.shape, shape)) return repeated(tensor, sizeOf(shape) / count);
   }
   check(
     op,
@@ -81,6 +81,12 @@ function operandOf(op: string, tensor: Tensor, shape: Shape): Operand {
   );
   return { tensor, mode: 'strided', period: 1 };
 }
+
+const repeated = (tensor: Tensor, period: number): Operand => ({
+  tensor,
+  mode: period % 4 === 0 ? 'repeat4' : 'repeat',
+  period,
+});
 
 /** True if the shape is the end of the target, after leading ones. */
 function isTrailing(shape: Shape, target: Shape): boolean {

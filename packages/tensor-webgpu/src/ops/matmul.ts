@@ -3,7 +3,7 @@ import type { Device } from '../device/device.ts';
 import { floatType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { type Activation, gemmKernel, type GemmSpec, tileOf, windowUniforms } from '../kernels/gemm.wgsl.ts';
-import { broadcastShapes, type Shape, sizeOf } from '../shape.ts';
+import { broadcastShapes, isContiguous, type Shape, sizeOf } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { launch } from './launch.ts';
 import { sumTo } from './reduce.ts';
@@ -64,7 +64,7 @@ export function gemm({ a, b, c, bias, M, N, K, ...rest }: Gemm): void {
     transposeA,
     transposeB,
     vectorA: window ? window.uniforms.channels % 4 === 0 : vectorA,
-    vectorB: (transposeB ? K : N) % 4 === 0 && batchB % 4 === 0,
+    vectorB: (transposeB ? K : N) % 4 === 0 && batchB % 4 === 0 && b.offset % 4 === 0,
     vectorC: N % 4 === 0,
     type: floatType(c.dtype),
     bias: bias !== undefined,
@@ -75,7 +75,7 @@ export function gemm({ a, b, c, bias, M, N, K, ...rest }: Gemm): void {
   launch(gemmKernel, {
     spec,
     tensors: { a_data: a, b_data: b, c_data: c, ...(bias && { bias }) },
-    uniforms: { M, N, K, batchA, batchB, ...(window?.uniforms ?? noWindow) },
+    uniforms: { M, N, K, batchA, batchB, offsetB: b.offset, ...(window?.uniforms ?? noWindow) },
     grid: [Math.ceil(N / tile.columns), Math.ceil(M / tile.rows), batch],
   });
 }
@@ -143,6 +143,9 @@ function batched(x: Tensor, lead: Shape): [Tensor, number] {
   return [contiguous(expand(x, [...lead, x.shape.at(-2)!, x.shape.at(-1)!])), matrix];
 }
 
+/** The matrix itself where its elements lie row-major from any offset, as slices of stacked weights do; else a packed copy. */
+const rowMajor = (weight: Tensor): Tensor => (isContiguous(weight.shape, weight.strides) ? weight : contiguous(weight));
+
 /** x W^T + bias. x: [..., I], weight: [O, I], bias: [O] -> [..., O]. */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   const [O, I] = weight.shape as [number, number];
@@ -154,13 +157,22 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   const M = x.size / I;
   const rows = contiguous(x);
   const y = empty([...x.shape.slice(0, -1), O], x.dtype, x.storage.device);
-  gemm({ a: rows, b: contiguous(weight), c: y, bias, M, N: O, K: I, transposeB: true });
+  gemm({ a: rows, b: rowMajor(weight), c: y, bias, M, N: O, K: I, transposeB: true });
   const inputs = bias ? [rows, weight, bias] : [rows, weight];
   // dx = dy W, dW = dy^T x, db = sum of dy over rows
   return record('linear', y, inputs, (dy) => {
     const dyRows = reshape(dy, [M, O]);
-    const dx = rows.requiresGrad || rows.node ? reshape(matmul(dyRows, weight), x.shape) : null;
+    const dx = rows.requiresGrad || rows.node ? reshape(rowsTimes(dyRows, weight), x.shape) : null;
     const dWeight = matmul(dyRows, reshape(rows, [M, I]), { transposeA: true });
     return bias ? [dx, dWeight, sumTo(dyRows, [O])] : [dx, dWeight];
   });
+}
+
+/** dy W for a row-major weight at any offset. dy: [M, O], weight: [O, I] -> [M, I]. */
+function rowsTimes(dy: Tensor, weight: Tensor): Tensor {
+  const [M, O] = dy.shape as [number, number];
+  const I = weight.shape[1]!;
+  const dx = empty([M, I], dy.dtype, dy.storage.device);
+  gemm({ a: dy, b: rowMajor(weight), c: dx, M, N: I, K: O });
+  return dx;
 }

@@ -4,7 +4,9 @@ import { hashedValues } from './hashed.ts';
 
 describe('hashed values', () => {
   it('equal the published cases', async () => {
-    const { cases } = await loadGoldenJson<{ cases: { name: string; count: number; values: number[] }[] }>(new URL('../../test/golden/hash.json', import.meta.url));
+    const { cases } = await loadGoldenJson<{ cases: { name: string; count: number; values: number[] }[] }>(
+      new URL('../../test/golden/hash.json', import.meta.url),
+    );
     expect(cases.length).toBe(3);
     for (const { name, count, values } of cases) expect([...hashedValues(name, count)]).toEqual(values);
   });

@@ -1,0 +1,77 @@
+import { add, bernoulli, gelu, layerNorm, Linear, Module, mul, type Tensor } from '@star-webgpu/tensor-webgpu';
+import { CrossAttention, type KeyValues, type Positions, SelfAttention } from './attention.ts';
+import { normEpsilon, type StarConfig } from './config.ts';
+import type { StarInit } from './init.ts';
+
+/** fc2(gelu(fc1(x))). x: [B, l, C] -> [B, l, C]. */
+class FeedForward extends Module {
+  private readonly fc1: Linear;
+  private readonly fc2: Linear;
+
+  constructor({ width, mlpRatio }: StarConfig, init: StarInit) {
+    super();
+    const hidden = Math.round(width * mlpRatio);
+    this.fc1 = this.child('fc1', new Linear({ in: width, out: hidden, init: init.weight }));
+    this.fc2 = this.child('fc2', new Linear({ in: hidden, out: width, init: init.branchEnd }));
+  }
+
+  forward(x_BlC: Tensor): Tensor {
+    return this.fc2.forward(gelu(this.fc1.forward(x_BlC)));
+  }
+}
+
+/** The text as one block's cross-attention sees it. */
+export interface BlockText extends KeyValues {
+  /** u32 [B, T] */
+  readonly mask_BT: Tensor;
+}
+
+/** Branches to drop: with which rate, and drawn from which seed and pair of streams. */
+export interface Drop {
+  readonly rate: number;
+  readonly seed: number;
+  readonly stream: number;
+}
+
+/** What a block is given beside its tokens. */
+export interface BlockInput {
+  readonly positions: Positions;
+  readonly text: BlockText;
+  readonly past?: KeyValues;
+  /** Drops whole branches of batch elements; for training only. */
+  readonly drop?: Drop;
+}
+
+/** x += self(LN(x)); x += cross(LN(x)); x += ffn(LN(x)). x: [B, l, C] -> [B, l, C]. */
+export class Block extends Module {
+  private readonly attn: SelfAttention;
+  private readonly cross: CrossAttention;
+  private readonly ffn: FeedForward;
+
+  constructor(config: StarConfig, init: StarInit) {
+    super();
+    this.attn = this.child('attn', new SelfAttention(config, init));
+    this.cross = this.child('cross_attn', new CrossAttention(config, init));
+    this.ffn = this.child('ffn', new FeedForward(config, init));
+  }
+
+  /** The text's keys and values for this block. */
+  text(states_BTD: Tensor, mask_BT: Tensor): BlockText {
+    return { ...this.cross.text(states_BTD), mask_BT };
+  }
+
+  forward(x_BlC: Tensor, { positions, text, past, drop }: BlockInput): { x_BlC: Tensor; all: KeyValues } {
+    const norm = (x: Tensor): Tensor => layerNorm(x, { eps: normEpsilon });
+    const { y_BlC, all } = this.attn.forward(norm(x_BlC), positions, past);
+    let x = add(x_BlC, dropPath(y_BlC, drop, 0));
+    x = add(x, this.cross.forward(norm(x), text, text.mask_BT));
+    return { x_BlC: add(x, dropPath(this.ffn.forward(norm(x)), drop, 1)), all };
+  }
+}
+
+/** Zeroes a branch for a batch element with the given rate, and makes up for it in the others. */
+function dropPath(x_BlC: Tensor, drop: Drop | undefined, branch: 0 | 1): Tensor {
+  if (!drop || drop.rate === 0) return x_BlC;
+  const kept = bernoulli([x_BlC.shape[0]!, 1, 1], 1 - drop.rate, { seed: drop.seed, stream: drop.stream + branch });
+  return mul(x_BlC, mul(kept, 1 / (1 - drop.rate)));
+}

@@ -1,0 +1,116 @@
+import { patchNumberPresets } from '@star-webgpu/vqvae/scales';
+
+/** Sizes and options of a STAR transformer. */
+export interface StarConfig {
+  /** Sides of the square token maps, coarse to fine (S of them). */
+  readonly patchNumbers: readonly number[];
+  /** Number of blocks. */
+  readonly depth: number;
+  /** Width of the residual stream (C). */
+  readonly width: number;
+  /** Attention heads (N); width / heads is a multiple of 4. */
+  readonly heads: number;
+  /** Hidden width of the feed-forward part as a multiple of the width. */
+  readonly mlpRatio: number;
+  /** Width of the text states (D). */
+  readonly textWidth: number;
+  /** Width of a code (Z). */
+  readonly codeWidth: number;
+  /** Rows of the codebook (V). */
+  readonly codebookSize: number;
+  /** Whose text a batch element attends to: its own, or, as the released code does, the first element's. */
+  readonly crossAttention: 'per-sample' | 'first-sample';
+  /** Probability of dropping the last block's branches in training; earlier blocks drop linearly less. */
+  readonly dropPath: number;
+}
+
+/** Epsilon of every layer norm. */
+export const normEpsilon = 1e-6;
+
+/** Coordinates of every scale span 0..ropeSpan (normalised 2-D RoPE). */
+export const ropeSpan = 64;
+
+/** Base of the rotary frequencies. */
+export const ropeTheta = 10_000;
+
+/** Width, heads and drop path of the published models follow from the depth. */
+const ofDepth = (depth: number): Pick<StarConfig, 'depth' | 'width' | 'heads' | 'dropPath'> => ({
+  depth,
+  width: 64 * depth,
+  heads: depth,
+  dropPath: (0.1 * depth) / 24,
+});
+
+const published = {
+  mlpRatio: 4,
+  textWidth: 1024,
+  codeWidth: 32,
+  codebookSize: 4096,
+  crossAttention: 'per-sample',
+} as const;
+
+/** The published sizes, by picture side and depth. */
+export const starPresets: Readonly<Record<'256-d16' | '256-d30' | '512-d30' | '1024-d30', StarConfig>> = {
+  '256-d16': { ...published, ...ofDepth(16), patchNumbers: patchNumberPresets['256'] },
+  '256-d30': { ...published, ...ofDepth(30), patchNumbers: patchNumberPresets['256'] },
+  '512-d30': { ...published, ...ofDepth(30), patchNumbers: patchNumberPresets['512'] },
+  '1024-d30': { ...published, ...ofDepth(30), patchNumbers: patchNumberPresets['1024'] },
+};
+
+/** A config that cannot be built; lists every fault at once. */
+export class StarConfigError extends Error {
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super(`star: config must be valid, got ${faults.join('; ')}. Correct these fields.`);
+    this.name = 'StarConfigError';
+    this.faults = faults;
+  }
+}
+
+const isCount = (value: unknown): boolean => Number.isInteger(value) && (value as number) > 0;
+
+type Rule = readonly [field: keyof StarConfig, condition: string, holds: (config: StarConfig) => boolean];
+
+const rules: readonly Rule[] = [
+  [
+    'patchNumbers',
+    'a rising list of positive integers',
+    ({ patchNumbers: p }) =>
+      Array.isArray(p) && p.length > 0 && p.every((side, i) => isCount(side) && (i === 0 || side > p[i - 1]!)),
+  ],
+  ...(['depth', 'width', 'heads', 'textWidth', 'codeWidth', 'codebookSize'] as const).map((field): Rule => [
+    field,
+    'a positive integer',
+    (config) => isCount(config[field]),
+  ]),
+  ['heads', 'a divisor of the width that leaves a multiple of 4', ({ width, heads }) => (width / heads) % 4 === 0],
+  ['mlpRatio', 'a positive number', ({ mlpRatio }) => mlpRatio > 0],
+  [
+    'crossAttention',
+    '"per-sample" or "first-sample"',
+    ({ crossAttention: c }) => c === 'per-sample' || c === 'first-sample',
+  ],
+  ['dropPath', 'a number in 0..1', ({ dropPath }) => dropPath >= 0 && dropPath < 1],
+];
+
+/** Checks a config and fills in defaults. @throws StarConfigError listing every fault. */
+export function starConfig(
+  given: Omit<StarConfig, 'mlpRatio' | 'crossAttention' | 'dropPath'> & Partial<StarConfig>,
+): StarConfig {
+  const config: StarConfig = {
+    mlpRatio: 4,
+    crossAttention: 'per-sample',
+    dropPath: (0.1 * given.depth) / 24,
+    ...given,
+  };
+  const known = new Set<string>(Object.keys(starPresets['256-d16']));
+  const unknown = Object.keys(given)
+    .filter((key) => !known.has(key))
+    .map((key) => `unknown field ${key}`);
+  const broken = rules
+    .filter(([, , holds]) => !holds(config))
+    .map(([field, condition]) => `${field} ${JSON.stringify(config[field])} instead of ${condition}`);
+  if (unknown.length || broken.length) throw new StarConfigError([...unknown, ...broken]);
+  return config;
+}

@@ -1,0 +1,239 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import {
+  backward,
+  concat,
+  crossEntropy,
+  hostTensor,
+  mean,
+  mul,
+  reshape,
+  scope,
+  slice,
+  type Tensor,
+  tensor,
+} from '@star-webgpu/tensor-webgpu';
+import {
+  expectClose,
+  type GoldenTensor,
+  hashed,
+  hashedValues,
+  loadGolden,
+  loadGoldenJson,
+  relativeError,
+  testDevice,
+} from '@star-webgpu/tensor-webgpu/testing';
+import type { TextFeatures } from '@star-webgpu/text-encoder';
+import { tokenOffsets } from '@star-webgpu/vqvae/scales';
+import { type StarConfig, starConfig, starPresets } from './config.ts';
+import { disposeCache } from './kv-cache.ts';
+import { ropeAngles, ropeTable } from './rope.ts';
+import { Star } from './star.ts';
+import { loadStar, saveStar } from './weights.ts';
+
+interface Manifest {
+  readonly tensors: readonly (readonly [name: string, shape: number[], scale: number, offset: number])[];
+}
+
+const golden = (file: string): URL => new URL(`../test/golden/${file}`, import.meta.url);
+
+/** Weights of the refiner, which is a model of its own here. */
+const refinerNames =
+  /^(pos_start_last|word_embed_head|feat_extract_blocks|head_logits2|encoder_proj2|head_proj|lvl_embed_2)/;
+
+const config: StarConfig = starConfig({
+  patchNumbers: [1, 2, 4, 8],
+  depth: 3,
+  width: 128,
+  heads: 2,
+  textWidth: 32,
+  codeWidth: 8,
+  codebookSize: 64,
+  dropPath: 0,
+});
+
+let manifest: Manifest;
+let numbers: Map<string, GoldenTensor>;
+let star: Star;
+let text: TextFeatures;
+let input_BlZ: Tensor;
+let targets: Tensor;
+
+/** The model of the published numbers, with either cross-attention. */
+const hashedStar = (crossAttention: StarConfig['crossAttention']): Star => {
+  const weights = manifest.tensors
+    .filter(([name]) => !refinerNames.test(name))
+    .map(
+      ([name, shape, scale, offset]) =>
+        [
+          name,
+          hostTensor(
+            hashedValues(
+              `star/${name}`,
+              shape.reduce((p, s) => p * s, 1),
+              scale,
+              offset,
+            ),
+            shape,
+          ),
+        ] as const,
+    );
+  return new Star({ ...config, crossAttention }).load(new Map(weights));
+};
+
+/** A mask of B rows of T with the given numbers of real tokens. */
+const maskOf = (lengths: readonly number[], T: number): Tensor =>
+  tensor(
+    lengths.flatMap((length) => Array.from({ length: T }, (_, t) => Number(t < length))),
+    [lengths.length, T],
+    { dtype: 'u32' },
+  );
+
+beforeAll(async () => {
+  await testDevice();
+  manifest = await loadGoldenJson<Manifest>(golden('star_manifest.json'));
+  numbers = await loadGolden(golden('star.safetensors'));
+  star = hashedStar('per-sample');
+  text = { states: hashed('text', [2, 7, 32]), mask: maskOf([7, 4], 7), pooled: hashed('pool', [2, 32], 0.5) };
+  input_BlZ = tensor(numbers.get('var_input')!.values, [2, 84, 8]);
+  targets = tensor(numbers.get('gt')!.values, [170], { dtype: 'u32' });
+});
+
+const lossOf = (logits_BLV: Tensor, labelSmoothing = 0): Tensor =>
+  mean(crossEntropy(reshape(logits_BLV, [170, 64]), targets, { labelSmoothing }));
+
+describe('the published numbers', () => {
+  it('rotations equal the published rows at every scale', async () => {
+    const rows = await loadGolden(golden('rope.safetensors'));
+    for (const [name, { values }] of rows) {
+      const [side, row, kind] = name.split('.') as [string, string, 'cos' | 'sin'];
+      const angles = ropeAngles(Number(side), 64).subarray(Number(row) * 32, Number(row) * 32 + 32);
+      expect(relativeError(Array.from(angles, Math[kind]), values)).toBeLessThan(1e-5);
+    }
+    const table = ropeTable(config.patchNumbers, 64);
+    for (const [i, kind] of ['cos', 'sin'].entries())
+      await expectClose(reshape(slice(table, 2, i, i + 1), [85, 32]), numbers.get(`rope_${kind}`)!.values, 1e-5);
+  });
+
+  it('features and logits, each element with its own text', async () => {
+    const features = star.features({ input_BlZ, text });
+    await expectClose(features, numbers.get('features')!.values, 5e-5);
+    await expectClose(star.logits(features), numbers.get('logits')!.values, 5e-5);
+  });
+
+  it('logits where every element takes the first one’s cross-attention', async () => {
+    const quirky = hashedStar('first-sample');
+    await expectClose(quirky.forward({ input_BlZ, text }), numbers.get('logits_first_sample_cross')!.values, 5e-5);
+    quirky.dispose();
+  });
+
+  it('the loss, with and without label smoothing', async () => {
+    const logits_BLV = star.forward({ input_BlZ, text });
+    await expectClose(lossOf(logits_BLV), numbers.get('loss')!.values, 1e-5);
+    await expectClose(lossOf(logits_BLV, 0.1), numbers.get('loss_ls0.1')!.values, 1e-5);
+  });
+
+  it('the gradient of every parameter', async () => {
+    const wanted = await loadGoldenJson<Record<string, [number, number[]]>>(golden('star_grads.json'));
+    const parameters = star.namedParameters();
+    expect([...parameters.keys()].toSorted()).toEqual(Object.keys(wanted).toSorted());
+    const gradients = scope(() => backward(lossOf(star.forward({ input_BlZ, text })), [...parameters.values()]));
+    for (const [i, name] of [...parameters.keys()].entries()) {
+      const values = await gradients[i]!.data();
+      const [norm, first] = wanted[name]!;
+      expect(Math.abs(Math.hypot(...values) - norm) / norm, name).toBeLessThan(1e-4);
+      // four values are few: their error is taken against the tensor's root mean square too
+      const typical = norm / Math.sqrt(values.length);
+      for (const [k, value] of first.entries())
+        expect(Math.abs(values[k]! - value), name).toBeLessThan(1e-4 * Math.max(typical, Math.abs(value)) * 5);
+    }
+  });
+});
+
+describe('sampling', () => {
+  it('steps over scales with a cache give the logits of the masked forward pass', async () => {
+    const wanted = star.forward({ input_BlZ, text });
+    const offsets = tokenOffsets(config.patchNumbers);
+    const steps: Tensor[] = [];
+    let cache = star.startCache(text);
+    for (let scale = 0; scale < 4; scale++) {
+      const given = scale ? slice(input_BlZ, 1, offsets[scale]! - 1, offsets[scale + 1]! - 1) : undefined;
+      const step = star.step(cache, given);
+      steps.push(step.logits_BlV);
+      cache = step.cache;
+    }
+    // keys are summed in another order
+    await expectClose(concat(steps, 1), wanted, 1e-5);
+    disposeCache(cache);
+  });
+});
+
+describe('a model', () => {
+  it('comes back from its folder as it was, in f32 exactly', async () => {
+    const files = await saveStar(star);
+    const again = await loadStar(async (name) => files.get(name)!);
+    await expectClose(again.forward({ input_BlZ, text }), star.forward({ input_BlZ, text }), 0);
+    again.dispose();
+  });
+
+  it('names every tensor that does not fit', async () => {
+    const weights = await star.hostWeights();
+    weights.delete('pos_start');
+    weights.set('extra', hostTensor(Float32Array.of(1), [1]));
+    weights.set('word_embed.bias', hostTensor(Float32Array.of(1, 2), [2]));
+    expect(() => star.load(weights)).toThrow(
+      'Star: weights must match the model. missing: pos_start; unexpected: extra; misshapen: word_embed.bias ([2] instead of [128]). Check that config and weights belong together.',
+    );
+  });
+
+  it('starts with small logits, and with other weights from another seed', async () => {
+    const fresh = new Star(config, { seed: 3 });
+    const other = new Star(config, { seed: 4 });
+    const loss = await lossOf(fresh.forward({ input_BlZ, text })).item();
+    expect(Math.abs(loss - Math.log(64))).toBeLessThan(0.05);
+    expect(await relativeDifference(fresh, other)).toBeGreaterThan(0.5);
+    fresh.dispose();
+    other.dispose();
+  });
+
+  it('drops whole branches at the given rate, by the seed', async () => {
+    const dropping = new Star({ ...config, dropPath: 0.5 }, { seed: 3 });
+    const [a, b, c] = [1, 1, 2].map((dropPathSeed) => dropping.features({ input_BlZ, text, dropPathSeed })) as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
+    await expectClose(a, b, 0);
+    expect(relativeError(await a.data(), await c.data())).toBeGreaterThan(1e-3);
+    dropping.dispose();
+  });
+
+  it('has the published number of parameters', () => {
+    const { depth, width, textWidth, codebookSize, codeWidth, patchNumbers } = starPresets['256-d16'];
+    const block =
+      3 * width * width +
+      2 * width +
+      depth +
+      width * width +
+      width +
+      (2 * width * width + 3 * width + depth + 2 * width * textWidth) +
+      8 * width * width +
+      5 * width;
+    const rest =
+      width * (1 + patchNumbers.length) +
+      (codeWidth + 1) * width +
+      (textWidth + 1) * width +
+      (width + 1) * codebookSize;
+    expect((depth * block + rest) / 1e6).toBeCloseTo(275, -1);
+  });
+
+  it('refuses a config with every fault named', () => {
+    expect(() => starConfig({ ...config, depth: 0, heads: 3, patchNumbers: [2, 1] })).toThrow(
+      'star: config must be valid, got patchNumbers [2,1] instead of a rising list of positive integers; depth 0 instead of a positive integer; heads 3 instead of a divisor of the width that leaves a multiple of 4. Correct these fields.',
+    );
+  });
+});
+
+async function relativeDifference(a: Star, b: Star): Promise<number> {
+  const [x, y] = [a, b].map((model) => mul(model.namedParameters().get('word_embed.weight')!, 1)) as [Tensor, Tensor];
+  return relativeError(await x.data(), await y.data());
+}

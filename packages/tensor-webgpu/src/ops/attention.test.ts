@@ -1,0 +1,101 @@
+import { expect, it } from 'vitest';
+import { describeVariants, expectClose, gradcheck, hashed, hashedValues } from '../testing/index.ts';
+import { tensor } from '../tensor.ts';
+import { attention } from './attention.ts';
+
+interface Case {
+  readonly title: string;
+  readonly B: number;
+  readonly Lq: number;
+  readonly Lk: number;
+  readonly N: number;
+  readonly d: number;
+  readonly limits?: readonly number[];
+  readonly mask?: readonly number[];
+}
+
+/** Tokens of scales 1, 4, 9: each sees its own scale and the coarser ones. */
+const blocks = [1, ...new Array<number>(4).fill(5), ...new Array<number>(9).fill(14)];
+
+const cases: Case[] = [
+  { title: 'one query, one key', B: 1, Lq: 1, Lk: 1, N: 1, d: 32 },
+  { title: 'odd lengths', B: 2, Lq: 7, Lk: 77, N: 2, d: 32 },
+  { title: 'block-causal', B: 2, Lq: 14, Lk: 14, N: 3, d: 64, limits: blocks },
+  { title: 'a width that no subgroup shares', B: 1, Lq: 9, Lk: 9, N: 2, d: 12, limits: [1, 2, 3, 4, 5, 6, 7, 8, 9] },
+  { title: 'padding keys', B: 2, Lq: 5, Lk: 6, N: 2, d: 32, mask: [1, 1, 1, 0, 0, 0, 1, 0, 1, 1, 0, 1] },
+  {
+    title: 'padding and causal',
+    B: 2,
+    Lq: 6,
+    Lk: 6,
+    N: 1,
+    d: 64,
+    limits: [1, 2, 3, 4, 5, 6],
+    mask: [1, 1, 1, 0, 0, 0, 1, 1, 1, 1, 1, 0],
+  },
+  {
+    title: 'a batch element whose keys are all masked',
+    B: 2,
+    Lq: 3,
+    Lk: 4,
+    N: 1,
+    d: 32,
+    mask: [0, 0, 0, 0, 1, 1, 1, 1],
+  },
+  { title: 'many tiles', B: 1, Lq: 41, Lk: 130, N: 1, d: 64 },
+];
+const scale = 0.7;
+
+function reference({ B, Lq, Lk, N, d, limits, mask }: Case): number[] {
+  const [q, k, v] = ['q', 'k', 'v'].map((name) => hashedValues(name, B * (name === 'q' ? Lq : Lk) * N * d)) as [
+    Float32Array,
+    Float32Array,
+    Float32Array,
+  ];
+  const out: number[] = [];
+  const at = (L: number, b: number, l: number, n: number): number => ((b * L + l) * N + n) * d;
+  for (let b = 0; b < B; b++)
+    for (let i = 0; i < Lq; i++)
+      for (let n = 0; n < N; n++) {
+        const keys = Array.from({ length: limits?.[i] ?? Lk }, (_, j) => j).filter((j) => mask?.[b * Lk + j] !== 0);
+        const weights = keys.map((j) => {
+          let dot = 0;
+          for (let e = 0; e < d; e++) dot += q[at(Lq, b, i, n) + e]! * k[at(Lk, b, j, n) + e]!;
+          return Math.exp(scale * dot);
+        });
+        const total = weights.reduce((s, w) => s + w, 0);
+        for (let e = 0; e < d; e++)
+          out.push(keys.reduce((s, j, at2) => s + (weights[at2]! / total) * v[at(Lk, b, j, n) + e]!, 0));
+      }
+  return out;
+}
+
+describeVariants('attention', (device) => {
+  it.each(cases)('$title: equals the definition and its numerical gradients', async (given) => {
+    const { B, Lq, Lk, N, d, limits, mask } = given;
+    const options = {
+      scale,
+      ...(limits && { limits: tensor(limits, [Lq], { dtype: 'u32' }) }),
+      ...(mask && { keyMask: tensor(mask, [B, Lk], { dtype: 'u32' }) }),
+    };
+    const inputs = [hashed('q', [B, Lq, N, d]), hashed('k', [B, Lk, N, d]), hashed('v', [B, Lk, N, d])];
+    await expectClose(attention(inputs[0]!, inputs[1]!, inputs[2]!, options), reference(given), 1e-5);
+    await gradcheck((q, k, v) => attention(q!, k!, v!, options), inputs);
+  });
+
+  it('runs in f16 where the adapter has it', async () => {
+    const given = { title: '', B: 1, Lq: 9, Lk: 33, N: 2, d: 64 };
+    const half = (name: string, L: number): ReturnType<typeof tensor> =>
+      tensor(hashedValues(name, L * 128), [1, L, 2, 64], { dtype: device().profile.f16 ? 'f16' : 'f32' });
+    // inputs are rounded to 11 bits
+    await expectClose(attention(half('q', 9), half('k', 33), half('v', 33), { scale }), reference(given), 5e-3);
+  });
+
+  it('refuses shapes that do not fit', () => {
+    const [q, k] = [hashed('q', [1, 2, 1, 8]), hashed('k', [1, 3, 1, 4])];
+    expect(() => attention(q, k, k, { scale })).toThrow('attention: keys must be [1, Lk, 1, 8], got [1,3,1,4].');
+    expect(() => attention(q, q, q, { scale, limits: tensor([1], [1], { dtype: 'u32' }) })).toThrow(
+      'attention: limits must be u32 [2], got u32 [1].',
+    );
+  });
+});

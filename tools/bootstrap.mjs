@@ -1,0 +1,113 @@
+// Sets up what is missing, then runs a command of the repository. Plain Node: nothing is installed yet when it starts.
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const { packageManager, engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const stampFile = join(root, 'node_modules', '.star-stamp');
+
+const say = (text) => process.stderr.write(`${text}\n`);
+
+/** Runs a program in the root; resolves to its exit code. */
+function run(program, args, options = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd: root, stdio: 'inherit', ...options });
+    child.on('error', reject);
+    child.on('exit', (code, signal) => resolve(signal ? 1 : (code ?? 1)));
+  });
+}
+
+/** Like run, but keeps what the program printed. */
+async function capture(program, args) {
+  const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  child.stdout.on('data', (data) => (output += data));
+  child.stderr.on('data', (data) => (output += data));
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  return { code, output };
+}
+
+function checkNode() {
+  const wanted = engines.node.replace('>=', '').split('.').map(Number);
+  const own = process.versions.node.split('.').map(Number);
+  const older = own[0] < wanted[0] || (own[0] === wanted[0] && own[1] < wanted[1]);
+  if (!older) return;
+  say(`Node must be ${engines.node}, got ${process.versions.node}. Install a newer one from nodejs.org.`);
+  process.exit(1);
+}
+
+/** Changes when any dependency may have changed. */
+function dependencyHash() {
+  const hash = createHash('sha256').update(process.version);
+  const folders = ['packages', 'apps'].flatMap((group) => readdirSync(join(root, group)).map((name) => join(group, name)));
+  const files = ['pnpm-lock.yaml', 'pnpm-workspace.yaml', 'package.json', ...folders.map((folder) => join(folder, 'package.json'))];
+  for (const file of files) if (existsSync(join(root, file))) hash.update(readFileSync(join(root, file)));
+  return hash.digest('hex');
+}
+
+async function install() {
+  const hash = dependencyHash();
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === hash) return;
+  say('Installing dependencies (once)...');
+  const code = await run('npx', ['-y', packageManager, 'install', '--frozen-lockfile', '--prefer-offline'], { stdio: ['ignore', 2, 2] });
+  if (code !== 0) {
+    say('Installing dependencies failed; the lines above say why. Check the network and run the command again.');
+    process.exit(code);
+  }
+  writeFileSync(stampFile, hash);
+}
+
+const bin = (name) => join(root, 'node_modules', '.bin', name);
+const source = ['--conditions=@star-webgpu/source', '--import', 'tsx'];
+const star = (args) => run(process.execPath, [...source, join(root, 'apps/cli/src/main.ts'), ...args]);
+
+/** Checks that need no GPU, cheapest first. */
+const gates = [
+  { name: 'format', program: 'oxfmt', args: ['--check', 'packages', 'apps', 'tools'] },
+  { name: 'lint', program: 'oxlint', args: ['--deny-warnings', 'packages', 'apps', 'tools'] },
+  { name: 'layers', program: 'tsx', args: ['tools/check-layers.ts'] },
+  { name: 'types', program: 'tsc', args: ['-b'] },
+  { name: 'build', program: 'turbo', args: ['run', 'build', '--output-logs=errors-only', '--no-daemon', '--filter=./packages/*', '--filter=./apps/cli'] },
+  { name: 'packages', program: 'tsx', args: ['tools/check-packages.ts'] },
+];
+
+async function runGate({ name, program, args }) {
+  const started = Date.now();
+  const { code, output } = await capture(bin(program), args);
+  say(`${code === 0 ? 'ok    ' : 'FAILED'} ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
+  if (code !== 0) say(output);
+  return code === 0;
+}
+
+/** Runs the unit tests; resolves to the numbers of passed and failed ones. */
+async function unitTests(filters) {
+  const report = join(root, 'node_modules', '.vitest-report.json');
+  const code = await run(bin('vitest'), ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...filters]);
+  const { numPassedTests: passed, numFailedTests: failed } = JSON.parse(readFileSync(report, 'utf8'));
+  return { passed, failed: code === 0 ? failed : Math.max(1, failed) };
+}
+
+async function test(filters) {
+  let [passed, failed] = [0, 0];
+  if (!filters.length) for (const gate of gates) (await runGate(gate)) ? passed++ : failed++;
+  const units = await unitTests(filters);
+  passed += units.passed;
+  failed += units.failed;
+  console.log(`\n${passed} passed, ${failed} failed`);
+  return failed === 0 ? 0 : 1;
+}
+
+const commands = {
+  start: (args) => star(['sample', ...(args.length ? args : ['red apple'])]),
+  star,
+  bench: (args) => star(['bench', ...args]),
+  test,
+};
+
+checkNode();
+await install();
+const [command, ...args] = process.argv.slice(2);
+process.exit(await commands[command](args));
