@@ -1,1 +1,6 @@
-export {};
+export { codebookUsage, type CodebookUsage, countHits, reviveDeadCodes, type Revival } from './codebook.ts';
+export { downsampleFactor, imageSide, publishedConfig, type VqvaeConfig, vqvaeConfig, VqvaeConfigError } from './config.ts';
+export { type Quantized, Quantizer } from './quantizer.ts';
+export * from './scales.ts';
+export { Vqvae, type VqvaeTraining } from './vqvae.ts';
+export { loadVqvae, type ReadFile, saveVqvae } from './weights.ts';

@@ -1,0 +1,127 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { backward, embedding, hostRandom, hostTensor, permute, scope, slice, type Tensor, tensor } from '@star-webgpu/tensor-webgpu';
+import { expectClose, type GoldenTensor, hashed, hashedValues, loadGolden, loadGoldenJson, testDevice } from '@star-webgpu/tensor-webgpu/testing';
+import { codebookUsage, countHits, reviveDeadCodes } from './codebook.ts';
+import { publishedConfig, vqvaeConfig } from './config.ts';
+import { phiIndex, tokenOffsets } from './scales.ts';
+import { Vqvae } from './vqvae.ts';
+import { loadVqvae, saveVqvae } from './weights.ts';
+
+interface Manifest {
+  readonly tensors: readonly (readonly [name: string, shape: number[], scale: number, offset: number])[];
+}
+
+const golden = (file: string): URL => new URL(`../test/golden/${file}`, import.meta.url);
+const config = vqvaeConfig({ channels: 32, codebookSize: 64, codeWidth: 8, patchNumbers: [1, 2, 3, 4] });
+
+let numbers: Map<string, GoldenTensor>;
+let vqvae: Vqvae;
+let images_B3HW: Tensor;
+
+beforeAll(async () => {
+  await testDevice();
+  const { tensors } = await loadGoldenJson<Manifest>(golden('vqvae_manifest.json'));
+  numbers = await loadGolden(golden('vqvae.safetensors'));
+  const weights = tensors.map(([name, shape, scale, offset]) => [name, hostTensor(hashedValues(`vae/${name}`, shape.reduce((p, s) => p * s, 1), scale, offset), shape)] as const);
+  vqvae = new Vqvae(config).load(new Map(weights));
+  images_B3HW = hashed('img', [2, 3, 64, 64]);
+});
+
+const channelsFirst = (x_BhwC: Tensor): Tensor => permute(x_BhwC, [0, 3, 1, 2]);
+
+describe('the published numbers', () => {
+  it('latents, tokens and sums of every scale', async () => {
+    const f_BhwZ = vqvae.encode(images_B3HW);
+    await expectClose(channelsFirst(f_BhwZ), numbers.get('f')!.values, 5e-5);
+    const { indices, sums } = vqvae.quantizer.quantize(f_BhwZ);
+    for (const scale of config.patchNumbers.keys()) {
+      expect([...(await indices[scale]!.data())]).toEqual([...numbers.get(`idx.${scale}`)!.values]);
+      await expectClose(channelsFirst(sums[scale]!), numbers.get(`fhat.${scale}`)!.values, 5e-5);
+    }
+  });
+
+  it('reconstruction and the transformer’s inputs', async () => {
+    await expectClose(channelsFirst(vqvae.reconstruct(images_B3HW)), numbers.get('rec')!.values, 5e-5);
+    await expectClose(vqvae.quantizer.teacherInput(vqvae.imageToTokens(images_B3HW)), numbers.get('var_input')!.values, 5e-5);
+  });
+
+  it('training loss, its parts and the gradient of every parameter', async () => {
+    const wanted = await loadGoldenJson<Record<string, [number, number[]]>>(golden('vqvae_grads.json'));
+    const parameters = vqvae.namedParameters();
+    const { loss, quantizeLoss, reconstruction_B3HW } = vqvae.trainForward(images_B3HW);
+    await expectClose(loss, numbers.get('train.loss')!.values, 5e-5);
+    await expectClose(quantizeLoss, numbers.get('train.vq_loss')!.values, 5e-5);
+    await expectClose(reconstruction_B3HW, numbers.get('train.rec')!.values, 5e-5);
+    const gradients = scope(() => backward(loss, [...parameters.values()]));
+    const faults: string[] = [];
+    for (const [i, name] of [...parameters.keys()].entries()) {
+      const values = await gradients[i]!.data();
+      const [norm, first] = wanted[name]!;
+      // four values are few: their error is taken against the tensor's root mean square too
+      const typical = norm / Math.sqrt(values.length);
+      const worst = Math.max(...first.map((value, k) => Math.abs(values[k]! - value) / Math.max(typical, Math.abs(value))));
+      if (Math.abs(Math.hypot(...values) - norm) > 1e-4 * norm || worst > 5e-4) faults.push(`${name}: norm ${Math.hypot(...values)} for ${norm}, values off by ${worst}`);
+    }
+    expect(faults).toEqual([]);
+    expect(Object.keys(wanted).toSorted()).toEqual([...parameters.keys()].toSorted());
+  });
+
+  it('phi convolutions of every scale', async () => {
+    const wanted = await loadGoldenJson<Record<string, number[]>>(golden('phi_index.json'));
+    for (const [name, indices] of Object.entries(wanted)) {
+      const [, phis, scales] = /^share(\d+)\.SN(\d+)$/.exec(name)!.map(Number) as [number, number, number];
+      expect(indices.map((_, scale) => phiIndex(scale, scales, phis)), name).toEqual(indices);
+    }
+  });
+});
+
+describe('the quantiser', () => {
+  it('gives the same inputs step by step as for teacher forcing', async () => {
+    const odd = new Vqvae(vqvaeConfig({ ...config, patchNumbers: [1, 3, 5, 7], phis: 0 }), { seed: 1 });
+    const tokens_BL = tensor(Array.from({ length: 3 * 84 }, (_, i) => (i * 37) % 64), [3, 84], { dtype: 'u32' });
+    const teacher = odd.quantizer.teacherInput(tokens_BL);
+    const offsets = tokenOffsets([1, 3, 5, 7]);
+    let sum: Tensor | undefined;
+    for (let scale = 0; scale < 4; scale++) {
+      const codes_BlZ = embedding(odd.quantizer.codebook, slice(tokens_BL, 1, offsets[scale]!, offsets[scale + 1]!));
+      const { sum_BhwZ, next_BlZ } = odd.quantizer.nextInput(scale, codes_BlZ, sum);
+      sum = sum_BhwZ;
+      expect(next_BlZ === undefined).toBe(scale === 3);
+      if (next_BlZ) await expectClose(next_BlZ, slice(teacher, 1, offsets[scale + 1]! - 1, offsets[scale + 2]! - 1), 1e-6);
+    }
+    odd.dispose();
+  });
+
+  it('revives codes that nothing hit with looked-up vectors, and leaves the others', async () => {
+    const codebook = tensor([1, 1, 2, 2, 3, 3], [3, 2]);
+    const counts = new Float64Array(3);
+    countHits(counts, [0, 2, 2]);
+    expect(codebookUsage(counts)).toEqual({ used: 2 / 3, perplexity: expect.closeTo(Math.exp(Math.log(3) - (2 / 3) * Math.log(2)), 9) });
+    expect(await reviveDeadCodes(codebook, { counts, lookups: Float32Array.of(9, 8), random: hostRandom(1) })).toBe(1);
+    expect([...(await codebook.data())]).toEqual([1, 1, 9, 8, 3, 3]);
+  });
+});
+
+describe('a model', () => {
+  it('comes back from its folder as it was; statistics of published files are passed over', async () => {
+    const files = await saveVqvae(vqvae);
+    const again = await loadVqvae(async (name) => files.get(name)!);
+    await expectClose(again.encode(images_B3HW), vqvae.encode(images_B3HW), 0);
+    const weights = await vqvae.hostWeights();
+    weights.set('quantize.ema_vocab_hit_SV', hostTensor(new Float32Array(10), [10, 1]));
+    expect(() => again.load(weights, { ignore: /ema_vocab_hit_SV$/ })).not.toThrow();
+    again.dispose();
+  });
+
+  it('has the published names and shapes', () => {
+    expect(publishedConfig.patchNumbers.length).toBe(10);
+    expect(vqvae.namedParameters().get('encoder.down.1.downsample.conv.weight')!.shape).toEqual([32, 32, 3, 3]);
+    expect(vqvae.namedParameters().get('decoder.up.4.attn.2.proj_out.weight')!.shape).toEqual([128, 128, 1, 1]);
+  });
+
+  it('refuses a config with every fault named', () => {
+    expect(() => vqvaeConfig({ channels: 30, codeWidth: 3, phis: -1 })).toThrow(
+      'vqvae: config must be valid, got codeWidth 3 instead of a positive multiple of 4; phis -1 instead of an integer of at least 0. Correct these fields.',
+    );
+  });
+});

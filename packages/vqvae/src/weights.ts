@@ -1,0 +1,23 @@
+import { readSafetensors, writeSafetensors } from '@star-webgpu/tensor-webgpu';
+import { type VqvaeConfig, vqvaeConfig } from './config.ts';
+import { Vqvae } from './vqvae.ts';
+
+/** Reads a file of a model folder by its name. */
+export type ReadFile = (name: string) => Promise<Uint8Array>;
+
+/** Usage statistics of published files: they may count another number of scales, and nothing here reads them. */
+const ignored = /ema_vocab_hit_SV$/;
+
+/** Builds a model from `config.json` and `model.safetensors`. @throws WeightsError listing every tensor that does not fit. */
+export async function loadVqvae(readFile: ReadFile): Promise<Vqvae> {
+  const config = vqvaeConfig(JSON.parse(new TextDecoder().decode(await readFile('config.json'))) as Partial<VqvaeConfig>);
+  return new Vqvae(config).load(readSafetensors(await readFile('model.safetensors')), { ignore: ignored });
+}
+
+/** The files of a model folder, by name. */
+export async function saveVqvae(vqvae: Vqvae, dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, Uint8Array>> {
+  return new Map([
+    ['config.json', new TextEncoder().encode(`${JSON.stringify(vqvae.config, null, 2)}\n`)],
+    ['model.safetensors', writeSafetensors(await vqvae.hostWeights(dtype))],
+  ]);
+}
