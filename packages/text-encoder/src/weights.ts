@@ -26,11 +26,17 @@ export async function loadTextEncoder(
   read: ReadFile,
   { trainable = false, padId }: LoadTextOptions = {},
 ): Promise<TextEncoder> {
-  const model = new ClipText(parseTextConfig(await readJson(read, 'config.json')));
-  model.load(readSafetensors(await read('model.safetensors')), { ignore: unused });
-  if (!trainable) model.freeze();
+  const config = parseTextConfig(await readJson(read, 'config.json'));
   const tokenizer = new Tokenizer(await readJson(read, 'tokenizer.json'), padId === undefined ? {} : { padId });
-  return new TextEncoder(tokenizer, model);
+  const weights = readSafetensors(await read('model.safetensors'));
+  const model = new ClipText(config);
+  try {
+    model.load(weights, { ignore: unused });
+    return new TextEncoder(tokenizer, trainable ? model : model.freeze());
+  } catch (fault) {
+    model.dispose();
+    throw fault;
+  }
 }
 
 /** The files of a text encoder's folder by name, in Hugging Face layout. */
