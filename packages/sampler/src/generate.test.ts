@@ -1,0 +1,241 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  currentDevice,
+  hostTensor,
+  type HostTensor,
+  permute,
+  slice,
+  type Tensor,
+  tensor,
+} from '@star-webgpu/tensor-webgpu';
+import {
+  expectClose,
+  hashed,
+  hashedValues,
+  loadGolden,
+  loadGoldenJson,
+  testDevice,
+  valuesOf,
+} from '@star-webgpu/tensor-webgpu/testing';
+import { Star, starConfig } from '@star-webgpu/star-transformer';
+import type { TextFeatures } from '@star-webgpu/text-encoder';
+import { Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
+import { generate, type GuidedText, type Models } from './generate.ts';
+import type { SamplingOptions } from './options.ts';
+
+interface Manifest {
+  readonly seed_name: string;
+  readonly tensors: readonly (readonly [name: string, shape: readonly number[], scale: number, offset: number])[];
+}
+
+const golden = (file: string): URL => new URL(`../test/golden/${file}`, import.meta.url);
+
+/** Weights that the published refiner adds; it is another model. */
+const refiner =
+  /^(pos_start_last|word_embed_head|feat_extract_blocks|head_logits2|encoder_proj2|head_proj|lvl_embed_2)/;
+
+async function hashedWeights(file: string): Promise<Map<string, HostTensor>> {
+  const { seed_name, tensors } = await loadGoldenJson<Manifest>(golden(file));
+  return new Map(
+    tensors
+      .filter(([name]) => !refiner.test(name))
+      .map(([name, shape, scale, offset]) => {
+        const count = shape.reduce((product, side) => product * side, 1);
+        return [name, hostTensor(hashedValues(seed_name.replace('{name}', name), count, scale, offset), shape)];
+      }),
+  );
+}
+
+const shared = { patchNumbers: [1, 2, 4, 8], codeWidth: 8, codebookSize: 64 };
+
+async function hashedModels(crossAttention: 'per-sample' | 'first-sample'): Promise<Models> {
+  const star = new Star(starConfig({ ...shared, depth: 3, width: 128, heads: 2, textWidth: 32, crossAttention }));
+  const vqvae = new Vqvae(
+    vqvaeConfig({ ...shared, channels: 8, channelMultipliers: [1, 1], residualBlocks: 1, normGroups: 4 }),
+  );
+  star.load(await hashedWeights('star_manifest.json'));
+  vqvae.quantizer.load(await hashedWeights('star_quantizer_manifest.json'));
+  return { star, vqvae };
+}
+
+/** Features of B prompts of 7 tokens, the first `lengths[b]` of which are real. */
+function features(prefix: string, lengths: readonly number[]): TextFeatures {
+  const B = lengths.length;
+  const mask = lengths.flatMap((length) => Array.from({ length: 7 }, (_, t) => (t < length ? 1 : 0)));
+  return {
+    states: hashed(`${prefix}text`, [B, 7, 32]),
+    mask: tensor(mask, [B, 7], { dtype: 'u32' }),
+    pooled: hashed(`${prefix}pool`, [B, 32], 0.5),
+  };
+}
+
+const row = ({ states, mask, pooled }: TextFeatures, index: number): TextFeatures => {
+  const one = (x: Tensor): Tensor => slice(x, 0, index, index + 1);
+  return { states: one(states), mask: one(mask), pooled: one(pooled) };
+};
+
+let models: Models;
+let text: GuidedText;
+
+beforeAll(async () => {
+  await testDevice();
+  models = await hashedModels('per-sample');
+  text = { conditional: features('', [7, 4]), unconditional: features('uncond_', [2]) };
+});
+
+afterAll(() => {
+  models.star.dispose();
+  models.vqvae.dispose();
+});
+
+interface Sample {
+  readonly indices: readonly number[][];
+  /** [B, Z, h, w] of the last scale. */
+  readonly latent: Float32Array;
+}
+
+async function sample(from: Models, about: GuidedText, options: SamplingOptions): Promise<Sample> {
+  const indices: number[][] = [];
+  let latent = new Float32Array();
+  for await (const { indices_Bl, sum_BhwZ } of generate(from, about, options)) {
+    indices.push([...(await valuesOf(indices_Bl))]);
+    latent = Float32Array.from(await valuesOf(permute(sum_BhwZ, [0, 3, 1, 2])));
+  }
+  return { indices, latent };
+}
+
+describe('greedy sampling', () => {
+  const greedy = { topK: 1, topP: 0, guidance: 4 };
+
+  it.each([
+    ['greedy', 'per-sample', 2],
+    ['greedy_quirk', 'first-sample', 1],
+  ] as const)('equals the published tokens and latent map: %s', async (name, crossAttention, B) => {
+    const numbers = await loadGolden(golden('greedy.safetensors'));
+    const own = await hashedModels(crossAttention);
+    const about = B === 2 ? text : { conditional: row(text.conditional, 0), unconditional: text.unconditional };
+    const { indices, latent } = await sample(own, about, greedy);
+    indices.forEach((got, scale) => expect(got).toEqual([...numbers.get(`${name}.idx.${scale}`)!.values]));
+    // 5e-5 is the bound for outputs of networks.
+    await expectClose(latent, numbers.get(`${name}.fhat`)!.values, 5e-5);
+    own.star.dispose();
+    own.vqvae.dispose();
+  });
+});
+
+describe('sampling', () => {
+  const single = (b: number): GuidedText => ({
+    conditional: row(text.conditional, b),
+    unconditional: text.unconditional,
+  });
+
+  it.each([false, true])('gives one picture a seed, smooth %s', async (smooth) => {
+    const first = await sample(models, single(0), { seed: 5, smooth });
+    expect(await sample(models, single(0), { seed: 5, smooth })).toEqual(first);
+    expect((await sample(models, single(0), { seed: 6, smooth })).indices).not.toEqual(first.indices);
+  });
+
+  it('gives a batch of three the pictures of three single runs', async () => {
+    const conditional = features('three_', [7, 4, 1]);
+    const unconditional = text.unconditional;
+    const batch = await sample(models, { conditional, unconditional }, { seed: [1, 8, 3] });
+    for (const [b, seed] of [1, 8, 3].entries()) {
+      const alone = await sample(models, { conditional: row(conditional, b), unconditional }, { seed });
+      alone.indices.forEach((got, scale) => {
+        const l = got.length;
+        expect(batch.indices[scale]!.slice(b * l, b * l + l)).toEqual(got);
+      });
+      // The same operations on the same numbers; only the tiling of products differs.
+      await expectClose(batch.latent.subarray(b * 512, b * 512 + 512), alone.latent, 1e-6);
+    }
+  });
+
+  it('counts seeds up from one number', async () => {
+    const twice = { conditional: features('same_', [7]), unconditional: text.unconditional };
+    const pair: GuidedText = {
+      conditional: {
+        ...features('same_', [7, 7]),
+        states: await repeat(twice.conditional.states),
+        pooled: await repeat(twice.conditional.pooled),
+      },
+      unconditional: twice.unconditional,
+    };
+    const { indices } = await sample(models, pair, { seed: 20 });
+    const second = await sample(models, twice, { seed: 21 });
+    indices.forEach((got, scale) => expect(got.slice(got.length / 2)).toEqual(second.indices[scale]));
+  });
+
+  it('does without unconditional text where guidance is 0', async () => {
+    const other = { conditional: row(text.conditional, 0), unconditional: features('other_', [3]) };
+    const options = { guidance: 0, seed: 2 };
+    expect(await sample(models, single(0), options)).toEqual(await sample(models, other, options));
+  });
+
+  it('decodes pictures at every scale', async () => {
+    for await (const { scale, side, indices_Bl, decode } of generate(models, text)) {
+      expect(side).toBe(shared.patchNumbers[scale]);
+      expect(indices_Bl.shape).toEqual([2, side * side]);
+      const { count, height, width, data } = await decode();
+      expect([count, height, width, data.length]).toEqual([2, 16, 16, 2 * 16 * 16 * 3]);
+    }
+  });
+
+  it('leaves as many live buffers after 50 samplings as after one', async () => {
+    const run = async (): Promise<number> => {
+      for await (const { scale, decode } of generate(models, single(0), { smooth: true }))
+        if (scale === 3) await decode();
+      return currentDevice().stats().liveBuffers;
+    };
+    const about = single(0);
+    const before = currentDevice().stats().liveBuffers;
+    const after: number[] = [];
+    for (let i = 0; i < 50; i++) {
+      for await (const { scale, decode } of generate(models, about)) if (scale === 3) await decode();
+      after.push(currentDevice().stats().liveBuffers);
+    }
+    expect(new Set(after)).toEqual(new Set([before]));
+    expect(await run()).toBe(before);
+  });
+
+  it('stops between scales by a signal, or when its reader leaves, and frees its memory', async () => {
+    const controller = new AbortController();
+    const about = single(0);
+    const before = currentDevice().stats().liveBuffers;
+    const seen: number[] = [];
+    const stopped = async (): Promise<void> => {
+      for await (const { scale } of generate(models, about, { signal: controller.signal })) {
+        seen.push(scale);
+        if (scale === 1) controller.abort(new Error('enough'));
+      }
+    };
+    await expect(stopped()).rejects.toThrow('enough');
+    expect(seen).toEqual([0, 1]);
+    for await (const { scale } of generate(models, about)) if (scale === 2) break;
+    expect(currentDevice().stats().liveBuffers).toBe(before);
+  });
+
+  it('refuses models that do not belong together, with every difference', async () => {
+    const vqvae = new Vqvae(
+      vqvaeConfig({
+        patchNumbers: [1, 8],
+        codeWidth: 8,
+        codebookSize: 32,
+        channels: 8,
+        channelMultipliers: [1],
+        residualBlocks: 1,
+        normGroups: 4,
+      }),
+    );
+    await expect(generate({ star: models.star, vqvae }, text).next()).rejects.toThrow(
+      'generate: models must belong together, got patchNumbers 1,2,4,8 of the transformer and 1,8 of the VQVAE; ' +
+        'codebookSize 64 of the transformer and 32 of the VQVAE. Load models that were trained on each other.',
+    );
+    vqvae.dispose();
+  });
+});
+
+/** A row twice. */
+async function repeat(x: Tensor): Promise<Tensor> {
+  const values = await valuesOf(x);
+  return tensor([...values, ...values], [2, ...x.shape.slice(1)]);
+}

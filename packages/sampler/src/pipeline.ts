@@ -1,0 +1,95 @@
+import { noGrad, scope, slice, type Tensor } from '@star-webgpu/tensor-webgpu';
+import { loadStar, saveStar } from '@star-webgpu/star-transformer';
+import { loadTextEncoder, saveTextEncoder, type TextEncoder, type TextFeatures } from '@star-webgpu/text-encoder';
+import { loadVqvae, saveVqvae } from '@star-webgpu/vqvae';
+import { checkModels } from './check-models.ts';
+import { generate, type Models, type ScaleStep } from './generate.ts';
+import type { Pictures } from './image.ts';
+import type { SamplingOptions } from './options.ts';
+
+/** Reads a file of a model folder by its path inside it. */
+export type ReadFile = (path: string) => Promise<Uint8Array>;
+
+/** The models of one folder: from prompts to pictures. */
+export class Pipeline implements Models {
+  readonly star: Models['star'];
+  readonly vqvae: Models['vqvae'];
+  readonly text: TextEncoder;
+
+  /** Takes over the models: they only serve from now on, and are freed with the pipeline. @throws ModelsError */
+  constructor({ star, vqvae, text }: Models & { readonly text: TextEncoder }) {
+    checkModels({ star, vqvae }, text.width);
+    this.star = star.freeze();
+    this.vqvae = vqvae.freeze();
+    this.text = text;
+    text.model.freeze();
+  }
+
+  /** Draws one picture a prompt, scale by scale; an empty prompt draws an unconditional picture. */
+  async *generate(
+    prompts: readonly string[],
+    options: SamplingOptions = {},
+  ): AsyncGenerator<ScaleStep, void, undefined> {
+    const features = scope(() => noGrad(() => this.text.encode([...prompts, ''])));
+    const B = prompts.length;
+    const rows = (from: number, to: number): TextFeatures => takeRows(features, from, to);
+    const guided = { conditional: rows(0, B), unconditional: rows(B, B + 1) };
+    try {
+      yield* generate(this, guided, options);
+    } finally {
+      for (const part of [features, guided.conditional, guided.unconditional]) disposeFeatures(part);
+    }
+  }
+
+  /** Draws one picture a prompt and gives the finished ones. */
+  async pictures(prompts: readonly string[], options: SamplingOptions = {}): Promise<Pictures> {
+    const last = this.star.config.patchNumbers.length - 1;
+    for await (const step of this.generate(prompts, options)) if (step.scale === last) return await step.decode();
+    throw new Error('pictures: the last scale was never drawn.');
+  }
+
+  /** Frees all models. */
+  dispose(): void {
+    for (const model of [this.star, this.vqvae, this.text]) model.dispose();
+  }
+}
+
+/** Opens the folders `star`, `vqvae` and `text` of a model. @throws the errors of their loaders, each naming what is wrong. */
+export async function loadPipeline(read: ReadFile): Promise<Pipeline> {
+  const inside =
+    (folder: string): ReadFile =>
+    (name) =>
+      read(`${folder}/${name}`);
+  const [star, vqvae, text] = await Promise.all([
+    loadStar(inside('star')),
+    loadVqvae(inside('vqvae')),
+    loadTextEncoder(inside('text')),
+  ]);
+  return new Pipeline({ star, vqvae, text });
+}
+
+/** The files of a pipeline's folder, by path. */
+export async function savePipeline(
+  { star, vqvae, text }: Models & { readonly text: TextEncoder },
+  dtype: 'F32' | 'F16' = 'F32',
+): Promise<Map<string, Uint8Array>> {
+  const parts = {
+    star: await saveStar(star, dtype),
+    vqvae: await saveVqvae(vqvae, dtype),
+    text: await saveTextEncoder(text, { dtype }),
+  };
+  return new Map(
+    Object.entries(parts).flatMap(([folder, files]) =>
+      [...files].map(([name, bytes]): [string, Uint8Array] => [`${folder}/${name}`, bytes]),
+    ),
+  );
+}
+
+function takeRows({ states, mask, pooled }: TextFeatures, from: number, to: number): TextFeatures {
+  const rows = (x: Tensor): Tensor => slice(x, 0, from, to);
+  return { states: rows(states), mask: rows(mask), pooled: rows(pooled) };
+}
+
+function disposeFeatures({ states, mask, pooled }: TextFeatures): void {
+  for (const tensor of [states, mask, pooled]) tensor.dispose();
+}
