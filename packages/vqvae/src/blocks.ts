@@ -74,8 +74,7 @@ export class AttentionBlock extends Module {
   forward(x_BhwC: Tensor): Tensor {
     const [B, h, w, C] = x_BhwC.shape as [number, number, number, number];
     const qkv_BhwC = this.qkv.forward(this.norm.forward(x_BhwC));
-    const head = (part: number): Tensor =>
-      reshape(slice(qkv_BhwC, 3, part * C, (part + 1) * C), [B, h * w, 1, C]);
+    const head = (part: number): Tensor => reshape(slice(qkv_BhwC, 3, part * C, (part + 1) * C), [B, h * w, 1, C]);
     const mixed_BhwC = reshape(attention(head(0), head(1), head(2), { scale: C ** -0.5 }), x_BhwC.shape);
     return add(x_BhwC, this.project.forward(mixed_BhwC));
   }

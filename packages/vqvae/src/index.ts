@@ -1,5 +1,12 @@
 export { codebookUsage, type CodebookUsage, countHits, reviveDeadCodes, type Revival } from './codebook.ts';
-export { downsampleFactor, imageSide, publishedConfig, type VqvaeConfig, vqvaeConfig, VqvaeConfigError } from './config.ts';
+export {
+  downsampleFactor,
+  imageSide,
+  publishedConfig,
+  type VqvaeConfig,
+  vqvaeConfig,
+  VqvaeConfigError,
+} from './config.ts';
 export { type Quantized, Quantizer } from './quantizer.ts';
 export * from './scales.ts';
 export { Vqvae, type VqvaeTraining } from './vqvae.ts';

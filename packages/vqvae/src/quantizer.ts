@@ -68,7 +68,10 @@ export class Quantizer extends Module {
     this.config = config;
     const { codebookSize, codeWidth } = config;
     this.phis = this.child('quant_resi', new Phis(config, random));
-    this.codes = this.child('embedding', new Embedding({ count: codebookSize, width: codeWidth, init: initUniform(random, 1 / codebookSize) }));
+    this.codes = this.child(
+      'embedding',
+      new Embedding({ count: codebookSize, width: codeWidth, init: initUniform(random, 1 / codebookSize) }),
+    );
   }
 
   /** The codebook. [V, Z]. */
@@ -100,9 +103,18 @@ export class Quantizer extends Module {
   trainForward(f_BhwZ: Tensor): Quantized & { readonly sum_BhwZ: Tensor; readonly loss: Tensor } {
     const quantized = this.quantize(f_BhwZ);
     const frozen = detach(f_BhwZ);
-    const losses = quantized.sums.map((sum) => add(mul(mean(square(sub(detach(sum), f_BhwZ))), this.config.beta), mean(square(sub(sum, frozen)))));
+    const losses = quantized.sums.map((sum) =>
+      add(mul(mean(square(sub(detach(sum), f_BhwZ))), this.config.beta), mean(square(sub(sum, frozen)))),
+    );
     const last = detach(quantized.sums.at(-1)!);
-    return { ...quantized, sum_BhwZ: add(noGrad(() => sub(last, frozen)), f_BhwZ), loss: losses.reduce((a, b) => add(a, b)) };
+    return {
+      ...quantized,
+      sum_BhwZ: add(
+        noGrad(() => sub(last, frozen)),
+        f_BhwZ,
+      ),
+      loss: losses.reduce((a, b) => add(a, b)),
+    };
   }
 
   /** The transformer's input in training: after each scale but the last, the sum so far at the size of the next. indices: u32 [B, L] -> [B, L-1, Z]. */

@@ -33,7 +33,8 @@ export function phiIndex(scale: number, scales: number, phis: number): number {
 
 /** Evenly spaced ticks in (0, 1); four of them lie nearer to the ends. */
 function phiTicks(count: number): number[] {
-  const margin = count === 4 ? 1 / 3 / count : 1 / 2 / count;
-  const step = count > 1 ? (1 - 2 * margin) / (count - 1) : 0;
-  return Array.from({ length: count }, (_, k) => margin + k * step);
+  const first = count === 4 ? 1 / 3 / count : 1 / 2 / count;
+  // the order of operations is NumPy's linspace: ties are decided by its rounding
+  const step = count > 1 ? (1 - first - first) / (count - 1) : 0;
+  return Array.from({ length: count }, (_, k) => (k === count - 1 && k > 0 ? 1 - first : k * step + first));
 }

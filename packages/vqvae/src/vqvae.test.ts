@@ -1,6 +1,24 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { backward, embedding, hostRandom, hostTensor, permute, scope, slice, type Tensor, tensor } from '@star-webgpu/tensor-webgpu';
-import { expectClose, type GoldenTensor, hashed, hashedValues, loadGolden, loadGoldenJson, testDevice } from '@star-webgpu/tensor-webgpu/testing';
+import {
+  backward,
+  embedding,
+  hostRandom,
+  hostTensor,
+  permute,
+  scope,
+  slice,
+  type Tensor,
+  tensor,
+} from '@star-webgpu/tensor-webgpu';
+import {
+  expectClose,
+  type GoldenTensor,
+  hashed,
+  hashedValues,
+  loadGolden,
+  loadGoldenJson,
+  testDevice,
+} from '@star-webgpu/tensor-webgpu/testing';
 import { codebookUsage, countHits, reviveDeadCodes } from './codebook.ts';
 import { publishedConfig, vqvaeConfig } from './config.ts';
 import { phiIndex, tokenOffsets } from './scales.ts';
@@ -22,11 +40,26 @@ beforeAll(async () => {
   await testDevice();
   const { tensors } = await loadGoldenJson<Manifest>(golden('vqvae_manifest.json'));
   numbers = await loadGolden(golden('vqvae.safetensors'));
-  const weights = tensors.map(([name, shape, scale, offset]) => [name, hostTensor(hashedValues(`vae/${name}`, shape.reduce((p, s) => p * s, 1), scale, offset), shape)] as const);
+  const weights = tensors.map(
+    ([name, shape, scale, offset]) =>
+      [
+        name,
+        hostTensor(
+          hashedValues(
+            `vae/${name}`,
+            shape.reduce((p, s) => p * s, 1),
+            scale,
+            offset,
+          ),
+          shape,
+        ),
+      ] as const,
+  );
   vqvae = new Vqvae(config).load(new Map(weights));
   images_B3HW = hashed('img', [2, 3, 64, 64]);
 });
 
+const normOf = (values: Float32Array): number => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
 const channelsFirst = (x_BhwC: Tensor): Tensor => permute(x_BhwC, [0, 3, 1, 2]);
 
 describe('the published numbers', () => {
@@ -42,7 +75,11 @@ describe('the published numbers', () => {
 
   it('reconstruction and the transformer’s inputs', async () => {
     await expectClose(channelsFirst(vqvae.reconstruct(images_B3HW)), numbers.get('rec')!.values, 5e-5);
-    await expectClose(vqvae.quantizer.teacherInput(vqvae.imageToTokens(images_B3HW)), numbers.get('var_input')!.values, 5e-5);
+    await expectClose(
+      vqvae.quantizer.teacherInput(vqvae.imageToTokens(images_B3HW)),
+      numbers.get('var_input')!.values,
+      5e-5,
+    );
   });
 
   it('training loss, its parts and the gradient of every parameter', async () => {
@@ -57,10 +94,15 @@ describe('the published numbers', () => {
     for (const [i, name] of [...parameters.keys()].entries()) {
       const values = await gradients[i]!.data();
       const [norm, first] = wanted[name]!;
+      // biases ahead of a normalisation that takes them out again have a gradient of zero, which float32 only nearly reaches
+      if (norm < 1e-6 && normOf(values) < 1e-6) continue;
       // four values are few: their error is taken against the tensor's root mean square too
       const typical = norm / Math.sqrt(values.length);
-      const worst = Math.max(...first.map((value, k) => Math.abs(values[k]! - value) / Math.max(typical, Math.abs(value))));
-      if (Math.abs(Math.hypot(...values) - norm) > 1e-4 * norm || worst > 5e-4) faults.push(`${name}: norm ${Math.hypot(...values)} for ${norm}, values off by ${worst}`);
+      const worst = Math.max(
+        ...first.map((value, k) => Math.abs(values[k]! - value) / Math.max(typical, Math.abs(value))),
+      );
+      if (Math.abs(normOf(values) - norm) > 1e-4 * norm || worst > 5e-4)
+        faults.push(`${name}: norm ${normOf(values)} for ${norm}, values off by ${worst}`);
     }
     expect(faults).toEqual([]);
     expect(Object.keys(wanted).toSorted()).toEqual([...parameters.keys()].toSorted());
@@ -70,7 +112,10 @@ describe('the published numbers', () => {
     const wanted = await loadGoldenJson<Record<string, number[]>>(golden('phi_index.json'));
     for (const [name, indices] of Object.entries(wanted)) {
       const [, phis, scales] = /^share(\d+)\.SN(\d+)$/.exec(name)!.map(Number) as [number, number, number];
-      expect(indices.map((_, scale) => phiIndex(scale, scales, phis)), name).toEqual(indices);
+      expect(
+        indices.map((_, scale) => phiIndex(scale, scales, phis)),
+        name,
+      ).toEqual(indices);
     }
   });
 });
@@ -78,7 +123,11 @@ describe('the published numbers', () => {
 describe('the quantiser', () => {
   it('gives the same inputs step by step as for teacher forcing', async () => {
     const odd = new Vqvae(vqvaeConfig({ ...config, patchNumbers: [1, 3, 5, 7], phis: 0 }), { seed: 1 });
-    const tokens_BL = tensor(Array.from({ length: 3 * 84 }, (_, i) => (i * 37) % 64), [3, 84], { dtype: 'u32' });
+    const tokens_BL = tensor(
+      Array.from({ length: 3 * 84 }, (_, i) => (i * 37) % 64),
+      [3, 84],
+      { dtype: 'u32' },
+    );
     const teacher = odd.quantizer.teacherInput(tokens_BL);
     const offsets = tokenOffsets([1, 3, 5, 7]);
     let sum: Tensor | undefined;
@@ -87,7 +136,8 @@ describe('the quantiser', () => {
       const { sum_BhwZ, next_BlZ } = odd.quantizer.nextInput(scale, codes_BlZ, sum);
       sum = sum_BhwZ;
       expect(next_BlZ === undefined).toBe(scale === 3);
-      if (next_BlZ) await expectClose(next_BlZ, slice(teacher, 1, offsets[scale + 1]! - 1, offsets[scale + 2]! - 1), 1e-6);
+      if (next_BlZ)
+        await expectClose(next_BlZ, slice(teacher, 1, offsets[scale + 1]! - 1, offsets[scale + 2]! - 1), 1e-6);
     }
     odd.dispose();
   });
@@ -96,7 +146,10 @@ describe('the quantiser', () => {
     const codebook = tensor([1, 1, 2, 2, 3, 3], [3, 2]);
     const counts = new Float64Array(3);
     countHits(counts, [0, 2, 2]);
-    expect(codebookUsage(counts)).toEqual({ used: 2 / 3, perplexity: expect.closeTo(Math.exp(Math.log(3) - (2 / 3) * Math.log(2)), 9) });
+    expect(codebookUsage(counts)).toEqual({
+      used: 2 / 3,
+      perplexity: expect.closeTo(Math.exp(Math.log(3) - (2 / 3) * Math.log(2)), 9),
+    });
     expect(await reviveDeadCodes(codebook, { counts, lookups: Float32Array.of(9, 8), random: hostRandom(1) })).toBe(1);
     expect([...(await codebook.data())]).toEqual([1, 1, 9, 8, 3, 3]);
   });

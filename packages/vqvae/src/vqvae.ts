@@ -1,4 +1,16 @@
-import { add, clamp, concat, type Conv2d, hostRandom, mean, Module, permute, square, sub, type Tensor } from '@star-webgpu/tensor-webgpu';
+import {
+  add,
+  clamp,
+  concat,
+  type Conv2d,
+  hostRandom,
+  mean,
+  Module,
+  permute,
+  square,
+  sub,
+  type Tensor,
+} from '@star-webgpu/tensor-webgpu';
 import { convolution } from './blocks.ts';
 import type { VqvaeConfig } from './config.ts';
 import { Decoder } from './decoder.ts';

@@ -10,7 +10,9 @@ const ignored = /ema_vocab_hit_SV$/;
 
 /** Builds a model from `config.json` and `model.safetensors`. @throws WeightsError listing every tensor that does not fit. */
 export async function loadVqvae(readFile: ReadFile): Promise<Vqvae> {
-  const config = vqvaeConfig(JSON.parse(new TextDecoder().decode(await readFile('config.json'))) as Partial<VqvaeConfig>);
+  const config = vqvaeConfig(
+    JSON.parse(new TextDecoder().decode(await readFile('config.json'))) as Partial<VqvaeConfig>,
+  );
   return new Vqvae(config).load(readSafetensors(await readFile('model.safetensors')), { ignore: ignored });
 }
 

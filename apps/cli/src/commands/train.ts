@@ -1,0 +1,168 @@
+import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Command } from 'commander';
+import { loadBatches, openPack, type Pack } from '@star-webgpu/data-lmdb';
+import { Star, starConfig } from '@star-webgpu/star-transformer';
+import { initText, textConfig, TextEncoder, Tokenizer, trainBpe } from '@star-webgpu/text-encoder';
+import {
+  type Schedule,
+  type ScheduleKind,
+  type Stage,
+  StarStage,
+  type StepReport,
+  train,
+  VqvaeStage,
+} from '@star-webgpu/trainer';
+import { loadVqvae, Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
+import { openSession } from '../device.ts';
+import { duration, interruptSignal, Progress, say } from '../output.ts';
+import { parseTrainConfig, type StarRun, type TrainConfig, type VqvaeRun } from '../train-config.ts';
+
+interface Flags {
+  readonly config: string;
+  readonly set: string[];
+  readonly out: string;
+  readonly adapter?: string;
+}
+
+/** Adds `star train`. */
+export function addTrain(program: Command): void {
+  program
+    .command('train')
+    .argument('<stage>', 'vqvae or star')
+    .description('train a model; the same command again goes on where it stopped')
+    .requiredOption('--config <file>', 'a training config, see configs/')
+    .requiredOption('--out <folder>', 'folder of the run: checkpoints, log, finished model')
+    .option('--set <path=value...>', 'override a value of the config', [])
+    .addHelpText(
+      'after',
+      '\nExample:\n  star train vqvae --config configs/emoji-vqvae.json --out runs/vqvae --set training.steps=500',
+    )
+    .action(runTrain);
+}
+
+async function runTrain(stageName: string, _: unknown, command: Command): Promise<void> {
+  const flags = command.optsWithGlobals<Flags>();
+  const config = parseTrainConfig(flags.config, await readFile(flags.config, 'utf8'), flags.set);
+  if (config.stage !== stageName)
+    throw new Error(
+      `${flags.config} must be a config of stage ${stageName}, got ${config.stage}. Name the other stage or file.`,
+    );
+  const session = await openSession(flags.adapter);
+  say(`adapter: ${session.description}`);
+  const packs = await Promise.all(config.data.packs.map((path) => openPack(path)));
+  const keys = config.data.keysFile
+    ? (await readFile(config.data.keysFile, 'utf8')).split('\n').filter(Boolean)
+    : undefined;
+  const stage = config.stage === 'vqvae' ? vqvaeStage(config) : await starStage(config, captionsOf(packs, keys));
+  await mkdir(flags.out, { recursive: true });
+  await writeFile(join(flags.out, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+  say(
+    `${parameterCount(stage)} parameters, ${keys?.length ?? packs.reduce((sum, { size }) => sum + size, 0)} pictures`,
+  );
+  const done = await runLoop(stage, { config, flags, packs, ...(keys && { keys }) });
+  if (done >= config.training.steps) say(`model: ${await writeModel(stage, join(flags.out, 'model'))}`);
+  for (const pack of packs) pack.close();
+  session.close();
+}
+
+const parameterCount = (stage: Stage): string =>
+  [...stage.parameters().values()].reduce((sum, { size }) => sum + size, 0).toLocaleString('en-US');
+
+function vqvaeStage({ vqvae, loss, seed }: VqvaeRun): Stage {
+  return new VqvaeStage(new Vqvae(vqvaeConfig(vqvae), { seed }), { seed, ...loss });
+}
+
+async function starStage(config: StarRun, captions: readonly string[]): Promise<Stage> {
+  const { seed, text, star, vqvaeFolder, captionDropout, labelSmoothing } = config;
+  const vqvae = await loadVqvae((name) => readFile(join(vqvaeFolder, name)));
+  const tokenizer = new Tokenizer(trainBpe(captions, { vocabSize: text.vocabSize }));
+  const textModel = initText(
+    textConfig({ ...text, vocabSize: tokenizer.vocabSize, eosTokenId: tokenizer.endId, activation: 'quick_gelu' }),
+    { seed },
+  );
+  const { patchNumbers, codeWidth, codebookSize } = vqvae.config;
+  const model = new Star(starConfig({ ...star, patchNumbers, codeWidth, codebookSize, textWidth: text.width }), {
+    seed,
+  });
+  return new StarStage(
+    { star: model, text: new TextEncoder(tokenizer, textModel), vqvae },
+    { seed, captionDropout, labelSmoothing, trainText: true },
+  );
+}
+
+/** All captions of the chosen pictures, for the tokenizer. */
+function captionsOf(packs: readonly Pack[], keys: readonly string[] | undefined): string[] {
+  const chosen = keys && new Set(keys);
+  return packs.flatMap((pack) =>
+    [...pack.keys()]
+      .filter((key) => !chosen || chosen.has(key))
+      .flatMap((key) => [...(pack.record(key)?.captions ?? [])]),
+  );
+}
+
+interface Loop {
+  readonly config: TrainConfig;
+  readonly flags: Flags;
+  readonly packs: readonly Pack[];
+  readonly keys?: readonly string[];
+}
+
+function runLoop(stage: Stage, { config, flags, packs, keys }: Loop): Promise<number> {
+  const { training, seed, data } = config;
+  const progress = new Progress();
+  const log = join(flags.out, 'log.jsonl');
+  return train({
+    stage,
+    batches: (start) =>
+      loadBatches({
+        packs,
+        batch: training.batch,
+        size: data.size,
+        seed,
+        start,
+        ...(keys && { keys }),
+        caption: config.stage === 'star' ? config.captions : 'first',
+      }),
+    schedule: scheduleOf(config),
+    seed,
+    clipNorm: training.clipNorm,
+    folder: join(flags.out, 'checkpoints'),
+    saveEvery: training.saveEvery,
+    keep: training.keepCheckpoints,
+    onStep: async (report) => {
+      progress.show(progressLine(report), report.step === report.steps);
+      await appendFile(log, `${JSON.stringify(report)}\n`);
+    },
+    onNotice: say,
+    signal: interruptSignal(),
+  }).finally(() => progress.end());
+}
+
+function scheduleOf({ training }: TrainConfig): Schedule {
+  const { schedule, learningRate, warmupSteps, finalRate, steps, weightDecay } = training;
+  return {
+    kind: schedule as ScheduleKind,
+    peak: learningRate,
+    warmup: warmupSteps,
+    start: 0.005,
+    end: finalRate,
+    steps,
+    weightDecay,
+    weightDecayEnd: weightDecay,
+  };
+}
+
+function progressLine({ step, steps, loss, metrics, imagesPerSecond, eta }: StepReport): string {
+  const measured = Object.entries(metrics).map(([name, value]) => `${name} ${value.toFixed(4)}`);
+  return `step ${step}/${steps}  loss ${loss.toFixed(4)}  ${measured.join('  ')}  ${imagesPerSecond.toFixed(1)} images/s  ${duration(eta)} left`;
+}
+
+async function writeModel(stage: Stage, folder: string): Promise<string> {
+  for (const [path, bytes] of await stage.files('F16')) {
+    const target = join(folder, path);
+    await mkdir(dirname(target), { recursive: true });
+    await writeFile(target, bytes);
+  }
+  return folder;
+}

@@ -1,0 +1,51 @@
+import type { Writable } from 'node:stream';
+
+/** Writes a line for the person at the terminal; results go to stdout, this goes beside them. */
+export const say = (text: string): void => void process.stderr.write(`${text}\n`);
+
+/** Writes a result. */
+export const print = (text: string): void => void process.stdout.write(`${text}\n`);
+
+/** Seconds as people say them: 42 s, 3 min 5 s, 2 h 10 min. */
+export function duration(seconds: number): string {
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+/** One line that is written over on a terminal, and now and then elsewhere. */
+export class Progress {
+  private readonly stream: Writable & { isTTY?: boolean };
+  private shownAt = -Infinity;
+
+  constructor(stream: Writable & { isTTY?: boolean } = process.stderr) {
+    this.stream = stream;
+  }
+
+  /** Shows a text, at most four times a second on a terminal and every ten seconds in a log. */
+  show(text: string, always = false): void {
+    const now = performance.now();
+    if (!always && now - this.shownAt < (this.stream.isTTY ? 250 : 10_000)) return;
+    this.shownAt = now;
+    this.stream.write(this.stream.isTTY ? `\r\u001b[2K${text}` : `${text}\n`);
+  }
+
+  /** Ends the line. */
+  end(): void {
+    if (this.stream.isTTY) this.stream.write('\n');
+  }
+}
+
+/** Aborted by Ctrl-C and by termination; a second Ctrl-C ends the process at once. */
+export function interruptSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      if (controller.signal.aborted) process.exit(130);
+      say('\nstopping behind the running step; press Ctrl-C again to stop at once');
+      controller.abort();
+    });
+  }
+  return controller.signal;
+}

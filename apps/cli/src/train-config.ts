@@ -1,0 +1,140 @@
+import { z } from 'zod';
+
+const count = z.number().int().positive();
+const share = z.number().min(0).max(1);
+
+const data = z.strictObject({
+  packs: z.array(z.string()).nonempty(),
+  /** A file with one key a line; all pictures without it. */
+  keysFile: z.string().optional(),
+  /** Side of the pictures in pixels. */
+  size: count,
+});
+
+const training = z.strictObject({
+  batch: count,
+  steps: count,
+  learningRate: z.number().positive(),
+  warmupSteps: z.number().int().min(0),
+  schedule: z
+    .string()
+    .regex(/^(cos|exp|lin(00|0(\.\d+)?)?)$/, 'must be cos, lin, lin0, lin00, exp or lin followed by a number in 0..1'),
+  /** Share of the learning rate at the last step. */
+  finalRate: share,
+  weightDecay: z.number().min(0),
+  clipNorm: z.number().positive(),
+  saveEvery: count,
+  keepCheckpoints: count,
+});
+
+const vqvae = z.strictObject({
+  channels: count,
+  channelMultipliers: z.array(count).nonempty(),
+  residualBlocks: count,
+  attention: z.boolean(),
+  normGroups: count,
+  codebookSize: count.min(2),
+  codeWidth: count,
+  patchNumbers: z.array(count).nonempty(),
+  phis: z.number().int().min(0),
+  phiShare: share,
+  beta: z.number().min(0),
+  cosineLookup: z.boolean(),
+});
+
+const vqvaeRun = z.strictObject({
+  stage: z.literal('vqvae'),
+  seed: z.number().int().min(0),
+  data,
+  vqvae,
+  training,
+  loss: z.strictObject({
+    absoluteWeight: z.number().min(0),
+    quantizeWeight: z.number().min(0),
+    reviveEvery: z.number().int().min(0),
+    reviveUntil: z.number().int().min(0),
+  }),
+});
+
+const starRun = z.strictObject({
+  stage: z.literal('star'),
+  seed: z.number().int().min(0),
+  data,
+  /** Folder of the trained VQVAE. */
+  vqvaeFolder: z.string(),
+  text: z.strictObject({
+    layers: count,
+    width: count,
+    heads: count,
+    mlpWidth: count,
+    positions: count,
+    vocabSize: count.min(258),
+  }),
+  star: z.strictObject({ depth: count, width: count, heads: count, dropPath: share }),
+  training,
+  /** Share of captions replaced by the empty one. */
+  captionDropout: share,
+  /** Which captions are drawn: all of a picture's, or its first. */
+  captions: z.enum(['random', 'first']),
+  labelSmoothing: share,
+});
+
+const run = z.discriminatedUnion('stage', [vqvaeRun, starRun]);
+
+/** A training run, as configs/*.json describe it. */
+export type TrainConfig = z.infer<typeof run>;
+export type VqvaeRun = z.infer<typeof vqvaeRun>;
+export type StarRun = z.infer<typeof starRun>;
+
+/** A config with faults, all of them named. */
+export class ConfigError extends Error {
+  constructor(file: string, faults: readonly string[]) {
+    super(
+      `${file} has ${faults.length} ${faults.length === 1 ? 'fault' : 'faults'}:\n${faults.map((fault) => `  ${fault}`).join('\n')}`,
+    );
+    this.name = 'ConfigError';
+  }
+}
+
+/** Checks a config, after `path=value` overrides. @throws ConfigError listing every fault with its path. */
+export function parseTrainConfig(file: string, text: string, overrides: readonly string[]): TrainConfig {
+  const value = parseJson(file, text);
+  const faults = overrides.flatMap((override) => applyOverride(value, override));
+  const parsed = run.safeParse(value);
+  if (!parsed.success)
+    faults.push(...parsed.error.issues.map(({ path, message }) => `${path.join('.') || '(root)'}: ${message}`));
+  if (faults.length || !parsed.success) throw new ConfigError(file, faults);
+  return parsed.data;
+}
+
+function parseJson(file: string, text: string): Record<string, unknown> {
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch (error) {
+    throw new ConfigError(file, [`not JSON: ${error instanceof Error ? error.message : String(error)}`]);
+  }
+}
+
+/** Sets one value by its path; JSON where it parses, else text. Returns what is wrong with it. */
+function applyOverride(config: Record<string, unknown>, override: string): string[] {
+  const equals = override.indexOf('=');
+  if (equals < 1) return [`--set ${override}: must be path=value`];
+  const path = override.slice(0, equals).split('.');
+  const last = path.pop()!;
+  let place: Record<string, unknown> = config;
+  for (const key of path) {
+    const next = place[key];
+    if (typeof next !== 'object' || next === null) return [`--set ${override}: there is no ${path.join('.')}`];
+    place = next as Record<string, unknown>;
+  }
+  place[last] = jsonOrText(override.slice(equals + 1));
+  return [];
+}
+
+function jsonOrText(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text;
+  }
+}

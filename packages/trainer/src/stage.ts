@@ -1,0 +1,38 @@
+import type { Tensor } from '@star-webgpu/tensor-webgpu';
+
+/** Pictures with a caption each, as a loader gives them. */
+export interface TrainingBatch {
+  /** [B, 3, H, W] in [-1, 1], row-major. */
+  readonly images: Float32Array;
+  readonly shape: readonly [number, number, number, number];
+  readonly captions: readonly string[];
+  /** Names of the pictures, the same whenever they come again. */
+  readonly keys: readonly string[];
+  /** The place behind this batch, to go on from. */
+  readonly cursor: { readonly epoch: number; readonly step: number };
+}
+
+/** What one forward pass of training gives. */
+export interface StageOutput {
+  /** What is minimised, f32 []. */
+  readonly loss: Tensor;
+  /** Numbers to log, f32 [] each. */
+  readonly metrics: Readonly<Record<string, Tensor>>;
+}
+
+/** A kind of training: what is trained, on what loss, and how it is stored. */
+export interface Stage {
+  readonly name: string;
+  /** Everything that is trained, by name. */
+  parameters(): Map<string, Tensor>;
+  /** Host work ahead of a step, outside its scope: tokens, cached features. */
+  prepare?(batch: TrainingBatch): Promise<void>;
+  /** Loss of a batch, recorded. */
+  forward(batch: TrainingBatch, step: number): StageOutput;
+  /** Host work behind a step that reads the device. */
+  afterStep?(step: number): Promise<Readonly<Record<string, number>>>;
+  /** Files of the model, by path inside its folder. */
+  files(dtype?: 'F32' | 'F16'): Promise<Map<string, Uint8Array>>;
+  /** Puts weights back from such files. */
+  restore(readFile: (path: string) => Promise<Uint8Array>): Promise<void>;
+}

@@ -1,0 +1,156 @@
+import { backward, readSafetensors, scope, type Tensor, writeSafetensors } from '@star-webgpu/tensor-webgpu';
+import { latestCheckpoint, writeCheckpoint } from './checkpoint.ts';
+import { AdamW } from './optimizer.ts';
+import { type Schedule, scheduleAt } from './schedule.ts';
+import type { Stage, TrainingBatch } from './stage.ts';
+
+/** Numbers of one step. */
+export interface StepReport {
+  /** Steps done, this one included. */
+  readonly step: number;
+  readonly steps: number;
+  readonly epoch: number;
+  readonly loss: number;
+  readonly gradientNorm: number;
+  readonly learningRate: number;
+  readonly imagesPerSecond: number;
+  /** Seconds left at the present pace. */
+  readonly eta: number;
+  /** What the stage measures. */
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+export interface TrainOptions {
+  readonly stage: Stage;
+  /** Batches from a cursor on, without end. */
+  readonly batches: (start: TrainingBatch['cursor']) => AsyncIterable<TrainingBatch>;
+  readonly schedule: Schedule;
+  readonly seed: number;
+  readonly clipNorm: number;
+  /** Folder of the run's checkpoints. */
+  readonly folder: string;
+  /** Steps between checkpoints. */
+  readonly saveEvery: number;
+  /** Checkpoints kept. */
+  readonly keep: number;
+  readonly onStep?: (report: StepReport) => void | Promise<void>;
+  /** A checkpoint was found and the run goes on from it, or a broken one was passed over. */
+  readonly onNotice?: (text: string) => void;
+  /** Saves and stops behind the running step. */
+  readonly signal?: AbortSignal;
+}
+
+/** Trains until the schedule's last step, going on from the newest whole checkpoint of the folder. Resolves to the steps done. */
+export async function train(options: TrainOptions): Promise<number> {
+  const { stage, schedule, signal } = options;
+  const optimizer = new AdamW(stage.parameters());
+  let cursor = await resume(options, optimizer);
+  let done = optimizer.steps;
+  const pace = new Pace();
+  if (done < schedule.steps) {
+    for await (const batch of options.batches(cursor)) {
+      await stage.prepare?.(batch);
+      const { learningRate, weightDecay } = scheduleAt(schedule, done);
+      const numbers = await trainStep(stage, optimizer, batch, {
+        step: done,
+        learningRate,
+        weightDecay,
+        clipNorm: options.clipNorm,
+      });
+      cursor = batch.cursor;
+      done++;
+      const speed = pace.tick(batch.shape[0]);
+      await options.onStep?.({
+        ...numbers,
+        step: done,
+        steps: schedule.steps,
+        epoch: cursor.epoch,
+        learningRate,
+        imagesPerSecond: speed,
+        eta: (schedule.steps - done) * pace.seconds,
+      });
+      const stop = done >= schedule.steps || (signal?.aborted ?? false);
+      if (stop || done % options.saveEvery === 0) await save(options, optimizer, cursor);
+      if (stop) break;
+    }
+  }
+  optimizer.dispose();
+  return done;
+}
+
+interface StepNumbers {
+  readonly step: number;
+  readonly learningRate: number;
+  readonly weightDecay: number;
+  readonly clipNorm: number;
+}
+
+/** forward, backward, clip, step; then what the host wants to know of it. */
+async function trainStep(
+  stage: Stage,
+  optimizer: AdamW,
+  batch: TrainingBatch,
+  numbers: StepNumbers,
+): Promise<Pick<StepReport, 'loss' | 'gradientNorm' | 'metrics'>> {
+  const { loss, norm, metrics } = scope(() => {
+    const output = stage.forward(batch, numbers.step);
+    const gradients = backward(output.loss, optimizer.parameters);
+    return { ...output, norm: optimizer.step(gradients, numbers) };
+  });
+  const read = async (x: Tensor): Promise<number> => {
+    const value = await x.item();
+    x.dispose();
+    return value;
+  };
+  const measured: Record<string, number> = {};
+  for (const [name, value] of Object.entries(metrics))
+    measured[name] = value === loss ? await value.item() : await read(value);
+  const result = { loss: await read(loss), gradientNorm: await read(norm) };
+  return { ...result, metrics: { ...measured, ...(await stage.afterStep?.(numbers.step)) } };
+}
+
+async function resume(
+  { stage, folder, onNotice, seed }: TrainOptions,
+  optimizer: AdamW,
+): Promise<TrainingBatch['cursor']> {
+  const found = await latestCheckpoint(folder, (broken, reason) =>
+    onNotice?.(`checkpoint ${broken} is broken (${reason}); the one before it is used`),
+  );
+  if (!found) return { epoch: 0, step: 0 };
+  const { state, readFile } = found;
+  if (state.stage !== stage.name || state.seed !== seed)
+    throw new Error(
+      `train: ${folder} must hold a run of stage ${stage.name} with seed ${seed}, got stage ${state.stage} with seed ${state.seed}. Use another folder.`,
+    );
+  await stage.restore((path) => readFile(`model/${path}`));
+  optimizer.load(readSafetensors(await readFile('optimizer.safetensors')), state.step);
+  onNotice?.(`going on from step ${state.step} of ${found.folder}`);
+  return state.cursor;
+}
+
+async function save(
+  { stage, folder, keep, seed }: TrainOptions,
+  optimizer: AdamW,
+  cursor: TrainingBatch['cursor'],
+): Promise<void> {
+  const files = new Map<string, Uint8Array>();
+  for (const [path, bytes] of await stage.files()) files.set(`model/${path}`, bytes);
+  files.set('optimizer.safetensors', writeSafetensors(await optimizer.state()));
+  await writeCheckpoint(folder, { files, keep, state: { stage: stage.name, step: optimizer.steps, cursor, seed } });
+}
+
+/** A running mean of the time a step takes. */
+class Pace {
+  private last = performance.now();
+  /** Seconds a step. */
+  seconds = 0;
+
+  /** Notes the end of a step. Returns images per second. */
+  tick(images: number): number {
+    const now = performance.now();
+    const taken = (now - this.last) / 1000;
+    this.last = now;
+    this.seconds = this.seconds ? 0.95 * this.seconds + 0.05 * taken : taken;
+    return images / this.seconds;
+  }
+}
