@@ -1,16 +1,30 @@
 #!/usr/bin/env node
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
+import { addDoctor } from './commands/doctor.ts';
+import { addEvaluate } from './commands/evaluate.ts';
+import { addPack } from './commands/pack.ts';
+import { addSample } from './commands/sample.ts';
 import { addTrain } from './commands/train.ts';
 import { say } from './output.ts';
 
 const program = new Command('star')
   .description('STAR, the scale-wise text-to-image model, on WebGPU')
-  .option('--adapter <name>', 'hardware, lavapipe, swiftshader, or part of an adapter’s name');
-addTrain(program);
+  .option('--adapter <name>', 'hardware, lavapipe, swiftshader, or part of an adapter’s name')
+  .option('--json', 'print results for machines')
+  .exitOverride()
+  .addHelpText('after', '\nExample:\n  star sample "red apple"');
+for (const add of [addSample, addPack, addTrain, addEvaluate, addDoctor]) add(program);
+for (const command of program.commands) command.exitOverride();
+
+/** 0 for success and help, 2 for wrong usage, 130 after an interrupt, 1 for every other failure. */
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  return error instanceof Error && error.name === 'AbortError' ? 130 : 1;
+}
 
 try {
   await program.parseAsync();
 } catch (error) {
-  say(error instanceof Error ? `error: ${error.message}` : String(error));
-  process.exitCode = 1;
+  if (!(error instanceof CommanderError)) say(`error: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = exitCodeOf(error);
 }

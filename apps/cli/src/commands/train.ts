@@ -61,7 +61,7 @@ async function runTrain(stageName: string, _: unknown, command: Command): Promis
     `${parameterCount(stage)} parameters, ${keys?.length ?? packs.reduce((sum, { size }) => sum + size, 0)} pictures`,
   );
   const done = await runLoop(stage, { config, flags, packs, ...(keys && { keys }) });
-  if (done >= config.training.steps) say(`model: ${await writeModel(stage, join(flags.out, 'model'))}`);
+  if (done >= config.training.steps) say(`model: ${await writeModel(stage, join(flags.out, 'model'), config)}`);
   for (const pack of packs) pack.close();
   session.close();
 }
@@ -158,8 +158,13 @@ function progressLine({ step, steps, loss, metrics, imagesPerSecond, eta }: Step
   return `step ${step}/${steps}  loss ${loss.toFixed(4)}  ${measured.join('  ')}  ${imagesPerSecond.toFixed(1)} images/s  ${duration(eta)} left`;
 }
 
-async function writeModel(stage: Stage, folder: string): Promise<string> {
-  for (const [path, bytes] of await stage.files('F16')) {
+/** Writes the finished model in half precision; a transformer takes its VQVAE along, so that the folder can be sampled from. */
+async function writeModel(stage: Stage, folder: string, config: TrainConfig): Promise<string> {
+  const files = await stage.files('F16');
+  if (config.stage === 'star')
+    for (const name of ['config.json', 'model.safetensors'])
+      files.set(`vqvae/${name}`, await readFile(join(config.vqvaeFolder, name)));
+  for (const [path, bytes] of files) {
     const target = join(folder, path);
     await mkdir(dirname(target), { recursive: true });
     await writeFile(target, bytes);

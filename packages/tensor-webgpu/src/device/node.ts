@@ -1,34 +1,171 @@
-/** Opens Dawn on the best adapter of this machine. */
+import { createReadStream, existsSync } from 'node:fs';
+import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { homedir, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { createBrotliDecompress } from 'node:zlib';
+
+/** Kinds of adapters, best first; `null` compiles shaders without computing. */
+export type AdapterKind = 'hardware' | 'lavapipe' | 'swiftshader' | 'null';
+
+/** A GPU entry point with the adapter that was chosen. */
 export interface OpenedGpu {
   readonly gpu: GPU;
   readonly adapter: GPUAdapter;
-  readonly kind: 'hardware' | 'lavapipe' | 'swiftshader' | 'null';
+  readonly kind: AdapterKind;
   readonly description: string;
+  /** Lets go of Dawn, so that the process can exit by itself. */
   close(): void;
 }
 
-export async function openGpu(): Promise<OpenedGpu> {
+export interface OpenGpuOptions {
+  /** `auto`, a kind, or a part of an adapter's name; the environment's STAR_ADAPTER by default. */
+  readonly adapter?: string;
+  /** Dawn's null backend: compiles WGSL and reports its errors, computes nothing. */
+  readonly backend?: 'null';
+}
+
+/** No adapter of the wanted kind works here; the message says what was tried and what to do. */
+export class AdapterError extends Error {
+  constructor(wanted: string, tried: readonly string[]) {
+    super(
+      `openGpu: adapter "${wanted}" must exist, got ${tried.join('; ')}. ` +
+        'Set STAR_ADAPTER to hardware, lavapipe, swiftshader or part of a name; install a Vulkan driver, a Mesa of at least 24, or the npm packages koffi, tar-fs and @sparticuz/chromium for the embedded adapter.',
+    );
+    this.name = 'AdapterError';
+  }
+}
+
+const toggles = {
+  enabled: ['allow_unsafe_apis', 'disable_robustness', 'vulkan_enable_f16_on_nvidia'],
+  disabled: ['timestamp_quantization'],
+};
+
+/** Dawn dies at random once its entry point is collected, so it hangs on something global until it is closed. */
+const pinned: Set<GPU> = ((globalThis as { starWebgpuPinned?: Set<GPU> }).starWebgpuPinned ??= new Set());
+
+/**
+ * Opens Dawn on the best adapter: hardware, then an installed lavapipe, then the SwiftShader embedded in an npm package.
+ * @throws AdapterError if none of the wanted kind works.
+ */
+export async function openGpu({
+  adapter = process.env['STAR_ADAPTER'] || 'auto',
+  backend,
+}: OpenGpuOptions = {}): Promise<OpenedGpu> {
+  process.env['XDG_RUNTIME_DIR'] ??= tmpdir();
+  if (backend === 'null') return open('null', ['backend=null']);
+  const tried: string[] = [];
+  if (adapter !== 'swiftshader') {
+    const found = await tryOpen(tried);
+    if (found && suits(found, adapter)) return found;
+    found?.close();
+    if (found) tried.push(`${found.kind} (${found.description})`);
+  }
+  const embedded = await tryEmbedded(tried);
+  if (embedded && suits(embedded, adapter)) return embedded;
+  embedded?.close();
+  throw new AdapterError(adapter, tried);
+}
+
+const suits = ({ kind, description }: OpenedGpu, wanted: string): boolean =>
+  wanted === 'auto' || wanted === kind || description.toLowerCase().includes(wanted.toLowerCase());
+
+async function tryOpen(tried: string[]): Promise<OpenedGpu | undefined> {
+  try {
+    return await open('hardware', []);
+  } catch (error) {
+    tried.push(`Vulkan of this machine: ${error instanceof Error ? error.message : String(error)}`);
+    return undefined;
+  }
+}
+
+/** The embedded adapter serves every Vulkan loader that the process finds from here on. */
+async function tryEmbedded(tried: string[]): Promise<OpenedGpu | undefined> {
+  try {
+    const folder = await embeddedDriver();
+    process.env['VK_DRIVER_FILES'] = join(folder, 'vk_swiftshader_icd.json');
+    const { default: koffi } = await import('koffi');
+    koffi.load(join(folder, 'libvulkan.so.1'), { global: true });
+    return await open('swiftshader', []);
+  } catch (error) {
+    tried.push(`embedded SwiftShader: ${error instanceof Error ? error.message : String(error)}`);
+    return undefined;
+  }
+}
+
+async function open(kind: AdapterKind, extra: readonly string[]): Promise<OpenedGpu> {
   const { create, globals } = await import('webgpu');
   Object.assign(globalThis, globals);
   const gpu = create([
-    'enable-dawn-features=allow_unsafe_apis,disable_robustness,vulkan_enable_f16_on_nvidia',
-    'disable-dawn-features=timestamp_quantization',
+    `enable-dawn-features=${toggles.enabled}`,
+    `disable-dawn-features=${toggles.disabled}`,
+    ...extra,
   ]);
-  const pinned = globalThis as typeof globalThis & { starWebgpu?: GPU[] };
-  pinned.starWebgpu = [...(pinned.starWebgpu ?? []), gpu];
-  const adapter = await gpu.requestAdapter();
-  if (!adapter) throw new Error('no adapter');
-  return { gpu, adapter, kind: 'lavapipe', description: adapter.info.description, close: () => {} };
+  pinned.add(gpu);
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) {
+    pinned.delete(gpu);
+    throw new Error('no adapter was found');
+  }
+  const { description, device } = adapter.info;
+  return {
+    gpu,
+    adapter,
+    kind: kind === 'null' ? kind : kindOf(`${description} ${device}`),
+    description: description || device,
+    close: () => void pinned.delete(gpu),
+  };
 }
 
-/** Waits without spinning a core. */
+function kindOf(name: string): AdapterKind {
+  if (/swiftshader|subzero/i.test(name)) return 'swiftshader';
+  return /llvmpipe|lavapipe/i.test(name) ? 'lavapipe' : 'hardware';
+}
+
+/** Folder of the unpacked SwiftShader; unpacked once into the user's cache, or a temporary folder where that cannot be written. */
+async function embeddedDriver(): Promise<string> {
+  const archive = join(
+    dirname(createRequire(import.meta.url).resolve('@sparticuz/chromium')),
+    '../bin/swiftshader.tar.br',
+  );
+  const version = /@sparticuz\+chromium@([\d.]+)/.exec(archive)?.[1] ?? 'embedded';
+  const caches = [process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), tmpdir()];
+  for (const cache of caches) {
+    const folder = join(cache, 'star-webgpu', `swiftshader-${version}`);
+    if (existsSync(folder)) return folder;
+    if (await unpack(archive, folder)) return folder;
+  }
+  throw new Error(`neither ${caches.join(' nor ')} can be written`);
+}
+
+/** Unpacks beside the target and renames, so that two processes cannot meet half a driver. False where the folder cannot be written. */
+async function unpack(archive: string, folder: string): Promise<boolean> {
+  const { extract } = await import('tar-fs');
+  try {
+    await mkdir(dirname(folder), { recursive: true });
+    const temporary = await mkdtemp(`${folder}-`);
+    await pipeline(createReadStream(archive), createBrotliDecompress(), extract(temporary));
+    await rename(temporary, folder).catch(() => rm(temporary, { recursive: true, force: true }));
+    return existsSync(folder);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    if (['EACCES', 'EROFS', 'ENOSPC', 'EPERM', 'ENOTDIR'].includes(code)) return false;
+    throw error;
+  }
+}
+
+/** Milliseconds of sleep between two looks: short enough for a GPU step, long enough to leave a core to a software adapter. */
+const pause = 1;
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
+/** Waits for GPU work. Dawn looks for results on every turn of the event loop and would burn a core; sleeping between turns leaves it to others. */
 export async function throttledWait<T>(pending: Promise<T>): Promise<T> {
   let settled = false;
   const done = (): void => void (settled = true);
   pending.then(done, done);
-  const cell = new Int32Array(new SharedArrayBuffer(4));
   while (!settled) {
-    Atomics.wait(cell, 0, 0, 1);
+    Atomics.wait(sleeper, 0, 0, pause);
     await new Promise((resolve) => setImmediate(resolve));
   }
   return pending;

@@ -37,21 +37,25 @@ const draws: Readonly<Record<Distribution, string>> = {
   uniform: 'let value = uniforms(words);',
   bernoulli: 'let value = select(vec4<f32>(0.0), vec4<f32>(1.0), uniforms(words) < vec4<f32>(u.probability));',
   normal: `let part = uniforms(words);
-  let value = (sqrt(-2.0 * log(1.0 - part.xz)) * cos(${2 * Math.PI} * part.yw)).xyxy;`,
-  gumbel: 'let value = -log(exponential(words));',
+  let value = (sqrt(2.0 * exponential(part.xxzz)) * cosine(part.yyww)).xzxz;`,
+  gumbel: `let cell = vec4<f32>(words >> vec4<u32>(9u)) + 0.5;
+  let value = -log(exponential(1.0 - cell * ${2 ** -23}));`,
 };
 
 /**
- * WGSL: -log of a uniform number in (0, 1) of 23 bits, its centre of cell so that neither end occurs.
- * Near 1 the logarithm is a difference of about 0: there -log(1 - x) = 2 atanh(x / (2 - x)) by its series, t <= 1/3.
+ * WGSL: functions as accurate as f32 on every adapter, where built-in ones may be off by 1e-4.
+ * exponential(x) = -log(1 - x); for small x that is 2 atanh(x / (2 - x)) by its series, t <= 1/3.
+ * cosine(x) = cos(2 pi x) for x in [0, 1), folded to a sine of an angle within a quarter turn, by its series.
  */
-const exponentialSnippet = `
-fn exponential(words: vec4<u32>) -> vec4<f32> {
-  let cell = vec4<f32>(words >> vec4<u32>(9u)) + 0.5;
-  let x = 1.0 - cell * ${2 ** -23};
+const accurateSnippet = `
+fn exponential(x: vec4<f32>) -> vec4<f32> {
   let t = x / (2.0 - x); let q = t * t;
   let series = 2.0 * t * (1.0 + q * (1.0 / 3.0 + q * (1.0 / 5.0 + q * (1.0 / 7.0 + q * (1.0 / 9.0 + q * (1.0 / 11.0 + q / 13.0))))));
-  return select(-log(cell * ${2 ** -23}), series, x < vec4<f32>(0.5));
+  return select(-log(1.0 - x), series, x < vec4<f32>(0.5));
+}
+fn cosine(x: vec4<f32>) -> vec4<f32> {
+  let t = ${2 * Math.PI} * (abs(x - 0.5) - 0.25); let q = t * t;
+  return t * (1.0 - q / 6.0 * (1.0 - q / 20.0 * (1.0 - q / 42.0 * (1.0 - q / 72.0 * (1.0 - q / 110.0 * (1.0 - q / 156.0))))));
 }`;
 
 /**
@@ -67,7 +71,7 @@ export const randomKernel: Kernel<RandomSpec> = defineKernel<RandomSpec>({
     const store = (j: number): string =>
       `if (at + ${j}u >= u.offset && at + ${j}u - u.offset < u.perGroup) { y[own * u.perGroup + at + ${j}u - u.offset] = value[${j}]; }`;
     return `${philoxSnippet}
-${distribution === 'gumbel' ? exponentialSnippet : ''}
+${accurateSnippet}
 @compute @workgroup_size(64)
 fn main(${flatParameters}) {
   let i = (${flatGroup}) * 64u + local;

@@ -1,0 +1,61 @@
+import type { Command } from 'commander';
+import { emojiSource, pack, type PackSource, sourceOf } from '@star-webgpu/data-lmdb';
+import { duration, interruptSignal, print, Progress, say } from '../output.ts';
+
+interface Flags {
+  readonly out: string;
+  readonly size?: string;
+  readonly distinct?: boolean;
+  readonly json?: boolean;
+}
+
+/** Refused pictures that are named on the screen; the rest are in the file beside the pack. */
+const namedRefusals = 5;
+
+/** Adds `star pack`. */
+export function addPack(program: Command): void {
+  program
+    .command('pack')
+    .argument('<source>', 'a folder of pictures with .txt or .json sidecars, a .jsonl, a .tsv, or "emoji"')
+    .description('pack pictures with captions into one file')
+    .requiredOption('--out <file>', 'the pack, for example data/mine.lmdb')
+    .option('--size <pixels>', 'store squares of this side as PNG; pictures are kept as they are without it')
+    .option('--distinct', 'emoji only: leave out skin tones and flags')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  star pack emoji --distinct --size 64 --out data/emoji.lmdb\n  star pack pictures/ --out data/mine.lmdb',
+    )
+    .action(runPack);
+}
+
+async function runPack(given: string, _: unknown, command: Command): Promise<void> {
+  const flags = command.optsWithGlobals<Flags>();
+  const source: PackSource =
+    given === 'emoji' ? await emojiSource({ distinct: flags.distinct ?? false }) : await sourceOf(given);
+  const progress = new Progress();
+  const report = await pack(source, flags.out, {
+    ...(flags.size && { encode: { format: 'png', size: positive('--size', flags.size) } }),
+    onProgress: ({ done, total, rate }) =>
+      progress.show(
+        `packed ${done} of ${total}, ${rate.toFixed(0)} a second, ${duration((total - done) / Math.max(rate, 1e-9))} left`,
+        done === total,
+      ),
+    signal: interruptSignal(),
+  });
+  progress.end();
+  for (const { file, reason } of report.refused.slice(0, namedRefusals)) say(`refused ${file}: ${reason}`);
+  if (report.refused.length > namedRefusals)
+    say(`and ${report.refused.length - namedRefusals} more, see the .refused.jsonl beside the pack`);
+  print(
+    flags.json
+      ? JSON.stringify(report)
+      : `${report.path}: ${report.packed} pictures, ${(report.bytes / 1e6).toFixed(1)} MB, ${report.refused.length} refused`,
+  );
+}
+
+/** A flag that counts something. @throws Error naming the flag. */
+export function positive(flag: string, text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new Error(`${flag} must be a positive whole number, got ${text}.`);
+}
