@@ -31,13 +31,13 @@ const tables = ({ limits, mask }: AttentionSpec): Record<string, Binding> => ({
 
 const vector = (type: string): Binding => `read vec4<${type}>` as Binding;
 
-/** WGSL: is key `key` of batch element `b` visible to query `query`? */
+/** WGSL: is key `key` of batch element `b` visible to query `query`? By `&`, as 32 short circuits of `&&` a tile are branches that SwiftShader takes minutes to compile. */
 const visible = ({ limits, mask }: AttentionSpec, key: string, query: string): string =>
   [
-    `${key} < u.keys`,
-    ...(limits ? [`${key} < limits[${query}]`] : []),
-    ...(mask ? [`mask[b * u.keys + min(${key}, u.keys - 1u)] != 0u`] : []),
-  ].join(' && ');
+    `(${key} < u.keys)`,
+    ...(limits ? [`(${key} < limits[${query}])`] : []),
+    ...(mask ? [`(mask[b * u.keys + min(${key}, u.keys - 1u)] != 0u)`] : []),
+  ].join(' & ');
 
 /** WGSL: index of the first vector of row `row` of [B, L, heads, width]. */
 const at = (length: string, row: string, width: number): string =>
@@ -317,7 +317,7 @@ function keyGradientShared(spec: AttentionSpec): string {
     let top = vec4<f32>(${queries.map((query) => `lse[base + ${query}]`).join(', ')});
     let mean = vec4<f32>(${queries.map((query) => `delta[base + ${query}]`).join(', ')});
     ${eachRow((r) => {
-      const live = `vec4<bool>(${queries.map((query, j) => `(c0 + lane * 4u + ${j}u < u.queries && ${visible(spec, `(row0 + ${r}u)`, query)})`).join(', ')})`;
+      const live = `vec4<bool>(${queries.map((query, j) => `((c0 + lane * 4u + ${j}u < u.queries) & ${visible(spec, `(row0 + ${r}u)`, query)})`).join(', ')})`;
       return `{ let live = ${live}; s${r} = select(vec4<f32>(0.0), exp(s${r} * u.scale - top), live); g${r} = s${r} * (g${r} - mean) * u.scale; }`;
     })}
     ${accumulate(spec, { p: 's', out: 'dv', v: (column, d) => `do_data[${at('u.queries', `min(${column}, u.queries - 1u)`, width)} + ${d * lanes}u + lane]` })}
