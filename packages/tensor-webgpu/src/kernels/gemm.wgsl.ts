@@ -1,4 +1,4 @@
-import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
+import { defineKernel, type Kernel } from './define-kernel.ts';
 
 /** What a tile does to the product before it is stored. */
 export type Activation = 'none' | 'relu' | 'gelu' | 'silu';
@@ -8,11 +8,13 @@ export interface GemmSpec extends Readonly<Record<string, number | string | bool
   readonly lanes: number;
   /** Rows of a tile: a multiple of the lanes. */
   readonly rows: number;
+  /** Columns that a lane owns, 1 to 4: fewer where the product is narrow, so that no lane works for nothing. The plain kernel owns 4. */
+  readonly columns: number;
   /** A is stored [K, M]. */
   readonly transposeA: boolean;
   /** B is stored [N, K]. */
   readonly transposeB: boolean;
-  /** Innermost sides are multiples of 4, so loads and stores are whole vectors. */
+  /** Innermost sides are multiples of 4 (of `columns` for B [K, N] and C), so loads and stores are whole vectors. */
   readonly vectorA: boolean;
   readonly vectorB: boolean;
   readonly vectorC: boolean;
@@ -35,45 +37,52 @@ export const windowUniforms = {
   stride: 'u32',
   padTop: 'u32',
   padLeft: 'u32',
+  /** Lines of output pixels that one part of a weight gradient sums over. */
+  partLines: 'u32',
 } as const;
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 const parts = ['x', 'y', 'z', 'w'] as const;
-const scalarOf = (name: string, type: string, vector: boolean): Binding =>
-  `read ${vector ? `vec4<${type}>` : type}` as Binding;
+/** WGSL type of 1 to 4 neighbouring values. */
+const valuesOf = (width: number, type = 'f32'): string => (width === 1 ? type : `vec${width}<${type}>`);
 
-/** Vector of four neighbours of a row-major matrix, zero beyond the edge along the row. */
-function loadFunction(name: string, matrix: string, vector: boolean): string {
-  if (vector)
-    return `fn ${name}(row: u32, column: u32, stride: u32, limit: u32, base: u32) -> vec4<f32> { return vec4<f32>(${matrix}[(base + row * stride + column) / 4u]); }`;
+/** Neighbours that one load of B takes: along k where B is [N, K], else one for each column of the lane. */
+const widthB = ({ transposeB, columns }: Pick<GemmSpec, 'transposeB' | 'columns'>): number =>
+  transposeB ? 4 : columns;
+
+/** Neighbours of a row-major matrix, four by default, zero beyond the edge along the row. */
+function loadFunction(name: string, matrix: string, vector: boolean, width = 4): string {
+  const head = `fn ${name}(row: u32, column: u32, stride: u32, limit: u32, base: u32) -> ${valuesOf(width)}`;
+  if (vector) return `${head} { return ${valuesOf(width)}(${matrix}[(base + row * stride + column) / ${width}u]); }`;
   const item = (j: number): string =>
     `select(0.0, f32(${matrix}[base + row * stride + min(column + ${j}u, limit - 1u)]), column + ${j}u < limit)`;
-  return `fn ${name}(row: u32, column: u32, stride: u32, limit: u32, base: u32) -> vec4<f32> { return vec4<f32>(${range(4).map(item).join(', ')}); }`;
+  return `${head} { return ${valuesOf(width)}(${range(width).map(item).join(', ')}); }`;
 }
 
 const activations: Record<Activation, string> = {
   none: 'v',
-  relu: 'max(v, vec4<f32>(0.0))',
-  gelu: '0.5 * v * (1.0 + tanh(clamp(0.7978845608028654 * (v + 0.044715 * v * v * v), vec4<f32>(-10.0), vec4<f32>(10.0))))',
+  relu: 'max(v, values(0.0))',
+  gelu: '0.5 * v * (1.0 + tanh(clamp(0.7978845608028654 * (v + 0.044715 * v * v * v), values(-10.0), values(10.0))))',
   silu: 'v / (1.0 + exp(-v))',
 };
 
 /** The tile's epilogue: bias, activation, and a store that respects the matrix's edge. */
-function storeFunction({ vectorC, type, bias, activation }: GemmSpec): string {
+function storeFunction({ columns, vectorC, type, bias, activation }: GemmSpec): string {
   const biased = bias
-    ? `value + vec4<f32>(${range(4)
+    ? `value + values(${range(columns)
         .map((j) => `f32(bias[min(column + ${j}u, u.N - 1u)])`)
         .join(', ')})`
     : 'value';
   const store = vectorC
-    ? `c_data[(base + row * u.N + column) / 4u] = vec4<${type}>(result);`
-    : parts
+    ? `c_data[(base + row * u.N + column) / ${columns}u] = ${valuesOf(columns, type)}(result);`
+    : range(columns)
         .map(
-          (part, j) =>
-            `if (column + ${j}u < u.N) { c_data[base + row * u.N + column + ${j}u] = ${type}(result.${part}); }`,
+          (j) =>
+            `if (column + ${j}u < u.N) { c_data[base + row * u.N + column + ${j}u] = ${type}(result${columns > 1 ? `.${parts[j]}` : ''}); }`,
         )
         .join('\n  ');
-  return `fn store(row: u32, column: u32, base: u32, value: vec4<f32>) {
+  return `alias values = ${valuesOf(columns)};
+fn store(row: u32, column: u32, base: u32, value: values) {
   if (row >= u.M || column >= u.N) { return; }
   let v = ${biased};
   let result = ${activations[activation]};
@@ -82,12 +91,17 @@ function storeFunction({ vectorC, type, bias, activation }: GemmSpec): string {
 }
 
 /** One step over 4 of K: B vectors, A vectors (lane = row, part = k), and the multiply-adds of every row. */
-function stepRows({ lanes, rows, transposeB }: GemmSpec, loadA: (group: number) => string): string {
+function stepRows({ lanes, rows, columns, transposeB }: GemmSpec, loadA: (group: number) => string): string {
   const groups = rows / lanes;
   const b = transposeB
     ? [
-        ...range(4).map((j) => `let t${j} = load_b(min(column + ${j}u, u.N - 1u), k, u.K, u.K, base_b);`),
-        ...parts.map((part, j) => `let b${j} = vec4<f32>(t0.${part}, t1.${part}, t2.${part}, t3.${part});`),
+        ...range(columns).map((j) => `let t${j} = load_b(min(column + ${j}u, u.N - 1u), k, u.K, u.K, base_b);`),
+        ...parts.map(
+          (part, j) =>
+            `let b${j} = values(${range(columns)
+              .map((t) => `t${t}.${part}`)
+              .join(', ')});`,
+        ),
       ]
     : range(4).map((j) => `let b${j} = load_b(min(k + ${j}u, u.K - 1u), column_b, u.N, u.N, base_b);`);
   const a = range(groups).map((g) => `let a${g} = ${loadA(g)};`);
@@ -151,11 +165,12 @@ function weightLoop(spec: GemmSpec): string {
   let ky${g} = i32(tap${g} / u.kernelWidth) - i32(u.padTop); let kx${g} = i32(tap${g} % u.kernelWidth) - i32(u.padLeft);`,
   );
   const load = (g: number): string =>
-    `load_window(image, py * i32(u.stride) + ky${g}, px * i32(u.stride) + kx${g}, channel${g}, px < i32(u.outWidth))`;
+    `load_window(line${g}, px * i32(u.stride) + kx${g}, channel${g}, inside${g} && px < i32(u.outWidth))`;
   return `${decode.join('\n  ')}
-  let lines = u.K / u.outWidth;
-  for (var line = 0u; line < lines; line++) {
+  let lines = min((group.z + 1u) * u.partLines, u.K / u.outWidth);
+  for (var line = group.z * u.partLines; line < lines; line++) {
     let image = line / u.outHeight; let py = i32(line % u.outHeight);
+    ${loads.map((g) => `let y${g} = py * i32(u.stride) + ky${g}; let inside${g} = y${g} >= 0 && y${g} < i32(u.inHeight); let line${g} = (image * u.inHeight + u32(max(y${g}, 0))) * u.inWidth;`).join('\n    ')}
     for (var left = 0u; left < u.outWidth; left += 4u) {
     let px = i32(left + lane % 4u); let k = line * u.outWidth + left;
     ${stepColumns(spec, load)}
@@ -163,9 +178,9 @@ function weightLoop(spec: GemmSpec): string {
   }`;
 }
 
-const windowLoad = `fn load_window(image: u32, y: i32, x: i32, channel: u32, live: bool) -> vec4<f32> {
-  let inside = live && y >= 0 && y < i32(u.inHeight) && x >= 0 && x < i32(u.inWidth);
-  let at = select(0u, ((image * u.inHeight + u32(y)) * u.inWidth + u32(x)) * u.channels + channel, inside);
+const windowLoad = `fn load_window(line: u32, x: i32, channel: u32, live: bool) -> vec4<f32> {
+  let inside = live && x >= 0 && x < i32(u.inWidth);
+  let at = select(0u, (line + u32(x)) * u.channels + channel, inside);
   return select(vec4<f32>(0.0), vec4<f32>(a_data[at / 4u]), inside);
 }`;
 
@@ -192,11 +207,11 @@ function subgroupBody(spec: GemmSpec): string {
 @compute @workgroup_size(${spec.lanes})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
   let row0 = group.y * ${spec.rows}u;
-  let column = group.x * ${4 * spec.lanes}u + lane * 4u;
-  let column_b = ${spec.vectorB && !spec.transposeB ? 'min(column, u.N - 4u)' : 'column'};
+  let column = group.x * ${spec.columns * spec.lanes}u + lane * ${spec.columns}u;
+  let column_b = ${spec.vectorB && !spec.transposeB ? `min(column, u.N - ${spec.columns}u)` : 'column'};
   let base_a = group.z * u.batchA; let base_b = u.offsetB + group.z * u.batchB; let base_c = group.z * u.M * u.N;
   ${range(spec.rows)
-    .map((r) => `var c${r} = vec4<f32>(0.0);`)
+    .map((r) => `var c${r} = values(0.0);`)
     .join(' ')}
   ${loop}
   ${range(spec.rows)
@@ -244,7 +259,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
   ${range(4)
     .map((r) => `var c${r} = vec4<f32>(0.0);`)
     .join(' ')}
-  for (var k = 0u; k < u.K; k++) {
+  ${spec.window === 'weight' ? 'let first = group.z * u.partLines * u.outWidth; let last = min(first + u.partLines * u.outWidth, u.K);' : 'let first = 0u; let last = u.K;'}
+  for (var k = first; k < last; k++) {
     let b = ${loadB};
     ${range(4)
       .map((r) => `c${r} += element_a(min(row0 + ${r}u, u.M - 1u), k, base_a) * b;`)
@@ -257,12 +273,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
 }
 
 /** Rows and columns of the tile that one workgroup computes. */
-export const tileOf = ({ lanes, rows }: Pick<GemmSpec, 'lanes' | 'rows'>): { rows: number; columns: number } =>
-  lanes === 0 ? { rows: 32, columns: 32 } : { rows, columns: 4 * lanes };
+export const tileOf = ({
+  lanes,
+  rows,
+  columns,
+}: Pick<GemmSpec, 'lanes' | 'rows' | 'columns'>): { rows: number; columns: number } =>
+  lanes === 0 ? { rows: 32, columns: 32 } : { rows, columns: columns * lanes };
 
 const base: GemmSpec = {
   lanes: 8,
   rows: 16,
+  columns: 4,
   transposeA: false,
   transposeB: false,
   vectorA: true,
@@ -276,23 +297,31 @@ const base: GemmSpec = {
 
 /**
  * C[z] = activation(A[z] B[z] + bias), accumulated in f32.  A: [M, K] or [K, M], B: [K, N] or [N, K], C: [M, N], bias: [N].
- * One subgroup computes rows x 4 lanes of C: A vectors are shared by shuffles, each lane owns four columns.
+ * One subgroup computes a tile of C: A vectors are shared by shuffles, each lane owns neighbouring columns.
  */
 export const gemmKernel: Kernel<GemmSpec> = defineKernel<GemmSpec>({
   name: 'gemm',
-  bindings: ({ type, vectorA, vectorB, vectorC, bias }) => ({
-    a_data: scalarOf('a', type, vectorA),
-    b_data: scalarOf('b', type, vectorB),
-    ...(bias && { bias: `read ${type}` as Binding }),
-    c_data: `write ${vectorC ? `vec4<${type}>` : type}` as Binding,
+  bindings: ({ type, columns, transposeB, vectorA, vectorB, vectorC, bias }) => ({
+    a_data: `read ${valuesOf(vectorA ? 4 : 1, type)}`,
+    b_data: `read ${valuesOf(vectorB ? widthB({ transposeB, columns }) : 1, type)}`,
+    ...(bias && { bias: `read ${type}` }),
+    c_data: `write ${valuesOf(vectorC ? columns : 1, type)}`,
   }),
-  uniforms: { M: 'u32', N: 'u32', K: 'u32', batchA: 'u32', batchB: 'u32', offsetB: 'u32', ...windowUniforms },
+  uniforms: {
+    M: 'u32',
+    N: 'u32',
+    K: 'u32',
+    batchA: 'u32',
+    batchB: 'u32',
+    offsetB: 'u32',
+    ...windowUniforms,
+  },
   enables: ({ lanes }) => (lanes ? ['subgroups'] : []),
   code: (spec) =>
     [
       ...(spec.window === 'none' && spec.lanes ? [loadFunction('load_a', 'a_data', spec.vectorA)] : []),
       ...(spec.window === 'weight' && spec.lanes ? [windowLoad] : []),
-      loadFunction('load_b', 'b_data', spec.vectorB),
+      loadFunction('load_b', 'b_data', spec.vectorB, widthB(spec)),
       storeFunction(spec),
       spec.lanes ? subgroupBody(spec) : plainBody(spec),
     ].join('\n'),
@@ -300,12 +329,39 @@ export const gemmKernel: Kernel<GemmSpec> = defineKernel<GemmSpec>({
     base,
     { ...base, transposeB: true, bias: true, activation: 'gelu' },
     { ...base, transposeA: true, type: 'f16' },
-    { ...base, lanes: 4, rows: 8, vectorA: false, vectorB: false, vectorC: false, transposeB: true },
+    {
+      ...base,
+      lanes: 4,
+      rows: 8,
+      vectorA: false,
+      vectorB: false,
+      vectorC: false,
+      transposeB: true,
+    },
     { ...base, lanes: 0, transposeB: true },
-    { ...base, lanes: 0, transposeA: true, vectorA: false, vectorB: false, vectorC: false, activation: 'silu' },
+    {
+      ...base,
+      lanes: 0,
+      transposeA: true,
+      vectorA: false,
+      vectorB: false,
+      vectorC: false,
+      activation: 'silu',
+    },
     { ...base, window: 'forward', bias: true },
     { ...base, window: 'input' },
     { ...base, window: 'weight', transposeA: true },
+    {
+      ...base,
+      rows: 32,
+      columns: 3,
+      vectorB: false,
+      vectorC: false,
+      window: 'forward',
+      bias: true,
+    },
+    { ...base, rows: 32, columns: 2, window: 'weight', transposeA: true, type: 'f16' },
+    { ...base, rows: 32, columns: 1, transposeB: true, bias: true, activation: 'silu' },
     { ...base, window: 'weight', lanes: 0, transposeA: true },
     { ...base, window: 'input', lanes: 0 },
   ],

@@ -2,7 +2,7 @@ import { record } from '../autograd/record.ts';
 import { check } from '../errors.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { gemm, linear, type WindowUniforms } from './matmul.ts';
-import { sumTo } from './reduce.ts';
+import { sum, sumTo } from './reduce.ts';
 import { contiguous, padAxis, permute, reshape, slice } from './view.ts';
 
 /** Zeros around a picture: one number for all edges, or [top, right, bottom, left]. */
@@ -69,7 +69,18 @@ function geometryOf(x: Tensor, weight: Tensor, { stride = 1, padding = 0 }: Conv
     () =>
       `window ${kernelHeight}x${kernelWidth} must fit the padded picture, got ${height}x${width} with padding [${[top, right, bottom, left]}].`,
   );
-  return { batch, height, width, outHeight, outWidth, kernelHeight, kernelWidth, stride, padTop: top, padLeft: left };
+  return {
+    batch,
+    height,
+    width,
+    outHeight,
+    outWidth,
+    kernelHeight,
+    kernelWidth,
+    stride,
+    padTop: top,
+    padLeft: left,
+  };
 }
 
 const isPointwise = ({ kernelHeight, kernelWidth, stride }: Geometry, { padding = 0 }: Conv2dOptions): boolean =>
@@ -91,7 +102,7 @@ function windowOf(geometry: Geometry, gathered: 'input' | 'output', channels: nu
     gathered === 'input'
       ? { inHeight: height, inWidth: width, outHeight, outWidth }
       : { inHeight: outHeight, inWidth: outWidth, outHeight: height, outWidth: width };
-  return { ...sides, channels, kernelHeight, kernelWidth, stride, padTop, padLeft };
+  return { ...sides, channels, kernelHeight, kernelWidth, stride, padTop, padLeft, partLines: 0 };
 }
 
 function forward(x: Tensor, weight: Tensor, bias: Tensor | undefined, geometry: Geometry): Tensor {
@@ -132,20 +143,28 @@ function inputGradient(dy: Tensor, weight: Tensor, geometry: Geometry): Tensor {
   return dx;
 }
 
-/** dW = (windows of x)^T dy, summed over all output pixels. */
+/** Output pixels of one part of a weight gradient: what the tiles of a part read stays in the cache. */
+const partPixels = 1024;
+
+/** dW = (windows of x)^T dy, summed over output pixels part by part. */
 function weightGradient(x: Tensor, dy: Tensor, weight: Tensor, geometry: Geometry): Tensor {
   const [O, I] = weight.shape as [number, number];
   const { batch, outHeight, outWidth, kernelHeight, kernelWidth } = geometry;
-  const dw = empty([kernelHeight, kernelWidth, I, O], x.dtype, x.storage.device);
+  const M = kernelHeight * kernelWidth * I;
+  const partLines = Math.ceil(partPixels / outWidth);
+  const parts = Math.ceil((batch * outHeight) / partLines);
+  const dw = empty([parts, M * O], x.dtype, x.storage.device);
   gemm({
     a: x,
     b: contiguous(dy),
     c: dw,
-    M: kernelHeight * kernelWidth * I,
+    M,
     N: O,
     K: batch * outHeight * outWidth,
     transposeA: true,
-    window: { kind: 'weight', uniforms: windowOf(geometry, 'input', I) },
+    batch: parts,
+    window: { kind: 'weight', uniforms: { ...windowOf(geometry, 'input', I), partLines } },
   });
-  return contiguous(permute(dw, [3, 2, 0, 1]));
+  const total = parts > 1 ? sum(dw, { axis: 0 }) : dw;
+  return contiguous(permute(reshape(total, [kernelHeight, kernelWidth, I, O]), [3, 2, 0, 1]));
 }

@@ -42,6 +42,9 @@ const sizes: [number, number, number][] = [
   [17, 36, 20],
   [33, 4, 130],
   [64, 65, 7],
+  [9, 14, 8],
+  [5, 23, 12],
+  [257, 32, 4],
 ];
 
 describe.each(['fast', 'plain'] as const)('matmul by the %s kernel', (variant) => {
