@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -20,9 +20,16 @@ function run(program, args, options = {}) {
   });
 }
 
+/** Turbo looks for pnpm on the path; ours is among the dependencies. */
+const toolEnvironment = {
+  ...process.env,
+  PATH: `${join(root, 'node_modules', '.bin')}${delimiter}${process.env.PATH}`,
+  TURBO_TELEMETRY_DISABLED: '1',
+};
+
 /** Like run, but keeps what the program printed. */
 async function capture(program, args) {
-  const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: toolEnvironment });
   let output = '';
   child.stdout.on('data', (data) => (output += data));
   child.stderr.on('data', (data) => (output += data));
@@ -42,8 +49,15 @@ function checkNode() {
 /** Changes when any dependency may have changed. */
 function dependencyHash() {
   const hash = createHash('sha256').update(process.version);
-  const folders = ['packages', 'apps'].flatMap((group) => readdirSync(join(root, group)).map((name) => join(group, name)));
-  const files = ['pnpm-lock.yaml', 'pnpm-workspace.yaml', 'package.json', ...folders.map((folder) => join(folder, 'package.json'))];
+  const folders = ['packages', 'apps'].flatMap((group) =>
+    readdirSync(join(root, group)).map((name) => join(group, name)),
+  );
+  const files = [
+    'pnpm-lock.yaml',
+    'pnpm-workspace.yaml',
+    'package.json',
+    ...folders.map((folder) => join(folder, 'package.json')),
+  ];
   for (const file of files) if (existsSync(join(root, file))) hash.update(readFileSync(join(root, file)));
   return hash.digest('hex');
 }
@@ -52,7 +66,9 @@ async function install() {
   const hash = dependencyHash();
   if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === hash) return;
   say('Installing dependencies (once)...');
-  const code = await run('npx', ['-y', packageManager, 'install', '--frozen-lockfile', '--prefer-offline'], { stdio: ['ignore', 2, 2] });
+  const code = await run('npx', ['-y', packageManager, 'install', '--frozen-lockfile', '--prefer-offline'], {
+    stdio: ['ignore', 2, 2],
+  });
   if (code !== 0) {
     say('Installing dependencies failed; the lines above say why. Check the network and run the command again.');
     process.exit(code);
@@ -68,9 +84,13 @@ const star = (args) => run(process.execPath, [...source, join(root, 'apps/cli/sr
 const gates = [
   { name: 'format', program: 'oxfmt', args: ['--check', 'packages', 'apps', 'tools'] },
   { name: 'lint', program: 'oxlint', args: ['--deny-warnings', 'packages', 'apps', 'tools'] },
-  { name: 'layers', program: 'tsx', args: ['tools/check-layers.ts'] },
+  { name: 'layers', program: 'tsx', args: ['tools/check-layers.main.ts'] },
   { name: 'types', program: 'tsc', args: ['-b'] },
-  { name: 'build', program: 'turbo', args: ['run', 'build', '--output-logs=errors-only', '--no-daemon', '--filter=./packages/*', '--filter=./apps/cli'] },
+  {
+    name: 'build',
+    program: 'turbo',
+    args: ['run', 'build', '--output-logs=errors-only', '--no-daemon', '--filter=./packages/*', '--filter=./apps/cli'],
+  },
   { name: 'packages', program: 'tsx', args: ['tools/check-packages.ts'] },
 ];
 
@@ -85,17 +105,23 @@ async function runGate({ name, program, args }) {
 /** Runs the unit tests; resolves to the numbers of passed and failed ones. */
 async function unitTests(filters) {
   const report = join(root, 'node_modules', '.vitest-report.json');
-  const code = await run(bin('vitest'), ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...filters]);
+  const code = await run(bin('vitest'), [
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+    ...filters,
+  ]);
   const { numPassedTests: passed, numFailedTests: failed } = JSON.parse(readFileSync(report, 'utf8'));
   return { passed, failed: code === 0 ? failed : Math.max(1, failed) };
 }
 
 async function test(filters) {
-  let [passed, failed] = [0, 0];
-  if (!filters.length) for (const gate of gates) (await runGate(gate)) ? passed++ : failed++;
+  const results = [];
+  if (!filters.length) for (const gate of gates) results.push(await runGate(gate));
   const units = await unitTests(filters);
-  passed += units.passed;
-  failed += units.failed;
+  const passed = units.passed + results.filter(Boolean).length;
+  const failed = units.failed + results.filter((ok) => !ok).length;
   console.log(`\n${passed} passed, ${failed} failed`);
   return failed === 0 ? 0 : 1;
 }

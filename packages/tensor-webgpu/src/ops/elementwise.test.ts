@@ -2,7 +2,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { expectClose, gradcheck, testDevice } from '../testing/index.ts';
 import { type Tensor, tensor } from '../tensor.ts';
 import * as ops from './elementwise.ts';
-import { expand, permute, slice } from './view.ts';
+import { expand } from './expand.ts';
+import { permute, slice } from './view.ts';
 
 beforeAll(testDevice);
 

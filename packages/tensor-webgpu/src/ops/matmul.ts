@@ -7,7 +7,8 @@ import { broadcastShapes, isContiguous, type Shape, sizeOf } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { launch } from './launch.ts';
 import { sumTo } from './reduce.ts';
-import { contiguous, expand, reshape, transpose } from './view.ts';
+import { expand } from './expand.ts';
+import { contiguous, reshape, transpose } from './view.ts';
 
 /** Run-time numbers of a convolution's window. */
 export type WindowUniforms = Readonly<Record<keyof typeof windowUniforms, number>>;

@@ -6,7 +6,8 @@ import { normalizeAxis, sameShape, type Shape, sizeOf } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { launch } from './launch.ts';
 import { map } from './map.ts';
-import { contiguous, expand, reshape } from './view.ts';
+import { repeatView } from './repeat-view.ts';
+import { contiguous, reshape } from './view.ts';
 
 export interface ReduceOptions {
   /** Axis or axes to reduce; all by default. */
@@ -19,7 +20,7 @@ export interface ReduceOptions {
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
   const { axes, keptShape, shape } = target('sum', x, options);
   const y = reshape(reduceAxes('sum', x, axes, 1), shape);
-  return record('sum', y, [x], (dy) => [expand(reshape(dy, keptShape), x.shape)]);
+  return record('sum', y, [x], (dy) => [repeatView(reshape(dy, keptShape), x.shape)]);
 }
 
 /** Mean over axes. x: [...] -> [...]. */
@@ -28,7 +29,7 @@ export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   const scale = sizeOf(shape) / Math.max(1, x.size);
   const y = reshape(reduceAxes('sum', x, axes, scale), shape);
   return record('mean', y, [x], (dy) => [
-    expand(reshape(map('mean', [dy], 'a * u.s0', { scalars: [scale] }), keptShape), x.shape),
+    repeatView(reshape(map('mean', [dy], 'a * u.s0', { scalars: [scale] }), keptShape), x.shape),
   ]);
 }
 

@@ -2,7 +2,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { expectClose, gradcheck, testDevice } from '../testing/index.ts';
 import { tensor } from '../tensor.ts';
 import { mul } from './elementwise.ts';
-import { clone, concat, contiguous, detach, expand, permute, reshape, slice, stack, transpose } from './view.ts';
+import { expand } from './expand.ts';
+import { clone, concat, contiguous, detach, permute, reshape, slice, stack, transpose } from './view.ts';
 
 beforeAll(testDevice);
 

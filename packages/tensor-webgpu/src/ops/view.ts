@@ -1,13 +1,12 @@
 import { record } from '../autograd/record.ts';
 import { storageType } from '../dtype.ts';
-import { check, TensorError } from '../errors.ts';
+import { check } from '../errors.ts';
 import { copyAxisKernel } from '../kernels/copy-axis.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
-import { broadcastShapes, normalizeAxis, resolveShape, type Shape, sameShape } from '../shape.ts';
+import { normalizeAxis, resolveShape, type Shape } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { launch } from './launch.ts';
 import { map, mapInto } from './map.ts';
-import { sumTo } from './reduce.ts';
 
 /** The same elements, packed; a copy only where needed. x: [...] -> [...]. */
 export function contiguous(x: Tensor): Tensor {
@@ -55,15 +54,6 @@ export function transpose(x: Tensor, first = -2, second = -1): Tensor {
   const b = normalizeAxis('transpose', second, x.rank);
   [order[a], order[b]] = [b, a];
   return permute(x, order);
-}
-
-/** Repeats axes of size 1, and new leading axes, to reach a shape. A view. */
-export function expand(x: Tensor, shape: Shape): Tensor {
-  if (!sameShape(broadcastShapes('expand', x.shape, shape), shape))
-    throw new TensorError('expand', `[${x.shape}] must broadcast to [${shape}].`);
-  const lead = shape.length - x.rank;
-  const strides = shape.map((side, i) => (i < lead || x.shape[i - lead] !== side ? 0 : x.strides[i - lead]!));
-  return record('expand', x.view([...shape], strides), [x], (dy) => [sumTo(dy, x.shape)]);
 }
 
 /** Elements start..end-1 along an axis. A view. */
