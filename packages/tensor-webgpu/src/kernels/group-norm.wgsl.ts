@@ -9,22 +9,26 @@ interface Activated extends Typed {
   readonly silu: boolean;
 }
 
-const vec = (access: 'read' | 'write', type: string): Binding => `${access} vec4<${type}>`;
+/** Where an invocation works: `count` strips of channel vectors in pictures of `pixels`, channels in groups. */
+const places = {
+  count: 'u32',
+  pixels: 'u32',
+  vectors: 'u32',
+  strips: 'u32',
+  strip: 'u32',
+  groups: 'u32',
+  per_group: 'u32',
+} as const;
 
-/**
- * partial[p, c] = (sum of a, sum of a b) over a strip p of pixels, for four neighbouring channels.
- * a, b: [B, P, C] with P pixels; partial: [B, strips, C] twice.  One invocation walks one strip of one channel vector.
- */
-export const channelSumsKernel: Kernel<Typed> = defineKernel<Typed>({
-  name: 'channel-sums',
-  bindings: ({ type }) => ({
-    a: vec('read', type),
-    b: vec('read', type),
-    sum_a: 'write vec4<f32>',
-    sum_ab: 'write vec4<f32>',
-  }),
-  uniforms: { count: 'u32', pixels: 'u32', vectors: 'u32', strips: 'u32', strip: 'u32' },
-  code: () => `
+const examples = [
+  { type: 'f32', silu: true },
+  { type: 'f16', silu: false },
+] as const;
+
+const vectors = (access: 'read' | 'write', type: string): Binding => `${access} vec4<${type}>`;
+
+/** Runs the body at each pixel of a strip for four neighbouring channels; `at` is the vector's place. */
+const alongStrip = (before: string, body: string, after = ''): string => `
 @compute @workgroup_size(64)
 fn main(${flatParameters}) {
   let i = (${flatGroup}) * 64u + local;
@@ -32,129 +36,164 @@ fn main(${flatParameters}) {
   let channel = i % u.vectors;
   let strip = (i / u.vectors) % u.strips;
   let image = i / (u.vectors * u.strips);
-  let first = strip * u.strip;
-  let last = min(first + u.strip, u.pixels);
-  var s = vec4<f32>(0.0);
-  var q = vec4<f32>(0.0);
-  for (var p = first; p < last; p++) {
-    let at = (image * u.pixels + p) * u.vectors + channel;
-    let v = vec4<f32>(a[at]);
-    s += v;
-    q += v * vec4<f32>(b[at]);
+  let first = (image * u.pixels + strip * u.strip) * u.vectors + channel;
+  let last = (image * u.pixels + min((strip + 1u) * u.strip, u.pixels)) * u.vectors;
+  ${before}
+  for (var at = first; at < last; at += u.vectors) {
+    ${body}
   }
-  sum_a[i] = s;
-  sum_ab[i] = q;
-}`,
+  ${after}
+}`;
+
+const four = (name: string): string => `vec4<f32>(${name}[g.x], ${name}[g.y], ${name}[g.z], ${name}[g.w])`;
+
+/** Groups of the four channels, and the normalisation as (x - m) scale + shift. */
+const normalisation = `let g = vec4<u32>(image * u.groups) + (vec4<u32>(channel * 4u) + vec4<u32>(0u, 1u, 2u, 3u)) / u.per_group;
+  let m = ${four('mean')};
+  let r = ${four('rstd')};
+  let scale = r * vec4<f32>(weight[channel]);
+  let shift = vec4<f32>(bias[channel]);`;
+
+/** dv = dy act'(v) at the normalised, scaled and shifted value v. */
+const slope = (silu: boolean): string =>
+  silu
+    ? `let v = (value - m) * scale + shift;
+    let gate = 1.0 / (1.0 + exp(-v));
+    let dv = vec4<f32>(dy[at]) * gate * (1.0 + v * (1.0 - gate));`
+    : 'let dv = vec4<f32>(dy[at]);';
+
+const affine = (type: string): Record<string, Binding> => ({
+  mean: 'read f32',
+  rstd: 'read f32',
+  weight: vectors('read', type),
+  bias: vectors('read', type),
+});
+
+/** sums[p, c] = (sum of x, sum of x^2) over a strip p of pixels.  x: [B, P, C], sums: [B, strips, C] twice.  One invocation a strip of four channels. */
+export const groupNormSumsKernel: Kernel<Typed> = defineKernel<Typed>({
+  name: 'group-norm-sums',
+  bindings: ({ type }) => ({ x: vectors('read', type), sums: 'write vec4<f32>', squares: 'write vec4<f32>' }),
+  uniforms: places,
+  code: () =>
+    alongStrip(
+      'var s = vec4<f32>(0.0); var q = vec4<f32>(0.0);',
+      'let value = vec4<f32>(x[at]); s += value; q += value * value;',
+      'sums[i] = s; squares[i] = q;',
+    ),
   examples: [{ type: 'f32' }, { type: 'f16' }],
 });
 
-/**
- * y = act((x - mean) rstd weight + bias) with the statistics of the group.  x, y: [B, P, C]; mean, rstd: [B, groups].
- * One invocation computes 4 vectors of 4 channels.
- */
+/** Mean and 1 / sqrt(variance + eps) of each group from the strips' sums.  sums, squares: [B, strips, C] -> mean, rstd: [B, groups].  One invocation a group. */
+export const groupNormStatisticsKernel: Kernel = defineKernel({
+  name: 'group-norm-statistics',
+  bindings: { sums: 'read f32', squares: 'read f32', mean: 'write f32', rstd: 'write f32' },
+  uniforms: { count: 'u32', strips: 'u32', groups: 'u32', per_group: 'u32', scale: 'f32', eps: 'f32' },
+  code: () => `
+@compute @workgroup_size(64)
+fn main(${flatParameters}) {
+  let i = (${flatGroup}) * 64u + local;
+  if (i >= u.count) { return; }
+  let width = u.groups * u.per_group;
+  var s = 0.0; var q = 0.0;
+  for (var strip = 0u; strip < u.strips; strip++) {
+    let first = (i / u.groups * u.strips + strip) * width + i % u.groups * u.per_group;
+    for (var at = first; at < first + u.per_group; at++) { s += sums[at]; q += squares[at]; }
+  }
+  let m = s * u.scale;
+  mean[i] = m;
+  rstd[i] = inverseSqrt(max(q * u.scale - m * m, 0.0) + u.eps);
+}`,
+  examples: [{}],
+});
+
+/** y = act((x - mean) rstd weight + bias) with the statistics of the group.  x, y: [B, P, C]; mean, rstd: [B, groups].  One invocation a strip of four channels. */
 export const groupNormKernel: Kernel<Activated> = defineKernel<Activated>({
   name: 'group-norm',
-  bindings: ({ type }) => ({
-    x: vec('read', type),
-    mean: 'read f32',
-    rstd: 'read f32',
-    weight: `read vec4<${type}>`,
-    bias: `read vec4<${type}>`,
-    y: vec('write', type),
-  }),
-  uniforms: { count: 'u32', image: 'u32', vectors: 'u32', groups: 'u32', per_group: 'u32' },
-  code: ({ silu, type }) => `
-@compute @workgroup_size(64)
-fn main(${flatParameters}) {
-  let first = (${flatGroup}) * 256u + local;
-  for (var j = 0u; j < 4u; j++) {
-    let i = first + j * 64u;
-    if (i < u.count) {
-      let channel = i % u.vectors;
-      let base = i / u.image * u.groups;
-      let g = base + (vec4<u32>(channel * 4u) + vec4<u32>(0u, 1u, 2u, 3u)) / u.per_group;
-      let m = vec4<f32>(mean[g.x], mean[g.y], mean[g.z], mean[g.w]);
-      let r = vec4<f32>(rstd[g.x], rstd[g.y], rstd[g.z], rstd[g.w]);
-      let v = (vec4<f32>(x[i]) - m) * r * vec4<f32>(weight[channel]) + vec4<f32>(bias[channel]);
-      y[i] = vec4<${type}>(${silu ? 'v / (1.0 + exp(-v))' : 'v'});
-    }
-  }
-}`,
-  examples: [
-    { type: 'f32', silu: true },
-    { type: 'f16', silu: false },
-  ],
+  bindings: ({ type }) => ({ x: vectors('read', type), ...affine(type), y: vectors('write', type) }),
+  uniforms: places,
+  code: ({ silu, type }) =>
+    alongStrip(
+      normalisation,
+      `let v = (vec4<f32>(x[at]) - m) * scale + shift; y[at] = vec4<${type}>(${silu ? 'v / (1.0 + exp(-v))' : 'v'});`,
+    ),
+  examples,
 });
 
-/** dv = dy act'(v) where v is the normalised, scaled and shifted x; and xhat beside it.  Shapes as in group-norm. */
-export const groupNormSlopeKernel: Kernel<Activated> = defineKernel<Activated>({
-  name: 'group-norm-slope',
+/** Sums of dv and of dv xhat over strips, dv = dy act'(v).  x, dy: [B, P, C], sums: [B, strips, C] twice.  One invocation a strip of four channels. */
+export const groupNormSlopeSumsKernel: Kernel<Activated> = defineKernel<Activated>({
+  name: 'group-norm-slope-sums',
   bindings: ({ type }) => ({
-    x: vec('read', type),
-    dy: vec('read', type),
-    mean: 'read f32',
-    rstd: 'read f32',
-    weight: `read vec4<${type}>`,
-    bias: `read vec4<${type}>`,
-    xhat: vec('write', type),
-    dv: vec('write', type),
+    x: vectors('read', type),
+    dy: vectors('read', type),
+    ...affine(type),
+    sums: 'write vec4<f32>',
+    products: 'write vec4<f32>',
   }),
-  uniforms: { count: 'u32', image: 'u32', vectors: 'u32', groups: 'u32', per_group: 'u32' },
-  code: ({ silu, type }) => `
-@compute @workgroup_size(64)
-fn main(${flatParameters}) {
-  let first = (${flatGroup}) * 256u + local;
-  for (var j = 0u; j < 4u; j++) {
-    let i = first + j * 64u;
-    if (i < u.count) {
-      let channel = i % u.vectors;
-      let base = i / u.image * u.groups;
-      let g = base + (vec4<u32>(channel * 4u) + vec4<u32>(0u, 1u, 2u, 3u)) / u.per_group;
-      let m = vec4<f32>(mean[g.x], mean[g.y], mean[g.z], mean[g.w]);
-      let r = vec4<f32>(rstd[g.x], rstd[g.y], rstd[g.z], rstd[g.w]);
-      let h = (vec4<f32>(x[i]) - m) * r;
-      xhat[i] = vec4<${type}>(h);
-      let v = h * vec4<f32>(weight[channel]) + vec4<f32>(bias[channel]);
-      let s = 1.0 / (1.0 + exp(-v));
-      dv[i] = vec4<${type}>(vec4<f32>(dy[i])${silu ? ' * s * (1.0 + v * (1.0 - s))' : ''});
-    }
-  }
-}`,
-  examples: [
-    { type: 'f32', silu: true },
-    { type: 'f16', silu: false },
-  ],
+  uniforms: places,
+  code: ({ silu }) =>
+    alongStrip(
+      `${normalisation}
+  var s = vec4<f32>(0.0); var p = vec4<f32>(0.0);`,
+      `let value = vec4<f32>(x[at]);
+    ${slope(silu)}
+    s += dv; p += dv * (value - m) * r;`,
+      'sums[i] = s; products[i] = p;',
+    ),
+  examples,
 });
 
-/** dx = rstd (weight dv - A - xhat B) with A, B the group means of weight dv and weight dv xhat.  a, b: [B, groups]. */
-export const groupNormInputKernel: Kernel<Typed> = defineKernel<Typed>({
-  name: 'group-norm-input',
+/** Group means of weight dv and of weight dv xhat, from the strips' sums.  sums, products: [B, strips, C] -> a, b: [B, groups].  One invocation a group. */
+export const groupNormSlopeMeansKernel: Kernel<Typed> = defineKernel<Typed>({
+  name: 'group-norm-slope-means',
   bindings: ({ type }) => ({
-    xhat: vec('read', type),
-    dv: vec('read', type),
-    a: 'read f32',
-    b: 'read f32',
-    rstd: 'read f32',
-    weight: `read vec4<${type}>`,
-    dx: vec('write', type),
+    sums: 'read f32',
+    products: 'read f32',
+    weight: `read ${type}`,
+    a: 'write f32',
+    b: 'write f32',
   }),
-  uniforms: { count: 'u32', image: 'u32', vectors: 'u32', groups: 'u32', per_group: 'u32' },
-  code: ({ type }) => `
+  uniforms: { count: 'u32', strips: 'u32', groups: 'u32', per_group: 'u32', scale: 'f32' },
+  code: () => `
 @compute @workgroup_size(64)
 fn main(${flatParameters}) {
-  let first = (${flatGroup}) * 256u + local;
-  for (var j = 0u; j < 4u; j++) {
-    let i = first + j * 64u;
-    if (i < u.count) {
-      let channel = i % u.vectors;
-      let base = i / u.image * u.groups;
-      let g = base + (vec4<u32>(channel * 4u) + vec4<u32>(0u, 1u, 2u, 3u)) / u.per_group;
-      let r = vec4<f32>(rstd[g.x], rstd[g.y], rstd[g.z], rstd[g.w]);
-      let ga = vec4<f32>(a[g.x], a[g.y], a[g.z], a[g.w]);
-      let gb = vec4<f32>(b[g.x], b[g.y], b[g.z], b[g.w]);
-      dx[i] = vec4<${type}>(r * (vec4<f32>(weight[channel]) * vec4<f32>(dv[i]) - ga - vec4<f32>(xhat[i]) * gb));
+  let i = (${flatGroup}) * 64u + local;
+  if (i >= u.count) { return; }
+  let width = u.groups * u.per_group;
+  let channel = i % u.groups * u.per_group;
+  var s = 0.0; var p = 0.0;
+  for (var strip = 0u; strip < u.strips; strip++) {
+    let first = (i / u.groups * u.strips + strip) * width + channel;
+    for (var j = 0u; j < u.per_group; j++) {
+      let w = f32(weight[channel + j]);
+      s += w * sums[first + j]; p += w * products[first + j];
     }
   }
+  a[i] = s * u.scale;
+  b[i] = p * u.scale;
 }`,
   examples: [{ type: 'f32' }, { type: 'f16' }],
+});
+
+/** dx = rstd (weight dv - A - xhat B) with A, B the group means of weight dv and weight dv xhat.  a, b: [B, groups].  One invocation a strip of four channels. */
+export const groupNormInputKernel: Kernel<Activated> = defineKernel<Activated>({
+  name: 'group-norm-input',
+  bindings: ({ type }) => ({
+    x: vectors('read', type),
+    dy: vectors('read', type),
+    ...affine(type),
+    a: 'read f32',
+    b: 'read f32',
+    dx: vectors('write', type),
+  }),
+  uniforms: places,
+  code: ({ silu, type }) =>
+    alongStrip(
+      `${normalisation}
+  let slant = r * r * ${four('b')};
+  let level = r * ${four('a')};`,
+      `let value = vec4<f32>(x[at]);
+    ${slope(silu)}
+    dx[at] = vec4<${type}>(scale * dv - level - (value - m) * slant);`,
+    ),
+  examples,
 });

@@ -1,20 +1,20 @@
-import { noGrad, record } from '../autograd/record.ts';
+import { record } from '../autograd/record.ts';
 import { floatType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import {
-  channelSumsKernel,
   groupNormInputKernel,
   groupNormKernel,
-  groupNormSlopeKernel,
+  groupNormSlopeMeansKernel,
+  groupNormSlopeSumsKernel,
+  groupNormStatisticsKernel,
+  groupNormSumsKernel,
 } from '../kernels/group-norm.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
-import { scope } from '../scope.ts';
 import { empty, type Tensor } from '../tensor.ts';
+import { cast } from './elementwise.ts';
 import { launch } from './launch.ts';
-import { map } from './map.ts';
 import { sum } from './reduce.ts';
-import { cast, mul } from './elementwise.ts';
-import { contiguous, reshape } from './view.ts';
+import { contiguous } from './view.ts';
 
 export interface GroupNormOptions {
   readonly groups: number;
@@ -32,8 +32,8 @@ interface Sides {
   readonly groups: number;
 }
 
-/** Pixels that one invocation adds up before partial sums are joined. */
-const stripPixels = 64;
+/** Pixels that one invocation walks: the statistics of its channels are loaded once for all of them. */
+const stripPixels = 32;
 
 /**
  * Group normalisation over pixels and the channels of a group, then scale, shift and SiLU if asked. x: [B, H, W, C] -> [B, H, W, C].
@@ -49,86 +49,91 @@ export function groupNorm(x: Tensor, { groups, eps, weight, bias, activation = '
   const B = x.shape[0]!;
   const sides = { B, pixels: x.size / (B * C), C, groups };
   const source = contiguous(x);
-  const { mean, rstd } = statistics(source, sides, eps);
+  const saved = { x: source, ...statistics(source, sides, eps), weight, bias };
   const spec = { type: floatType(x.dtype), silu: activation === 'silu' } as const;
   const y = empty(x.shape, x.dtype, x.storage.device);
-  launch(groupNormKernel, { spec, tensors: { x: source, mean, rstd, weight, bias, y }, ...pointwise(sides) });
-  return record('groupNorm', y, [source, weight, bias], (dy) =>
-    gradients(source, contiguous(dy), { sides, mean, rstd, weight, bias, spec }),
-  );
+  launch(groupNormKernel, { spec, tensors: { ...saved, y }, ...alongStrips(sides) });
+  return record('groupNorm', y, [source, weight, bias], (dy) => gradients(saved, contiguous(dy), sides, spec));
 }
 
-function pointwise({ B, pixels, C, groups }: Sides): {
-  uniforms: Record<string, number>;
-  grid: readonly [number, number];
-} {
-  const vectors = C / 4;
-  const count = B * pixels * vectors;
-  return {
-    uniforms: { count, image: pixels * vectors, vectors, groups, per_group: C / groups },
-    grid: foldGrid(Math.ceil(count / 256)),
-  };
+const stripsOf = ({ pixels }: Sides): number => Math.ceil(pixels / stripPixels);
+
+interface Places {
+  readonly uniforms: Readonly<Record<string, number>>;
+  readonly grid: readonly [number, number];
 }
 
-/** Sums of a and of a b over pixels. a, b: [B, P, C] -> two [B, C]. */
-function channelSums(a: Tensor, b: Tensor, { B, pixels, C }: Sides): [Tensor, Tensor] {
-  const strips = Math.ceil(pixels / stripPixels);
-  const vectors = C / 4;
+/** One invocation for each strip of each vector of four channels. */
+function alongStrips(sides: Sides): Places {
+  const { B, pixels, C, groups } = sides;
+  const [vectors, strips] = [C / 4, stripsOf(sides)];
   const count = B * strips * vectors;
-  const [sumA, sumAB] = [
-    empty([B, strips, C], 'f32', a.storage.device),
-    empty([B, strips, C], 'f32', a.storage.device),
-  ];
-  launch(channelSumsKernel, {
-    spec: { type: floatType(a.dtype) },
-    tensors: { a, b, sum_a: sumA, sum_ab: sumAB },
-    uniforms: { count, pixels, vectors, strips, strip: stripPixels },
-    grid: foldGrid(Math.ceil(count / 64)),
-  });
-  return [sum(sumA, { axis: 1 }), sum(sumAB, { axis: 1 })];
+  const uniforms = { count, pixels, vectors, strips, strip: stripPixels, groups, per_group: C / groups };
+  return { uniforms, grid: foldGrid(Math.ceil(count / 64)) };
 }
 
-/** Sums per channel [B, C] folded into sums per group [B, groups]. */
-const perGroup = (x: Tensor, { B, C, groups }: Sides): Tensor => sum(reshape(x, [B, groups, C / groups]), { axis: 2 });
+/** One invocation for each group of each picture; `scale` makes means of sums. */
+function overGroups(sides: Sides): Places {
+  const { B, pixels, C, groups } = sides;
+  const perGroup = C / groups;
+  const scale = 1 / (pixels * perGroup);
+  const uniforms = { count: B * groups, strips: stripsOf(sides), groups, per_group: perGroup, scale };
+  return { uniforms, grid: foldGrid(Math.ceil((B * groups) / 64)) };
+}
 
-/** Mean and reciprocal deviation of each group: [B, groups]. Shifted by the group's first values' mean it would be safer still; inputs here are near zero mean. */
+/** Two tensors of sums over strips: f32 [B, strips, C]. */
+function stripSums(x: Tensor, sides: Sides): [Tensor, Tensor] {
+  const shape = [sides.B, stripsOf(sides), sides.C];
+  return [empty(shape, 'f32', x.storage.device), empty(shape, 'f32', x.storage.device)];
+}
+
+/** Two tensors of one number a group: f32 [B, groups]. */
+const groupValues = (x: Tensor, { B, groups }: Sides): [Tensor, Tensor] => [
+  empty([B, groups], 'f32', x.storage.device),
+  empty([B, groups], 'f32', x.storage.device),
+];
+
 function statistics(x: Tensor, sides: Sides, eps: number): { mean: Tensor; rstd: Tensor } {
-  return noGrad(() =>
-    scope(() => {
-      const count = (sides.pixels * sides.C) / sides.groups;
-      const [total, squares] = channelSums(x, x, sides).map((s) => perGroup(s, sides)) as [Tensor, Tensor];
-      const mean = mul(total, 1 / count);
-      const rstd = map('groupNorm', [squares, mean], 'inverseSqrt(max(a * u.s0 - b * b, vec4<f32>(0.0)) + u.s1)', {
-        scalars: [1 / count, eps],
-      });
-      return { mean, rstd };
-    }),
-  );
+  const [sums, squares] = stripSums(x, sides);
+  launch(groupNormSumsKernel, {
+    spec: { type: floatType(x.dtype) },
+    tensors: { x, sums, squares },
+    ...alongStrips(sides),
+  });
+  const [mean, rstd] = groupValues(x, sides);
+  const { uniforms, grid } = overGroups(sides);
+  launch(groupNormStatisticsKernel, {
+    spec: {},
+    tensors: { sums, squares, mean, rstd },
+    uniforms: { ...uniforms, eps },
+    grid,
+  });
+  sums.dispose();
+  squares.dispose();
+  return { mean, rstd };
 }
 
-interface Saved {
-  readonly sides: Sides;
-  readonly mean: Tensor;
-  readonly rstd: Tensor;
-  readonly weight: Tensor;
-  readonly bias: Tensor;
-  readonly spec: { readonly type: 'f32' | 'f16'; readonly silu: boolean };
-}
+/** What the forward pass leaves for the backward one. */
+type Saved = Readonly<Record<'x' | 'mean' | 'rstd' | 'weight' | 'bias', Tensor>>;
 
 /** dbias = sum dv, dweight = sum dv xhat, dx = rstd (weight dv - mean(weight dv) - xhat mean(weight dv xhat)). */
-function gradients(x: Tensor, dy: Tensor, { sides, mean, rstd, weight, bias, spec }: Saved): Tensor[] {
-  const [xhat, dv, dx] = [empty(x.shape, x.dtype), empty(x.shape, x.dtype), empty(x.shape, x.dtype)];
-  launch(groupNormSlopeKernel, { spec, tensors: { x, dy, mean, rstd, weight, bias, xhat, dv }, ...pointwise(sides) });
-  const [sumDv, sumDvXhat] = channelSums(dv, xhat, sides);
-  const scale = sides.groups / (sides.pixels * sides.C);
-  const [a, b] = [sumDv, sumDvXhat].map((s) => mul(perGroup(mul(s, cast(weight, 'f32')), sides), scale)) as [
-    Tensor,
-    Tensor,
-  ];
-  launch(groupNormInputKernel, {
+function gradients(
+  saved: Saved,
+  dy: Tensor,
+  sides: Sides,
+  spec: { readonly type: 'f32' | 'f16'; readonly silu: boolean },
+): Tensor[] {
+  const { x, weight, bias } = saved;
+  const [sums, products] = stripSums(x, sides);
+  launch(groupNormSlopeSumsKernel, { spec, tensors: { ...saved, dy, sums, products }, ...alongStrips(sides) });
+  const [a, b] = groupValues(x, sides);
+  launch(groupNormSlopeMeansKernel, {
     spec: { type: spec.type },
-    tensors: { xhat, dv, a, b, rstd, weight, dx },
-    ...pointwise(sides),
+    tensors: { sums, products, weight, a, b },
+    ...overGroups(sides),
   });
-  return [dx, cast(sum(sumDvXhat, { axis: 0 }), weight.dtype), cast(sum(sumDv, { axis: 0 }), bias.dtype)];
+  const dx = empty(x.shape, x.dtype, x.storage.device);
+  launch(groupNormInputKernel, { spec, tensors: { ...saved, dy, a, b, dx }, ...alongStrips(sides) });
+  const overStrips = { axis: [0, 1] };
+  return [dx, cast(sum(products, overStrips), weight.dtype), cast(sum(sums, overStrips), bias.dtype)];
 }
