@@ -9,6 +9,8 @@ export interface TrainingState {
   readonly step: number;
   readonly cursor: { readonly epoch: number; readonly step: number };
   readonly seed: number;
+  /** What the stage keeps beside its weights. */
+  readonly stageState?: unknown;
 }
 
 /** A checkpoint that was found whole. */

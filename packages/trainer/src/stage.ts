@@ -33,6 +33,10 @@ export interface Stage {
   afterStep?(step: number): Promise<Readonly<Record<string, number>>>;
   /** Files of the model, by path inside its folder. */
   files(dtype?: 'F32' | 'F16'): Promise<Map<string, Uint8Array>>;
+  /** What else a resumed run needs, as JSON. */
+  state?(): unknown;
+  /** Goes on from such a state. */
+  restoreState?(state: unknown): void;
   /** Puts weights back from such files. */
   restore(readFile: (path: string) => Promise<Uint8Array>): Promise<void>;
 }

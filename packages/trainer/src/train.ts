@@ -123,6 +123,7 @@ async function resume(
       `train: ${folder} must hold a run of stage ${stage.name} with seed ${seed}, got stage ${state.stage} with seed ${state.seed}. Use another folder.`,
     );
   await stage.restore((path) => readFile(`model/${path}`));
+  if (state.stageState !== undefined) stage.restoreState?.(state.stageState);
   optimizer.load(readSafetensors(await readFile('optimizer.safetensors')), state.step);
   onNotice?.(`going on from step ${state.step} of ${found.folder}`);
   return state.cursor;
@@ -136,7 +137,7 @@ async function save(
   const files = new Map<string, Uint8Array>();
   for (const [path, bytes] of await stage.files()) files.set(`model/${path}`, bytes);
   files.set('optimizer.safetensors', writeSafetensors(await optimizer.state()));
-  await writeCheckpoint(folder, { files, keep, state: { stage: stage.name, step: optimizer.steps, cursor, seed } });
+  await writeCheckpoint(folder, { files, keep, state: { stage: stage.name, step: optimizer.steps, cursor, seed, stageState: stage.state?.() } });
 }
 
 /** A running mean of the time a step takes. */

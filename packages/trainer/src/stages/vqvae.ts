@@ -76,6 +76,15 @@ export class VqvaeStage implements Stage {
     return numbers;
   }
 
+  /** Hits of each code since the last revival. */
+  state(): readonly number[] {
+    return [...this.counts];
+  }
+
+  restoreState(state: unknown): void {
+    this.counts.set(state as readonly number[]);
+  }
+
   files(dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, Uint8Array>> {
     return saveVqvae(this.model, dtype);
   }

@@ -1,0 +1,152 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Star, starConfig } from '@star-webgpu/star-transformer';
+import { backward, crossEntropy, type Device, hostTensor, mean, reshape, scope, tensor } from '@star-webgpu/tensor-webgpu';
+import { hashed, hashedValues, loadGolden, loadGoldenJson, testDevice } from '@star-webgpu/tensor-webgpu/testing';
+import { Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { latestCheckpoint, writeCheckpoint } from './checkpoint.ts';
+import { AdamW, isDecayed } from './optimizer.ts';
+import type { TrainingBatch } from './stage.ts';
+import { VqvaeStage } from './stages/vqvae.ts';
+import { train, type TrainOptions } from './train.ts';
+
+let device: Device;
+let folder: string;
+beforeAll(async () => {
+  device = await testDevice();
+});
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'trainer-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const starGolden = (file: string): URL => new URL(`../../star-transformer/test/golden/${file}`, import.meta.url);
+
+describe('AdamW', () => {
+  it('takes the five published steps: losses, gradient norms, parameters, and who decays', async () => {
+    interface Golden {
+      readonly lr: number;
+      readonly weight_decay: number;
+      readonly clip: number;
+      readonly loss_and_gradnorm: readonly (readonly [number, number])[];
+      readonly params_after: Readonly<Record<string, readonly [number, readonly number[]]>>;
+      readonly no_decay: readonly string[];
+    }
+    const golden = await loadGoldenJson<Golden>(new URL('../test/golden/star_adamw.json', import.meta.url));
+    const { tensors } = await loadGoldenJson<{ tensors: [string, number[], number, number][] }>(starGolden('star_manifest.json'));
+    const numbers = await loadGolden(starGolden('star.safetensors'));
+    const star = new Star(starConfig({ patchNumbers: [1, 2, 4, 8], depth: 3, width: 128, heads: 2, textWidth: 32, codeWidth: 8, codebookSize: 64, dropPath: 0 }));
+    const names = new Set(star.namedParameters().keys());
+    star.load(
+      new Map(
+        tensors
+          .filter(([name]) => names.has(name))
+          .map(([name, shape, scale, offset]) => [name, hostTensor(hashedValues(`star/${name}`, shape.reduce((p, s) => p * s, 1), scale, offset), shape)]),
+      ),
+    );
+    const parameters = star.namedParameters();
+    expect([...parameters].filter(([name, value]) => !isDecayed(name, value)).map(([name]) => name).toSorted()).toEqual(golden.no_decay.toSorted());
+    const optimizer = new AdamW(parameters);
+    const mask = tensor([7, 4].flatMap((length) => Array.from({ length: 7 }, (_, t) => Number(t < length))), [2, 7], { dtype: 'u32' });
+    const text = { states: hashed('text', [2, 7, 32]), mask, pooled: hashed('pool', [2, 32], 0.5) };
+    const input_BlZ = tensor(numbers.get('var_input')!.values, [2, 84, 8]);
+    const targets = tensor(numbers.get('gt')!.values, [170], { dtype: 'u32' });
+    for (const [loss, norm] of golden.loss_and_gradnorm) {
+      const step = scope(() => {
+        const value = mean(crossEntropy(reshape(star.forward({ input_BlZ, text }), [170, 64]), targets));
+        const gradients = backward(value, optimizer.parameters);
+        return { value, norm: optimizer.step(gradients, { learningRate: golden.lr, weightDecay: golden.weight_decay, clipNorm: golden.clip }) };
+      });
+      expect(Math.abs((await step.value.item()) / loss - 1)).toBeLessThan(1e-4);
+      expect(Math.abs((await step.norm.item()) / norm - 1)).toBeLessThan(1e-4);
+    }
+    for (const [name, [norm]] of Object.entries(golden.params_after)) {
+      const values = await parameters.get(name)!.data();
+      expect(Math.abs(Math.sqrt(values.reduce((sum, v) => sum + v * v, 0)) / norm - 1), name).toBeLessThan(1e-4);
+    }
+    optimizer.dispose();
+    star.dispose();
+  });
+});
+
+const config = vqvaeConfig({ channels: 8, channelMultipliers: [1, 2], normGroups: 4, residualBlocks: 1, codebookSize: 32, codeWidth: 8, patchNumbers: [1, 2, 4] });
+
+/** Batches that depend on their place only, from a cursor on. */
+async function* batchesFrom({ step }: TrainingBatch['cursor']): AsyncGenerator<TrainingBatch> {
+  for (let at = step; ; at++) {
+    const images = hashedValues(`batch/${at % 5}`, 2 * 3 * 64);
+    yield { images, shape: [2, 3, 8, 8], captions: ['a', 'b'], keys: [`${at}a`, `${at}b`], cursor: { epoch: 0, step: at + 1 } };
+  }
+}
+
+const optionsFor = (model: Vqvae, steps: number, more: Partial<TrainOptions> = {}): TrainOptions => ({
+  stage: new VqvaeStage(model, { seed: 1, absoluteWeight: 1, quantizeWeight: 0.25, reviveEvery: 3, reviveUntil: 100 }),
+  batches: batchesFrom,
+  schedule: { kind: 'cos', peak: 1e-3, warmup: 2, start: 0.1, end: 0.1, steps, weightDecay: 0.05, weightDecayEnd: 0.05 },
+  seed: 1,
+  clipNorm: 1,
+  folder,
+  saveEvery: 3,
+  keep: 2,
+  ...more,
+});
+
+const bytesOf = async (model: Vqvae): Promise<string> => JSON.stringify([...(await model.hostWeights())].map(([name, { bytes }]) => [name, Buffer.from(bytes).toString('base64')]));
+
+describe('train', () => {
+  it('stopped and run again, gives the weights of the run that never stopped, bit for bit', async () => {
+    const whole = new Vqvae(config, { seed: 1 });
+    expect(await train(optionsFor(whole, 8))).toBe(8);
+    await rm(folder, { recursive: true });
+    const controller = new AbortController();
+    const first = new Vqvae(config, { seed: 1 });
+    expect(await train(optionsFor(first, 8, { signal: controller.signal, onStep: ({ step }) => void (step === 4 && controller.abort()) }))).toBe(4);
+    const second = new Vqvae(config, { seed: 2 });
+    const notices: string[] = [];
+    expect(await train(optionsFor(second, 8, { onNotice: (text) => notices.push(text) }))).toBe(8);
+    expect(notices[0]).toMatch(/going on from step 4/);
+    expect(await bytesOf(second)).toBe(await bytesOf(whole));
+    for (const model of [whole, first, second]) model.dispose();
+  });
+
+  it('keeps the number of live buffers level', async () => {
+    const model = new Vqvae(config, { seed: 1 });
+    const live: number[] = [];
+    await train(optionsFor(model, 9, { saveEvery: 100, onStep: () => void live.push(device.stats().liveBuffers) }));
+    expect(new Set(live).size).toBe(1);
+    model.dispose();
+  });
+
+  it('refuses a folder of another run', async () => {
+    const model = new Vqvae(config, { seed: 1 });
+    await train(optionsFor(model, 1));
+    await expect(train(optionsFor(model, 2, { seed: 9 }))).rejects.toThrow(/must hold a run of stage vqvae with seed 9, got stage vqvae with seed 1\. Use another folder\./);
+    model.dispose();
+  });
+});
+
+describe('checkpoints', () => {
+  const state = (step: number): { stage: string; step: number; cursor: { epoch: number; step: number }; seed: number } => ({ stage: 'x', step, cursor: { epoch: 0, step }, seed: 1 });
+  const files = new Map([['model/a.bin', Uint8Array.of(1, 2, 3)]]);
+
+  it('are kept to a number, and a broken one is named and passed over', async () => {
+    for (const step of [1, 2, 3]) await writeCheckpoint(folder, { files, state: state(step), keep: 2 });
+    expect((await readdir(folder)).toSorted()).toEqual(['step-00000002', 'step-00000003']);
+    await writeFile(join(folder, 'step-00000003/model/a.bin'), Uint8Array.of(1, 2, 4));
+    const broken: string[] = [];
+    const found = await latestCheckpoint(folder, (path, reason) => broken.push(`${path}: ${reason}`));
+    expect(found!.state.step).toBe(2);
+    expect(broken).toEqual([`${join(folder, 'step-00000003')}: model/a.bin does not have the checksum that state.json gives`]);
+  });
+
+  it('a write that was killed half-way leaves the older one in use', async () => {
+    await writeCheckpoint(folder, { files, state: state(1), keep: 2 });
+    await writeCheckpoint(join(folder, 'other'), { files, state: state(2), keep: 2 });
+    const half = join(folder, '.writing-1');
+    await writeCheckpoint(half, { files, state: state(9), keep: 1 });
+    expect((await latestCheckpoint(folder, () => {}))!.state.step).toBe(1);
+    expect(await readFile(join(folder, 'step-00000001/model/a.bin'))).toEqual(Buffer.from([1, 2, 3]));
+  });
+});
