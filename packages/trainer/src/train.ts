@@ -137,7 +137,11 @@ async function save(
   const files = new Map<string, Uint8Array>();
   for (const [path, bytes] of await stage.files()) files.set(`model/${path}`, bytes);
   files.set('optimizer.safetensors', writeSafetensors(await optimizer.state()));
-  await writeCheckpoint(folder, { files, keep, state: { stage: stage.name, step: optimizer.steps, cursor, seed, stageState: stage.state?.() } });
+  await writeCheckpoint(folder, {
+    files,
+    keep,
+    state: { stage: stage.name, step: optimizer.steps, cursor, seed, stageState: stage.state?.() },
+  });
 }
 
 /** A running mean of the time a step takes. */

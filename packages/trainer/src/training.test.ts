@@ -2,7 +2,16 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Star, starConfig } from '@star-webgpu/star-transformer';
-import { backward, crossEntropy, type Device, hostTensor, mean, reshape, scope, tensor } from '@star-webgpu/tensor-webgpu';
+import {
+  backward,
+  crossEntropy,
+  type Device,
+  hostTensor,
+  mean,
+  reshape,
+  scope,
+  tensor,
+} from '@star-webgpu/tensor-webgpu';
 import { hashed, hashedValues, loadGolden, loadGoldenJson, testDevice } from '@star-webgpu/tensor-webgpu/testing';
 import { Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -35,21 +44,54 @@ describe('AdamW', () => {
       readonly no_decay: readonly string[];
     }
     const golden = await loadGoldenJson<Golden>(new URL('../test/golden/star_adamw.json', import.meta.url));
-    const { tensors } = await loadGoldenJson<{ tensors: [string, number[], number, number][] }>(starGolden('star_manifest.json'));
+    const { tensors } = await loadGoldenJson<{ tensors: [string, number[], number, number][] }>(
+      starGolden('star_manifest.json'),
+    );
     const numbers = await loadGolden(starGolden('star.safetensors'));
-    const star = new Star(starConfig({ patchNumbers: [1, 2, 4, 8], depth: 3, width: 128, heads: 2, textWidth: 32, codeWidth: 8, codebookSize: 64, dropPath: 0 }));
+    const star = new Star(
+      starConfig({
+        patchNumbers: [1, 2, 4, 8],
+        depth: 3,
+        width: 128,
+        heads: 2,
+        textWidth: 32,
+        codeWidth: 8,
+        codebookSize: 64,
+        dropPath: 0,
+      }),
+    );
     const names = new Set(star.namedParameters().keys());
     star.load(
       new Map(
         tensors
           .filter(([name]) => names.has(name))
-          .map(([name, shape, scale, offset]) => [name, hostTensor(hashedValues(`star/${name}`, shape.reduce((p, s) => p * s, 1), scale, offset), shape)]),
+          .map(([name, shape, scale, offset]) => [
+            name,
+            hostTensor(
+              hashedValues(
+                `star/${name}`,
+                shape.reduce((p, s) => p * s, 1),
+                scale,
+                offset,
+              ),
+              shape,
+            ),
+          ]),
       ),
     );
     const parameters = star.namedParameters();
-    expect([...parameters].filter(([name, value]) => !isDecayed(name, value)).map(([name]) => name).toSorted()).toEqual(golden.no_decay.toSorted());
+    expect(
+      [...parameters]
+        .filter(([name, value]) => !isDecayed(name, value))
+        .map(([name]) => name)
+        .toSorted(),
+    ).toEqual(golden.no_decay.toSorted());
     const optimizer = new AdamW(parameters);
-    const mask = tensor([7, 4].flatMap((length) => Array.from({ length: 7 }, (_, t) => Number(t < length))), [2, 7], { dtype: 'u32' });
+    const mask = tensor(
+      [7, 4].flatMap((length) => Array.from({ length: 7 }, (_, t) => Number(t < length))),
+      [2, 7],
+      { dtype: 'u32' },
+    );
     const text = { states: hashed('text', [2, 7, 32]), mask, pooled: hashed('pool', [2, 32], 0.5) };
     const input_BlZ = tensor(numbers.get('var_input')!.values, [2, 84, 8]);
     const targets = tensor(numbers.get('gt')!.values, [170], { dtype: 'u32' });
@@ -57,7 +99,14 @@ describe('AdamW', () => {
       const step = scope(() => {
         const value = mean(crossEntropy(reshape(star.forward({ input_BlZ, text }), [170, 64]), targets));
         const gradients = backward(value, optimizer.parameters);
-        return { value, norm: optimizer.step(gradients, { learningRate: golden.lr, weightDecay: golden.weight_decay, clipNorm: golden.clip }) };
+        return {
+          value,
+          norm: optimizer.step(gradients, {
+            learningRate: golden.lr,
+            weightDecay: golden.weight_decay,
+            clipNorm: golden.clip,
+          }),
+        };
       });
       expect(Math.abs((await step.value.item()) / loss - 1)).toBeLessThan(1e-4);
       expect(Math.abs((await step.norm.item()) / norm - 1)).toBeLessThan(1e-4);
@@ -71,20 +120,43 @@ describe('AdamW', () => {
   });
 });
 
-const config = vqvaeConfig({ channels: 8, channelMultipliers: [1, 2], normGroups: 4, residualBlocks: 1, codebookSize: 32, codeWidth: 8, patchNumbers: [1, 2, 4] });
+const config = vqvaeConfig({
+  channels: 8,
+  channelMultipliers: [1, 2],
+  normGroups: 4,
+  residualBlocks: 1,
+  codebookSize: 32,
+  codeWidth: 8,
+  patchNumbers: [1, 2, 4],
+});
 
 /** Batches that depend on their place only, from a cursor on. */
 async function* batchesFrom({ step }: TrainingBatch['cursor']): AsyncGenerator<TrainingBatch> {
   for (let at = step; ; at++) {
     const images = hashedValues(`batch/${at % 5}`, 2 * 3 * 64);
-    yield { images, shape: [2, 3, 8, 8], captions: ['a', 'b'], keys: [`${at}a`, `${at}b`], cursor: { epoch: 0, step: at + 1 } };
+    yield {
+      images,
+      shape: [2, 3, 8, 8],
+      captions: ['a', 'b'],
+      keys: [`${at}a`, `${at}b`],
+      cursor: { epoch: 0, step: at + 1 },
+    };
   }
 }
 
 const optionsFor = (model: Vqvae, steps: number, more: Partial<TrainOptions> = {}): TrainOptions => ({
   stage: new VqvaeStage(model, { seed: 1, absoluteWeight: 1, quantizeWeight: 0.25, reviveEvery: 3, reviveUntil: 100 }),
   batches: batchesFrom,
-  schedule: { kind: 'cos', peak: 1e-3, warmup: 2, start: 0.1, end: 0.1, steps, weightDecay: 0.05, weightDecayEnd: 0.05 },
+  schedule: {
+    kind: 'cos',
+    peak: 1e-3,
+    warmup: 2,
+    start: 0.1,
+    end: 0.1,
+    steps,
+    weightDecay: 0.05,
+    weightDecayEnd: 0.05,
+  },
   seed: 1,
   clipNorm: 1,
   folder,
@@ -93,7 +165,10 @@ const optionsFor = (model: Vqvae, steps: number, more: Partial<TrainOptions> = {
   ...more,
 });
 
-const bytesOf = async (model: Vqvae): Promise<string> => JSON.stringify([...(await model.hostWeights())].map(([name, { bytes }]) => [name, Buffer.from(bytes).toString('base64')]));
+const bytesOf = async (model: Vqvae): Promise<string> =>
+  JSON.stringify(
+    [...(await model.hostWeights())].map(([name, { bytes }]) => [name, Buffer.from(bytes).toString('base64')]),
+  );
 
 describe('train', () => {
   it('stopped and run again, gives the weights of the run that never stopped, bit for bit', async () => {
@@ -102,7 +177,14 @@ describe('train', () => {
     await rm(folder, { recursive: true });
     const controller = new AbortController();
     const first = new Vqvae(config, { seed: 1 });
-    expect(await train(optionsFor(first, 8, { signal: controller.signal, onStep: ({ step }) => void (step === 4 && controller.abort()) }))).toBe(4);
+    expect(
+      await train(
+        optionsFor(first, 8, {
+          signal: controller.signal,
+          onStep: ({ step }) => void (step === 4 && controller.abort()),
+        }),
+      ),
+    ).toBe(4);
     const second = new Vqvae(config, { seed: 2 });
     const notices: string[] = [];
     expect(await train(optionsFor(second, 8, { onNotice: (text) => notices.push(text) }))).toBe(8);
@@ -122,13 +204,22 @@ describe('train', () => {
   it('refuses a folder of another run', async () => {
     const model = new Vqvae(config, { seed: 1 });
     await train(optionsFor(model, 1));
-    await expect(train(optionsFor(model, 2, { seed: 9 }))).rejects.toThrow(/must hold a run of stage vqvae with seed 9, got stage vqvae with seed 1\. Use another folder\./);
+    await expect(train(optionsFor(model, 2, { seed: 9 }))).rejects.toThrow(
+      /must hold a run of stage vqvae with seed 9, got stage vqvae with seed 1\. Use another folder\./,
+    );
     model.dispose();
   });
 });
 
 describe('checkpoints', () => {
-  const state = (step: number): { stage: string; step: number; cursor: { epoch: number; step: number }; seed: number } => ({ stage: 'x', step, cursor: { epoch: 0, step }, seed: 1 });
+  const state = (
+    step: number,
+  ): { stage: string; step: number; cursor: { epoch: number; step: number }; seed: number } => ({
+    stage: 'x',
+    step,
+    cursor: { epoch: 0, step },
+    seed: 1,
+  });
   const files = new Map([['model/a.bin', Uint8Array.of(1, 2, 3)]]);
 
   it('are kept to a number, and a broken one is named and passed over', async () => {
@@ -138,7 +229,9 @@ describe('checkpoints', () => {
     const broken: string[] = [];
     const found = await latestCheckpoint(folder, (path, reason) => broken.push(`${path}: ${reason}`));
     expect(found!.state.step).toBe(2);
-    expect(broken).toEqual([`${join(folder, 'step-00000003')}: model/a.bin does not have the checksum that state.json gives`]);
+    expect(broken).toEqual([
+      `${join(folder, 'step-00000003')}: model/a.bin does not have the checksum that state.json gives`,
+    ]);
   });
 
   it('a write that was killed half-way leaves the older one in use', async () => {

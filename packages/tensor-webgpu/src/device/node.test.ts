@@ -22,7 +22,12 @@ device.destroy();
 function runWith(environment: Readonly<Record<string, string>>): string {
   const args = ['--conditions=@star-webgpu/source', '--import', 'tsx', '--input-type=module', '--eval', program];
   const cwd = new URL('../..', import.meta.url);
-  return execFileSync(process.execPath, args, { cwd, env: { ...process.env, XDG_CACHE_HOME: cache, ...environment }, encoding: 'utf8', timeout: 90_000 }).trim();
+  return execFileSync(process.execPath, args, {
+    cwd,
+    env: { ...process.env, XDG_CACHE_HOME: cache, ...environment },
+    encoding: 'utf8',
+    timeout: 90_000,
+  }).trim();
 }
 
 describe('openGpu', () => {
@@ -36,7 +41,9 @@ describe('openGpu', () => {
 
   it('says what was tried when nothing suits', async () => {
     await expect(openGpu({ adapter: 'no such adapter' })).rejects.toThrow(AdapterError);
-    await expect(openGpu({ adapter: 'no such adapter' })).rejects.toThrow(/adapter "no such adapter" must exist, got .*SwiftShader|embedded/);
+    await expect(openGpu({ adapter: 'no such adapter' })).rejects.toThrow(
+      /adapter "no such adapter" must exist, got .*SwiftShader|embedded/,
+    );
   });
 
   it('waits for what fails, too', async () => {
