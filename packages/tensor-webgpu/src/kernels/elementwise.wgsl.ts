@@ -25,11 +25,13 @@ export interface ElementwiseSpec extends Readonly<Record<string, number | string
 
 const names = ['a', 'b', 'c', 'd'] as const;
 const maxRank = 6;
-const perThread = 4;
 const workgroup = 64;
 
+/** Vectors that one invocation computes: loads of strided operands are long code, which is not repeated. */
+const perThread = ({ operands }: Pick<ElementwiseSpec, 'operands'>): number => (operands.includes('strided') ? 1 : 4);
+
 /** Elements that one workgroup handles. */
-export const elementsPerGroup: number = workgroup * perThread * 4;
+export const elementsPerGroup = (spec: Pick<ElementwiseSpec, 'operands'>): number => workgroup * perThread(spec) * 4;
 
 const parse = (spec: ElementwiseSpec): { name: string; mode: OperandMode; type: string }[] =>
   spec.operands === ''
@@ -82,7 +84,7 @@ const perOperand = (name: string): [string, 'u32'][] => [
   ...Array.from({ length: maxRank }, (_, k): [string, 'u32'] => [`${name}_stride${k}`, 'u32']),
 ];
 
-/** y[i] = expression(a[i], b[i], ...), with broadcasting.  One invocation computes 4 vectors of 4 elements. */
+/** y[i] = expression(a[i], b[i], ...), with broadcasting.  One invocation computes 4 vectors of 4 elements, or one where operands are strided. */
 export const elementwiseKernel: Kernel<ElementwiseSpec> = defineKernel<ElementwiseSpec>({
   name: 'elementwise',
   bindings,
@@ -102,9 +104,9 @@ ${operands
   .join('\n')}
 @compute @workgroup_size(${workgroup})
 fn main(${flatParameters}) {
-  let first = (${flatGroup}) * ${workgroup * perThread}u + local;
+  let first = (${flatGroup}) * ${workgroup * perThread(spec)}u + local;
   let vectors = (u.count + 3u) / 4u;
-  for (var j = 0u; j < ${perThread}u; j++) {
+  for (var j = 0u; j < ${perThread(spec)}u; j++) {
     let i = first + j * ${workgroup}u;
     if (i < vectors) {
       ${operands.map((operand) => `let ${operand.name} = ${load(operand)};`).join('\n      ')}

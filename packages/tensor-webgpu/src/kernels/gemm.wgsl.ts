@@ -66,13 +66,14 @@ const activations: Record<Activation, string> = {
   silu: 'v / (1.0 + exp(-v))',
 };
 
-/** The tile's epilogue: bias, activation, and a store that respects the matrix's edge. */
-function storeFunction({ columns, vectorC, type, bias, activation }: GemmSpec): string {
-  const biased = bias
-    ? `value + values(${range(columns)
-        .map((j) => `f32(bias[min(column + ${j}u, u.N - 1u)])`)
-        .join(', ')})`
-    : 'value';
+/** What the sums of a tile start from: the bias of the lane's columns, loaded once for all rows. */
+function startOf({ columns, bias }: GemmSpec): string {
+  const items = range(columns).map((j) => `f32(bias[min(column + ${j}u, u.N - 1u)])`);
+  return `let start = values(${bias ? items.join(', ') : '0.0'});`;
+}
+
+/** The tile's epilogue: activation, and a store that respects the matrix's edge. */
+function storeFunction({ columns, vectorC, type, activation }: GemmSpec): string {
   const store = vectorC
     ? `c_data[(base + row * u.N + column) / ${columns}u] = ${valuesOf(columns, type)}(result);`
     : range(columns)
@@ -82,9 +83,8 @@ function storeFunction({ columns, vectorC, type, bias, activation }: GemmSpec): 
         )
         .join('\n  ');
   return `alias values = ${valuesOf(columns)};
-fn store(row: u32, column: u32, base: u32, value: values) {
+fn store(row: u32, column: u32, base: u32, v: values) {
   if (row >= u.M || column >= u.N) { return; }
-  let v = ${biased};
   let result = ${activations[activation]};
   ${store}
 }`;
@@ -210,8 +210,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
   let column = group.x * ${spec.columns * spec.lanes}u + lane * ${spec.columns}u;
   let column_b = ${spec.vectorB && !spec.transposeB ? `min(column, u.N - ${spec.columns}u)` : 'column'};
   let base_a = group.z * u.batchA; let base_b = u.offsetB + group.z * u.batchB; let base_c = group.z * u.M * u.N;
+  ${startOf(spec)}
   ${range(spec.rows)
-    .map((r) => `var c${r} = values(0.0);`)
+    .map((r) => `var c${r} = start;`)
     .join(' ')}
   ${loop}
   ${range(spec.rows)
@@ -256,8 +257,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
   let column = (group.x * 8u + local.x) * 4u;
   let column_b = ${spec.vectorB && !spec.transposeB ? 'min(column, u.N - 4u)' : 'column'};
   let base_a = group.z * u.batchA; let base_b = u.offsetB + group.z * u.batchB; let base_c = group.z * u.M * u.N;
+  ${startOf(spec)}
   ${range(4)
-    .map((r) => `var c${r} = vec4<f32>(0.0);`)
+    .map((r) => `var c${r} = start;`)
     .join(' ')}
   ${spec.window === 'weight' ? 'let first = group.z * u.partLines * u.outWidth; let last = min(first + u.partLines * u.outWidth, u.K);' : 'let first = 0u; let last = u.K;'}
   for (var k = first; k < last; k++) {

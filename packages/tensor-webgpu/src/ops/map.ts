@@ -62,7 +62,7 @@ export function mapInto(
       ...sides(y.shape),
       ...operandUniforms(operands, y.shape),
     },
-    grid: foldGrid(Math.ceil(count / elementsPerGroup)),
+    grid: foldGrid(Math.ceil(count / elementsPerGroup(spec))),
   });
 }
 

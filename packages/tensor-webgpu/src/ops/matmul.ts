@@ -46,29 +46,26 @@ export function sharedLanes(device: Device): number {
   return !device.plainKernels && subgroupSize >= 4 && subgroupSize <= widestShared ? subgroupSize : 0;
 }
 
+/** Multiply-adds below which every product takes the same small tile: another one costs more to compile than it saves. */
+const smallProduct = 2 ** 26;
+
 /** Time of a tile by the columns that a lane owns, relative to four; measured on lavapipe. */
 const tileTimes: readonly number[] = [0.56, 0.83, 0.95, 1];
 
-/** Columns of a lane that cover N in the least time; 4 in the plain kernel. */
+/** Columns of a lane that cover N in the least time. */
 function columnsFor(lanes: number, N: number): number {
-  if (lanes === 0) return 4;
   const times = tileTimes.map((time, i) => time * Math.ceil(N / (lanes * (i + 1))));
   return times.lastIndexOf(Math.min(...times)) + 1;
 }
 
-/** Products with fewer rows keep to short tiles, which compile faster. */
-const manyRows = 256;
+type Tile = Pick<GemmSpec, 'rows' | 'columns'>;
 
-/** Rows of a tile: narrow tiles are taller, which keeps loads of A and B in balance. */
-function rowsFor({
-  lanes,
-  columns,
-  M,
-  transposeA,
-}: Pick<Gemm, 'M'> & { lanes: number; columns: number; transposeA: boolean }): number {
-  if (columns < 3) return 4 * lanes;
-  if (columns === 3) return (transposeA ? 3 : 4) * lanes;
-  return (transposeA || M < manyRows ? 2 : 3) * lanes;
+/** The tile of a product: narrow ones are taller, which keeps loads of A and B in balance; with A [K, M] registers run out sooner. */
+function tileFor(lanes: number, { M, N, K, transposeA }: Pick<Gemm, 'M' | 'N' | 'K' | 'transposeA'>): Tile {
+  if (lanes === 0 || M * N * K < smallProduct) return { rows: 2 * lanes, columns: 4 };
+  const columns = columnsFor(lanes, N);
+  const height = columns < 3 ? 4 : transposeA ? 6 - columns : 7 - columns;
+  return { rows: height * lanes, columns };
 }
 
 /** True if rows of N divide into vectors of that many; WGSL packs no vectors of three. */
@@ -91,10 +88,10 @@ export function gemm({ a, b, c, bias, M, N, K, ...rest }: Gemm): void {
   } = rest;
   const lanes = sharedLanes(c.storage.device);
   const vectorA = (transposeA ? M : K) % 4 === 0 && batchA % 4 === 0;
-  const columns = columnsFor(lanes, N);
+  const { rows, columns } = tileFor(lanes, { M, N, K: window ? K : K * batch, transposeA });
   const spec: GemmSpec = {
     lanes,
-    rows: rowsFor({ lanes, columns, M, transposeA }),
+    rows,
     columns,
     transposeA,
     transposeB,
