@@ -86,6 +86,7 @@ const gates = [
   { name: 'lint', program: 'oxlint', args: ['--deny-warnings', 'packages', 'apps', 'tools'] },
   { name: 'layers', program: 'tsx', args: ['tools/check-layers.main.ts'] },
   { name: 'types', program: 'tsc', args: ['-b'] },
+  { name: 'page types', program: 'vue-tsc', args: ['--noEmit', '-p', 'apps/demo'] },
   {
     name: 'build',
     program: 'turbo',

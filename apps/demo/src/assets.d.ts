@@ -1,0 +1,11 @@
+declare module '*?url' {
+  const address: string;
+  export default address;
+}
+
+declare module '*.vue' {
+  import type { DefineComponent } from 'vue';
+
+  const component: DefineComponent;
+  export default component;
+}
