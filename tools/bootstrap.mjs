@@ -87,12 +87,14 @@ const gates = [
   { name: 'layers', program: 'tsx', args: ['tools/check-layers.main.ts'] },
   { name: 'types', program: 'tsc', args: ['-b'] },
   { name: 'page types', program: 'vue-tsc', args: ['--noEmit', '-p', 'apps/demo'] },
+  { name: 'unused', program: 'knip', args: ['--no-progress'] },
+  { name: 'docs', program: 'tsx', args: ['tools/check-docs.main.ts'] },
   {
     name: 'build',
     program: 'turbo',
     args: ['run', 'build', '--output-logs=errors-only', '--no-daemon', '--filter=./packages/*', '--filter=./apps/cli'],
   },
-  { name: 'packages', program: 'tsx', args: ['tools/check-packages.ts'] },
+  { name: 'packages', program: 'tsx', args: ['tools/check-packages.main.ts'] },
 ];
 
 async function runGate({ name, program, args }) {

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
 /** Packages by layer, lowest first; a package may import lower layers only, and of those only what `allowed` lists. */
-export const layers: readonly (readonly string[])[] = [
+const layers: readonly (readonly string[])[] = [
   ['tensor-webgpu', 'data-lmdb', 'model-emoji'],
   ['vqvae', 'text-encoder'],
   ['star-transformer'],

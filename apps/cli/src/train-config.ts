@@ -87,7 +87,7 @@ export type VqvaeRun = z.infer<typeof vqvaeRun>;
 export type StarRun = z.infer<typeof starRun>;
 
 /** A config with faults, all of them named. */
-export class ConfigError extends Error {
+class ConfigError extends Error {
   constructor(file: string, faults: readonly string[]) {
     super(
       `${file} has ${faults.length} ${faults.length === 1 ? 'fault' : 'faults'}:\n${faults.map((fault) => `  ${fault}`).join('\n')}`,

@@ -158,7 +158,7 @@ async function decodeItem({ pack, key }: Item, size: number): Promise<Uint8Array
 }
 
 /** The pictures that a selection means; throws when keys are unknown or nothing is left. */
-export function select(selection: Selection): Item[] {
+function select(selection: Selection): Item[] {
   const { packs, keys, labels = {}, take = Number.POSITIVE_INFINITY } = selection;
   const all = keys === undefined ? packs.flatMap(itemsOf) : keys.map((key) => find(packs, key));
   const kept = all.filter(({ pack, key }) => Object.keys(labels).length === 0 || matches(pack.record(key), labels));

@@ -27,7 +27,7 @@ export interface BlockText extends KeyValues {
 }
 
 /** Branches to drop: with which rate, and drawn from which seed and pair of streams. */
-export interface Drop {
+interface Drop {
   readonly rate: number;
   readonly seed: number;
   readonly stream: number;

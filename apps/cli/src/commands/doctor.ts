@@ -39,7 +39,7 @@ async function runDoctor(_: unknown, command: Command): Promise<void> {
 }
 
 /** Rate of an n x n x n product in float32, the best of five. */
-export async function matmulGflops({ device }: Session, n: number): Promise<number> {
+async function matmulGflops({ device }: Session, n: number): Promise<number> {
   const values = Float32Array.from({ length: n * n }, (_, i) => Math.sin(i));
   const [a, b] = [tensor(values, [n, n]), tensor(values, [n, n])];
   const run = async (): Promise<number> => {

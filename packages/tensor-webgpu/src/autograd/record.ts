@@ -5,9 +5,6 @@ import type { Backward } from './node.ts';
 let enabled = true;
 let nextId = 1;
 
-/** True while ops are recorded. */
-export const gradEnabled = (): boolean => enabled;
-
 /** Runs a function without recording; nothing inside can be differentiated. */
 export function noGrad<T>(run: () => T): T {
   return withRecording(false, run);

@@ -20,7 +20,7 @@ export interface PoolStats {
 const smallest = 256;
 
 /** Rounds a size up to four classes per power of two, so that reuse is likely and waste at most a quarter. */
-export function sizeClass(bytes: number): number {
+function sizeClass(bytes: number): number {
   if (bytes <= smallest) return smallest;
   const step = 2 ** Math.max(8, Math.floor(Math.log2(bytes)) - 2);
   return Math.ceil(bytes / step) * step;

@@ -19,7 +19,7 @@ const joined = (lines: readonly string[]): string => lines.join('\n    ');
 const uniforms = { heads: 'u32', queries: 'u32', keys: 'u32', scale: 'f32' } as const;
 
 /** Rows of queries (or keys) that one tile owns. */
-export const tileRows = 8;
+const tileRows = 8;
 
 /** Rows of queries or keys that one workgroup owns. */
 export const attentionRows = ({ lanes }: Pick<AttentionSpec, 'lanes'>): number => (lanes ? tileRows : 64);

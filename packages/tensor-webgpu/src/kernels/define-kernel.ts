@@ -4,7 +4,7 @@ export type Spec = Readonly<Record<string, number | string | boolean>>;
 /** `access element-type`, for example `read vec4<f32>`; `write` is bound read-write, as WGSL has no write-only buffers. */
 export type Binding = `${'read' | 'write' | 'read_write'} ${string}`;
 
-export type UniformType = 'u32' | 'i32' | 'f32';
+type UniformType = 'u32' | 'i32' | 'f32';
 
 /** A compute kernel: WGSL made from typed compile-time values, with its buffers and run-time numbers by name. */
 export interface Kernel<S extends Spec = Spec> {
@@ -45,10 +45,6 @@ export function defineKernel<S extends Spec>(definition: KernelDefinition<S>): K
 
 /** Every kernel defined so far, for tests that compile them all. */
 export const allKernels = (): readonly Kernel[] => [...registry.values()];
-
-/** Tag for WGSL text: keeps interpolation readable and strips nothing. */
-export const wgsl = (strings: TemplateStringsArray, ...values: readonly (string | number)[]): string =>
-  String.raw({ raw: strings }, ...values);
 
 /** The complete shader of a kernel for one spec: enables, uniforms, bindings, body. Uniforms are read as `u.name`. */
 export function shaderSource<S extends Spec>(kernel: Kernel<S>, spec: S): string {

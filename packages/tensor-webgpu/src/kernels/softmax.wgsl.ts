@@ -10,7 +10,7 @@ interface SoftmaxSpec extends Readonly<Record<string, number | string | boolean>
 }
 
 /** WGSL: folds `value` over the invocations of a row through workgroup memory, in a fixed order. */
-export function foldRow(lanes: number, value: string, op: (a: string, b: string) => string): string {
+function foldRow(lanes: number, value: string, op: (a: string, b: string) => string): string {
   const steps: string[] = [];
   for (let width = lanes / 2; width >= 1; width /= 2) {
     steps.push(
@@ -23,7 +23,7 @@ export function foldRow(lanes: number, value: string, op: (a: string, b: string)
 }
 
 /** WGSL: 64 invocations share rows; each row has `lanes` of them. */
-export const rowHead = (lanes: number): string => `
+const rowHead = (lanes: number): string => `
 ${lanes > 1 ? 'var<workgroup> shared_part: array<f32, 64>;' : ''}
 @compute @workgroup_size(64)
 fn main(${flatParameters}) {

@@ -69,7 +69,7 @@ function fillMatrix(
 }
 
 /** Rows of averages over floor(i from/to) .. ceil((i+1) from/to) - 1. */
-export function areaMatrix(from: number, to: number): Float32Array {
+function areaMatrix(from: number, to: number): Float32Array {
   return fillMatrix(from, to, (i, add) => {
     const first = Math.floor((i * from) / to);
     const last = Math.ceil(((i + 1) * from) / to);
@@ -83,7 +83,7 @@ const near = (t: number): number => ((cubic + 2) * t - (cubic + 3)) * t * t + 1;
 const far = (t: number): number => ((cubic * t - 5 * cubic) * t + 8 * cubic) * t - 4 * cubic;
 
 /** Rows of four cubic weights around the half-pixel centre; columns beyond the border count for the border. */
-export function bicubicMatrix(from: number, to: number): Float32Array {
+function bicubicMatrix(from: number, to: number): Float32Array {
   return fillMatrix(from, to, (i, add) => {
     const centre = ((i + 0.5) * from) / to - 0.5;
     const left = Math.floor(centre);

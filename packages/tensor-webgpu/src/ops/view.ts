@@ -118,7 +118,7 @@ export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
 }
 
 /** Writes a tensor into its place along an axis of a packed one. */
-export function copyInto(y: Tensor, x: Tensor, axis: number, start: number): void {
+function copyInto(y: Tensor, x: Tensor, axis: number, start: number): void {
   const source = contiguous(x);
   const count = source.size;
   if (count === 0) return;
