@@ -1,6 +1,9 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Star, starConfig } from '@star-webgpu/star-transformer';
 import {
   backward,
@@ -193,10 +196,11 @@ describe('train', () => {
     for (const model of [whole, first, second]) model.dispose();
   });
 
-  it('keeps the number of live buffers level', async () => {
+  it('keeps the number of live buffers level over 200 steps', async () => {
     const model = new Vqvae(config, { seed: 1 });
     const live: number[] = [];
-    await train(optionsFor(model, 9, { saveEvery: 100, onStep: () => void live.push(device.stats().liveBuffers) }));
+    await train(optionsFor(model, 200, { saveEvery: 60, onStep: () => void live.push(device.stats().liveBuffers) }));
+    expect(live.length).toBe(200);
     expect(new Set(live).size).toBe(1);
     model.dispose();
   });
@@ -241,5 +245,20 @@ describe('checkpoints', () => {
     await writeCheckpoint(half, { files, state: state(9), keep: 1 });
     expect((await latestCheckpoint(folder, () => {}))!.state.step).toBe(1);
     expect(await readFile(join(folder, 'step-00000001/model/a.bin'))).toEqual(Buffer.from([1, 2, 3]));
+  });
+
+  it.each([1, 2, 3, 4, 5])('survive SIGKILL while they are written: kill %i', async (kill) => {
+    const script = fileURLToPath(new URL('testing/write-checkpoints.ts', import.meta.url));
+    const child = spawn(process.execPath, ['--conditions=@star-webgpu/source', '--import', 'tsx', script, folder]);
+    await once(child.stdout, 'data');
+    await new Promise((resolve) => setTimeout(resolve, 3 + 7 * kill));
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    const broken: string[] = [];
+    const found = await latestCheckpoint(folder, (path) => broken.push(path));
+    expect(broken).toEqual([]);
+    const bytes = await found!.readFile('model/a.bin');
+    expect(bytes.length).toBe(4_000_000);
+    expect(new Set(bytes)).toEqual(new Set([found!.state.step % 256]));
   });
 });
