@@ -95,6 +95,7 @@ const gates = [
     args: ['run', 'build', '--output-logs=errors-only', '--no-daemon', '--filter=./packages/*', '--filter=./apps/cli'],
   },
   { name: 'packages', program: 'tsx', args: ['tools/check-packages.main.ts'] },
+  { name: 'sizes', program: 'size-limit', args: ['--silent'] },
 ];
 
 async function runGate({ name, program, args }) {
