@@ -96,7 +96,7 @@ const gates = [
   },
   { name: 'packages', program: 'tsx', args: ['tools/check-packages.main.ts'] },
   { name: 'sizes', program: 'size-limit', args: ['--silent'] },
-  { name: 'dist', program: 'tsx', args: ['tools/check-dist.main.ts'] },
+  { name: 'dist', program: 'tsx', args: ['--conditions=@star-webgpu/source', 'tools/check-dist.main.ts'] },
 ];
 
 async function runGate({ name, program, args }) {
