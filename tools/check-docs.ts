@@ -36,7 +36,9 @@ export function pagesOf(root: string): Page[] {
   const docs = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.md') && !path.startsWith('.vitepress'))
     .map((path) => join(root, 'docs', path));
-  const readmes = readdirSync(join(root, 'packages')).map((name) => join(root, 'packages', name, 'README.md'));
+  const readmes = ['packages', 'apps'].flatMap((group) =>
+    readdirSync(join(root, group)).map((name) => join(root, group, name, 'README.md')),
+  );
   return [...docs, join(root, 'README.md'), ...readmes.filter((path) => existsSync(path))]
     .toSorted()
     .map((path) => ({ path: relative(root, path), text: readFileSync(path, 'utf8') }));
