@@ -40,10 +40,9 @@ describe('openGpu', () => {
   });
 
   it('says what was tried when nothing suits', async () => {
-    await expect(openGpu({ adapter: 'no such adapter' })).rejects.toThrow(AdapterError);
-    await expect(openGpu({ adapter: 'no such adapter' })).rejects.toThrow(
-      /adapter "no such adapter" must exist, got .*SwiftShader|embedded/,
-    );
+    const opening = openGpu({ adapter: 'no such adapter' });
+    await expect(opening).rejects.toThrow(AdapterError);
+    await expect(opening).rejects.toThrow(/adapter "no such adapter" must exist, got .+; swiftshader \(.+\)\. Set/);
   });
 
   it('waits for what fails, too', async () => {

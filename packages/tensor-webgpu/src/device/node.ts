@@ -56,15 +56,12 @@ export async function openGpu({
   process.env['XDG_RUNTIME_DIR'] ??= tmpdir();
   if (backend === 'null') return open('null', ['backend=null']);
   const tried: string[] = [];
-  if (adapter !== 'swiftshader') {
-    const found = await tryOpen(tried);
+  for (const attempt of adapter === 'swiftshader' ? [tryEmbedded] : [tryOpen, tryEmbedded]) {
+    const found = await attempt(tried);
     if (found && suits(found, adapter)) return found;
     found?.close();
     if (found) tried.push(`${found.kind} (${found.description})`);
   }
-  const embedded = await tryEmbedded(tried);
-  if (embedded && suits(embedded, adapter)) return embedded;
-  embedded?.close();
   throw new AdapterError(adapter, tried);
 }
 
