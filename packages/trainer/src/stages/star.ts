@@ -24,6 +24,8 @@ export interface StarStageOptions {
   readonly labelSmoothing: number;
   /** Trains the text encoder along. */
   readonly trainText: boolean;
+  /** Host memory for the tokens of pictures that may come again; 1 GiB if not given. */
+  readonly tokenBytes?: number;
 }
 
 /** What the frozen VQVAE makes of a picture, kept on the host. */
@@ -42,6 +44,7 @@ export class StarStage implements Stage {
   private readonly vqvae: Vqvae;
   private readonly options: StarStageOptions;
   private readonly tokens = new Map<string, PictureTokens>();
+  private keptBytes = 0;
 
   constructor(
     models: { readonly star: Star; readonly text: TextEncoder; readonly vqvae: Vqvae },
@@ -73,9 +76,19 @@ export class StarStage implements Stage {
     const [allIndices, allInputs] = [(await indices.hostData()) as Uint32Array, await input.data()];
     const row = <T extends Uint32Array | Float32Array>(all: T, b: number): T =>
       all.slice((b * all.length) / B, ((b + 1) * all.length) / B) as T;
-    keys.forEach((key, b) => this.tokens.set(key, { indices: row(allIndices, b), input: row(allInputs, b) }));
     indices.dispose();
     input.dispose();
+    this.makeRoom(allIndices.byteLength + allInputs.byteLength);
+    keys.forEach((key, b) => this.tokens.set(key, { indices: row(allIndices, b), input: row(allInputs, b) }));
+  }
+
+  /** Forgets all tokens once there are too many; only those of the running batch are needed. */
+  private makeRoom(bytes: number): void {
+    if (this.keptBytes + bytes > (this.options.tokenBytes ?? 2 ** 30)) {
+      this.tokens.clear();
+      this.keptBytes = 0;
+    }
+    this.keptBytes += bytes;
   }
 
   forward(batch: TrainingBatch, step: number): StageOutput {
