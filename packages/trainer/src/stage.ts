@@ -27,8 +27,8 @@ export interface Stage {
   parameters(): Map<string, Tensor>;
   /** Host work ahead of a step, outside its scope: tokens, cached features. */
   prepare?(batch: TrainingBatch): Promise<void>;
-  /** Loss of a batch, recorded. */
-  forward(batch: TrainingBatch, step: number): StageOutput;
+  /** Loss of a batch, recorded. `draw` numbers the batches of a run: what is drawn at random depends on it and the seed. */
+  forward(batch: TrainingBatch, draw: number): StageOutput;
   /** Host work behind a step that reads the device. */
   afterStep?(step: number): Promise<Readonly<Record<string, number>>>;
   /** Files of the model, by path inside its folder. */

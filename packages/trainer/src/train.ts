@@ -1,4 +1,4 @@
-import { backward, readSafetensors, scope, type Tensor, writeSafetensors } from '@star-webgpu/tensor-webgpu';
+import { add, backward, mul, readSafetensors, scope, type Tensor, writeSafetensors } from '@star-webgpu/tensor-webgpu';
 import { latestCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { AdamW } from './optimizer.ts';
 import { type Schedule, scheduleAt } from './schedule.ts';
@@ -27,6 +27,8 @@ export interface TrainOptions {
   readonly schedule: Schedule;
   readonly seed: number;
   readonly clipNorm: number;
+  /** Batches whose mean gradient makes one step; 1 if not given. */
+  readonly accumulate?: number;
   /** Folder of the run's checkpoints. */
   readonly folder: string;
   /** Steps between checkpoints. */
@@ -48,18 +50,17 @@ export async function train(options: TrainOptions): Promise<number> {
   let done = optimizer.steps;
   const pace = new Pace();
   if (done < schedule.steps) {
-    for await (const batch of options.batches(cursor)) {
-      await stage.prepare?.(batch);
+    for await (const batches of grouped(options.batches(cursor), options.accumulate ?? 1)) {
       const { learningRate, weightDecay } = scheduleAt(schedule, done);
-      const numbers = await trainStep(stage, optimizer, batch, {
+      const numbers = await trainStep(stage, optimizer, batches, {
         step: done,
         learningRate,
         weightDecay,
         clipNorm: options.clipNorm,
       });
-      cursor = batch.cursor;
+      cursor = batches.at(-1)!.cursor;
       done++;
-      const speed = pace.tick(batch.shape[0]);
+      const speed = pace.tick(batches.reduce((images, { shape }) => images + shape[0], 0));
       await options.onStep?.({
         ...numbers,
         step: done,
@@ -85,28 +86,71 @@ interface StepNumbers {
   readonly clipNorm: number;
 }
 
-/** forward, backward, clip, step; then what the host wants to know of it. */
+/** Batches in groups of one size; a rest that does not fill one is left out. */
+async function* grouped(batches: AsyncIterable<TrainingBatch>, size: number): AsyncGenerator<TrainingBatch[]> {
+  let group: TrainingBatch[] = [];
+  for await (const batch of batches) {
+    group.push(batch);
+    if (group.length < size) continue;
+    yield group;
+    group = [];
+  }
+}
+
+/** Gradients of a batch, and numbers of it that stay on the device. */
+interface BatchGradients {
+  readonly gradients: readonly Tensor[];
+  /** Loss and metrics, f32 [] each. */
+  readonly numbers: Readonly<Record<string, Tensor>>;
+}
+
+/** Forward and backward of every batch, clip, step; then what the host wants to know of it. */
 async function trainStep(
   stage: Stage,
   optimizer: AdamW,
-  batch: TrainingBatch,
-  numbers: StepNumbers,
+  batches: readonly TrainingBatch[],
+  step: StepNumbers,
 ): Promise<Pick<StepReport, 'loss' | 'gradientNorm' | 'metrics'>> {
-  const { loss, norm, metrics } = scope(() => {
-    const output = stage.forward(batch, numbers.step);
-    const gradients = backward(output.loss, optimizer.parameters);
-    return { ...output, norm: optimizer.step(gradients, numbers) };
+  let total: BatchGradients | undefined;
+  for (const [i, batch] of batches.entries()) {
+    await stage.prepare?.(batch);
+    const part = gradientsOf(stage, optimizer, batch, step.step * batches.length + i);
+    total = total ? summed(total, part) : part;
+  }
+  const { gradients, numbers } = total!;
+  const norm = scope(() => optimizer.step(averaged(gradients, batches.length), step));
+  for (const gradient of gradients) gradient.dispose();
+  const read: Record<string, number> = {};
+  for (const [name, value] of Object.entries(numbers)) read[name] = (await taken(value)) / batches.length;
+  const { loss, ...metrics } = read as { loss: number };
+  return { loss, gradientNorm: await taken(norm), metrics: { ...metrics, ...(await stage.afterStep?.(step.step)) } };
+}
+
+const gradientsOf = (stage: Stage, optimizer: AdamW, batch: TrainingBatch, draw: number): BatchGradients =>
+  scope(() => {
+    const { loss, metrics } = stage.forward(batch, draw);
+    return { gradients: backward(loss, optimizer.parameters), numbers: { ...metrics, loss } };
   });
-  const read = async (x: Tensor): Promise<number> => {
-    const value = await x.item();
-    x.dispose();
-    return value;
-  };
-  const measured: Record<string, number> = {};
-  for (const [name, value] of Object.entries(metrics))
-    measured[name] = value === loss ? await value.item() : await read(value);
-  const result = { loss: await read(loss), gradientNorm: await read(norm) };
-  return { ...result, metrics: { ...measured, ...(await stage.afterStep?.(numbers.step)) } };
+
+/** Adds up gradients and numbers, and frees what they were. */
+function summed(a: BatchGradients, b: BatchGradients): BatchGradients {
+  const sum = scope(() => ({
+    gradients: a.gradients.map((gradient, i) => add(gradient, b.gradients[i]!)),
+    numbers: Object.fromEntries(Object.entries(a.numbers).map(([name, value]) => [name, add(value, b.numbers[name]!)])),
+  }));
+  for (const { gradients, numbers } of [a, b])
+    for (const tensor of [...gradients, ...Object.values(numbers)]) tensor.dispose();
+  return sum;
+}
+
+const averaged = (gradients: readonly Tensor[], count: number): readonly Tensor[] =>
+  count === 1 ? gradients : gradients.map((gradient) => mul(gradient, 1 / count));
+
+/** Reads a number from the device and frees it. */
+async function taken(value: Tensor): Promise<number> {
+  const number = await value.item();
+  value.dispose();
+  return number;
 }
 
 async function resume(

@@ -22,7 +22,7 @@ import { latestCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { AdamW, isDecayed } from './optimizer.ts';
 import type { TrainingBatch } from './stage.ts';
 import { VqvaeStage } from './stages/vqvae.ts';
-import { train, type TrainOptions } from './train.ts';
+import { type StepReport, train, type TrainOptions } from './train.ts';
 
 let device: Device;
 let folder: string;
@@ -203,6 +203,31 @@ describe('train', () => {
     expect(live.length).toBe(200);
     expect(new Set(live).size).toBe(1);
     model.dispose();
+  });
+
+  it('makes one step of two half batches as it does of the whole one', async () => {
+    async function* halves(start: TrainingBatch['cursor']): AsyncGenerator<TrainingBatch> {
+      for await (const { images, captions, keys, ...batch } of batchesFrom(start))
+        for (const b of [0, 1])
+          yield {
+            ...batch,
+            images: images.slice((b * images.length) / 2, ((b + 1) * images.length) / 2),
+            shape: [1, 3, 8, 8],
+            captions: [captions[b]!],
+            keys: [keys[b]!],
+          };
+    }
+    const never = { reviveEvery: 0, reviveUntil: 0, seed: 1, absoluteWeight: 1, quantizeWeight: 0.25 };
+    const [whole, split] = [new Vqvae(config, { seed: 1 }), new Vqvae(config, { seed: 1 })];
+    const reports: StepReport[] = [];
+    const onStep = (report: StepReport): void => void reports.push(report);
+    await train(optionsFor(whole, 1, { stage: new VqvaeStage(whole, never), onStep }));
+    const stage = new VqvaeStage(split, never);
+    const elsewhere = join(folder, 'split');
+    await train(optionsFor(split, 1, { stage, onStep, batches: halves, accumulate: 2, folder: elsewhere }));
+    expect(Math.abs(reports[1]!.loss / reports[0]!.loss - 1)).toBeLessThan(1e-5);
+    expect(Math.abs(reports[1]!.gradientNorm / reports[0]!.gradientNorm - 1)).toBeLessThan(1e-5);
+    for (const model of [whole, split]) model.dispose();
   });
 
   it('refuses a folder of another run', async () => {

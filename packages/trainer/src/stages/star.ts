@@ -91,7 +91,7 @@ export class StarStage implements Stage {
     this.keptBytes += bytes;
   }
 
-  forward(batch: TrainingBatch, step: number): StageOutput {
+  forward(batch: TrainingBatch, draw: number): StageOutput {
     const { patchNumbers, codeWidth, codebookSize } = this.star.config;
     const known = batch.keys.map((key) => this.tokens.get(key)!);
     const [B, L] = [known.length, known[0]!.indices.length];
@@ -110,8 +110,8 @@ export class StarStage implements Stage {
       ),
       [B, L - 1, codeWidth],
     );
-    const text = this.text.encode(this.dropCaptions(batch.captions, step));
-    const logits_BLV = this.star.forward({ input_BlZ, text, dropPathSeed: this.options.seed + step });
+    const text = this.text.encode(this.dropCaptions(batch.captions, draw));
+    const logits_BLV = this.star.forward({ input_BlZ, text, dropPathSeed: this.options.seed + draw });
     const rows = reshape(logits_BLV, [B * L, codebookSize]);
     const losses = crossEntropy(rows, reshape(targets_BL, [B * L]), { labelSmoothing: this.options.labelSmoothing });
     const loss = mean(losses);
@@ -134,9 +134,9 @@ export class StarStage implements Stage {
     this.text.model.load(readSafetensors(await readFile('text/model.safetensors')));
   }
 
-  /** Which captions are dropped depends on seed and step only, so that a resumed run drops the same. */
-  private dropCaptions(captions: readonly string[], step: number): string[] {
-    const random = hostRandom(this.options.seed, step);
+  /** Which captions are dropped depends on seed and draw only, so that a resumed run drops the same. */
+  private dropCaptions(captions: readonly string[], draw: number): string[] {
+    const random = hostRandom(this.options.seed, draw);
     return captions.map((caption) => (random.uniform() < this.options.captionDropout ? '' : caption));
   }
 }

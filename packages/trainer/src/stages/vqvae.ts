@@ -31,8 +31,9 @@ export class VqvaeStage implements Stage {
   private readonly model: Vqvae;
   private readonly options: VqvaeStageOptions;
   private readonly counts: Float64Array;
-  /** Tokens and looked-up vectors of the last step, until the host has read them. */
-  private last: { indices: readonly Tensor[]; lookups: readonly Tensor[] } | undefined;
+  /** Tokens and looked-up vectors of the running step's batches, until the host has read them. */
+  private indices: Tensor[] = [];
+  private lookups: Tensor[] = [];
 
   constructor(model: Vqvae, options: VqvaeStageOptions) {
     this.model = model;
@@ -52,12 +53,13 @@ export class VqvaeStage implements Stage {
       add(mul(absolute, this.options.absoluteWeight), pixelLoss),
       mul(quantizeLoss, this.options.quantizeWeight),
     );
-    this.last = { indices: indices.map((x) => detach(x).keep()), lookups: lookups.map((x) => detach(x).keep()) };
+    this.indices.push(...indices.map((x) => detach(x).keep()));
+    this.lookups.push(...lookups.map((x) => detach(x).keep()));
     return { loss, metrics: { pixel: pixelLoss, absolute, quantize: quantizeLoss } };
   }
 
   async afterStep(step: number): Promise<Record<string, number>> {
-    const { indices, lookups } = this.last!;
+    const { indices, lookups } = this;
     for (const scale of indices) countHits(this.counts, await scale.data());
     const numbers = { used: codebookUsage(this.counts).used };
     const { reviveEvery, reviveUntil, seed } = this.options;
@@ -72,7 +74,7 @@ export class VqvaeStage implements Stage {
       this.counts.fill(0);
     }
     for (const kept of [...indices, ...lookups]) kept.dispose();
-    this.last = undefined;
+    [this.indices, this.lookups] = [[], []];
     return numbers;
   }
 
