@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
+import { addBench } from './commands/bench.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEvaluate } from './commands/evaluate.ts';
 import { addPack } from './commands/pack.ts';
@@ -13,7 +14,7 @@ const program = new Command('star')
   .option('--json', 'print results for machines')
   .exitOverride()
   .addHelpText('after', '\nExample:\n  star sample "red apple"');
-for (const add of [addSample, addPack, addTrain, addEvaluate, addDoctor]) add(program);
+for (const add of [addSample, addPack, addTrain, addEvaluate, addDoctor, addBench]) add(program);
 for (const command of program.commands) command.exitOverride();
 
 /** 0 for success and help, 2 for wrong usage, 130 after an interrupt, 1 for every other failure. */

@@ -2,7 +2,7 @@ import { createDevice, setDevice } from '@star-webgpu/tensor-webgpu';
 import { openGpu, throttledWait } from '@star-webgpu/tensor-webgpu/node';
 import { matmulContenders } from './matmul.bench.ts';
 import { loadPeers } from './peers.ts';
-import { timeRounds, type Timing } from './rounds.ts';
+import { timeRounds, type Timing } from '@star-webgpu/tensor-webgpu/testing';
 
 const rounds = 9;
 const sides = [512, 1024];

@@ -1,5 +1,5 @@
 import { matmul, tensor } from '@star-webgpu/tensor-webgpu';
-import type { Contender } from './rounds.ts';
+import type { Contender } from '@star-webgpu/tensor-webgpu/testing';
 import type { Peers } from './peers.ts';
 
 /** Deterministic values in [-1, 1). */

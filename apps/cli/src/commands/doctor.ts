@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { matmul, tensor } from '@star-webgpu/tensor-webgpu';
+import { matmulWork, rateOf } from '../workloads.ts';
+import { timeRounds } from '@star-webgpu/tensor-webgpu/testing';
 import { openSession, type Session } from '../device.ts';
 import { print } from '../output.ts';
 
@@ -25,7 +26,7 @@ async function runDoctor(_: unknown, command: Command): Promise<void> {
     timestamps: profile.timestamps,
     maxStorageBufferBindingSize: gpu.limits.maxStorageBufferBindingSize,
     maxBufferSize: gpu.limits.maxBufferSize,
-    matmulGflops: Number((await matmulGflops(session, 512)).toFixed(1)),
+    matmulGflops: await matmulGflops(),
     advice: adviceOf(session),
   };
   print(
@@ -38,27 +39,16 @@ async function runDoctor(_: unknown, command: Command): Promise<void> {
   session.close();
 }
 
-/** Rate of an n x n x n product in float32, the best of five. */
-async function matmulGflops({ device }: Session, n: number): Promise<number> {
-  const values = Float32Array.from({ length: n * n }, (_, i) => Math.sin(i));
-  const [a, b] = [tensor(values, [n, n]), tensor(values, [n, n])];
-  const run = async (): Promise<number> => {
-    const started = performance.now();
-    matmul(a, b).dispose();
-    await device.idle();
-    return performance.now() - started;
-  };
-  await run();
-  let best = Infinity;
-  for (let i = 0; i < 5; i++) best = Math.min(best, await run());
-  a.dispose();
-  b.dispose();
-  return (2 * n ** 3) / best / 1e6;
+async function matmulGflops(): Promise<number> {
+  const work = matmulWork(512);
+  const [timing] = await timeRounds([work], 5);
+  work.dispose();
+  return rateOf(work, timing!.best);
 }
 
 function adviceOf({ kind }: Session): string {
   if (kind === 'swiftshader')
-    return 'this is the embedded software adapter; an installed lavapipe (Mesa 24 or newer) is about twice as fast, a GPU driver with Vulkan far faster';
+    return 'this is the embedded software adapter; an installed lavapipe (Mesa 24 or newer) is several times as fast, a GPU driver with Vulkan far faster';
   if (kind === 'lavapipe') return 'this is a software adapter; a GPU driver with Vulkan is far faster';
   return 'a hardware adapter is in use';
 }

@@ -6,15 +6,15 @@ import { pictureAt, type Pipeline, toPictures } from '@star-webgpu/sampler';
 import { noGrad, scope, tensor } from '@star-webgpu/tensor-webgpu';
 import { openSession } from '../device.ts';
 import { openModel } from '../model.ts';
+import { wholeNumber } from '../numbers.ts';
 import { print, Progress, say } from '../output.ts';
-import { positive } from './pack.ts';
 
 interface Flags {
   readonly model?: string;
   readonly pack: string;
   readonly keysFile?: string;
-  readonly take: string;
-  readonly seed: string;
+  readonly take: number;
+  readonly seed: number;
   readonly json?: boolean;
   readonly adapter?: string;
 }
@@ -27,8 +27,8 @@ export function addEvaluate(program: Command): void {
     .requiredOption('--pack <file>', 'the pack of pictures')
     .option('--keys-file <file>', 'only these keys, one a line')
     .option('--model <folder>', 'a trained model; the emoji model that comes along by default')
-    .option('--take <number>', 'at most so many pictures', '200')
-    .option('--seed <number>', 'seed of every sample', '1')
+    .option('--take <number>', 'at most so many pictures', wholeNumber(1), 200)
+    .option('--seed <number>', 'seed of every sample', wholeNumber(0), 1)
     .addHelpText('after', '\nExample:\n  star evaluate --pack data/emoji.lmdb --keys-file recipes/tiny/keys.txt')
     .action(runEvaluate);
 }
@@ -41,17 +41,17 @@ async function runEvaluate(_: unknown, command: Command): Promise<void> {
   const listed = flags.keysFile
     ? (await readFile(flags.keysFile, 'utf8')).split('\n').filter(Boolean)
     : [...pack.keys()];
-  const keys = listed.slice(0, positive('--take', flags.take));
+  const keys = listed.slice(0, flags.take);
   const { patchNumbers, channelMultipliers } = pipeline.vqvae.config;
   const side = patchNumbers.at(-1)! * 2 ** (channelMultipliers.length - 1);
   const originals = await readPictures(pack, keys, side);
   const reconstruction = await measureReconstruction(reconstructions(pipeline, originals));
-  const samples = await drawAll(pipeline, pack, keys, Number(flags.seed));
+  const samples = await drawAll(pipeline, pack, keys, flags.seed);
   const found = await retrieval({ samples, gallery: originals });
   const report = {
     adapter: session.description,
     pictures: keys.length,
-    seed: Number(flags.seed),
+    seed: flags.seed,
     psnr: reconstruction.psnr,
     ssim: reconstruction.ssim,
     top1: found.top1,

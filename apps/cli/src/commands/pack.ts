@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import { emojiSource, pack, type PackSource, sourceOf } from '@star-webgpu/data-lmdb';
+import { wholeNumber } from '../numbers.ts';
 import { duration, interruptSignal, print, Progress, say } from '../output.ts';
 
 interface Flags {
   readonly out: string;
-  readonly size?: string;
+  readonly size?: number;
   readonly distinct?: boolean;
   readonly json?: boolean;
 }
@@ -19,7 +20,11 @@ export function addPack(program: Command): void {
     .argument('<source>', 'a folder of pictures with .txt or .json sidecars, a .jsonl, a .tsv, or "emoji"')
     .description('pack pictures with captions into one file')
     .requiredOption('--out <file>', 'the pack, for example data/mine.lmdb')
-    .option('--size <pixels>', 'store squares of this side as PNG; pictures are kept as they are without it')
+    .option(
+      '--size <pixels>',
+      'store squares of this side as PNG; pictures are kept as they are without it',
+      wholeNumber(1, 8192),
+    )
     .option('--distinct', 'emoji only: leave out skin tones and flags')
     .addHelpText(
       'after',
@@ -34,7 +39,7 @@ async function runPack(given: string, _: unknown, command: Command): Promise<voi
     given === 'emoji' ? await emojiSource({ distinct: flags.distinct ?? false }) : await sourceOf(given);
   const progress = new Progress();
   const report = await pack(source, flags.out, {
-    ...(flags.size && { encode: { format: 'png', size: positive('--size', flags.size) } }),
+    ...(flags.size && { encode: { format: 'png', size: flags.size } }),
     onProgress: ({ done, total, rate }) =>
       progress.show(
         `packed ${done} of ${total}, ${rate.toFixed(0)} a second, ${duration((total - done) / Math.max(rate, 1e-9))} left`,
@@ -51,11 +56,4 @@ async function runPack(given: string, _: unknown, command: Command): Promise<voi
       ? JSON.stringify(report)
       : `${report.path}: ${report.packed} pictures, ${(report.bytes / 1e6).toFixed(1)} MB, ${report.refused.length} refused`,
   );
-}
-
-/** A flag that counts something. @throws Error naming the flag. */
-export function positive(flag: string, text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new Error(`${flag} must be a positive whole number, got ${text}.`);
 }

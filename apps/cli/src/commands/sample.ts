@@ -4,18 +4,18 @@ import type { Command } from 'commander';
 import type { Pictures, Pipeline, SamplingOptions } from '@star-webgpu/sampler';
 import { openSession } from '../device.ts';
 import { openModel } from '../model.ts';
+import { numberIn, wholeNumber } from '../numbers.ts';
 import { interruptSignal, print, say } from '../output.ts';
 import { writeGrid, writePicture } from '../pictures.ts';
-import { positive } from './pack.ts';
 
 interface Flags {
   readonly model?: string;
   readonly prompts?: string;
-  readonly count: string;
-  readonly seed: string;
-  readonly cfg: string;
-  readonly topK: string;
-  readonly topP: string;
+  readonly count: number;
+  readonly seed: number;
+  readonly cfg: number;
+  readonly topK: number;
+  readonly topP: number;
   readonly smooth?: boolean;
   readonly out: string;
   readonly grid?: boolean;
@@ -32,11 +32,11 @@ export function addSample(program: Command): void {
     .description('draw pictures from words')
     .option('--model <folder>', 'a trained model; the emoji model that comes along by default')
     .option('--prompts <file>', 'one prompt a line instead of the prompt')
-    .option('--count <number>', 'pictures a prompt', '1')
-    .option('--seed <number>', 'seed of the first picture; it counts up', '42')
-    .option('--cfg <strength>', 'guidance at the last scale', '4')
-    .option('--top-k <number>', 'tokens kept for each draw, 0 for all', '600')
-    .option('--top-p <share>', 'share of the probability kept for each draw, 0 for all', '0.8')
+    .option('--count <number>', 'pictures a prompt', wholeNumber(1), 1)
+    .option('--seed <number>', 'seed of the first picture; it counts up', wholeNumber(0), 42)
+    .option('--cfg <strength>', 'guidance at the last scale', numberIn(0, 100), 4)
+    .option('--top-k <number>', 'tokens kept for each draw, 0 for all', wholeNumber(0), 600)
+    .option('--top-p <share>', 'share of the probability kept for each draw, 0 for all', numberIn(0, 1), 0.8)
     .option('--smooth', 'mix codes instead of drawing one')
     .option('--out <folder>', 'where the pictures go', 'out')
     .option('--grid', 'one file with all pictures')
@@ -62,7 +62,7 @@ async function runSample(prompt: string, _: unknown, command: Command): Promise<
     const scales = await drawOne(pipeline, one, { ...optionsOf(flags, i), signal }, flags.strip ?? false);
     const picture = scales.at(-1)!;
     finished.push(picture);
-    const file = join(flags.out, `${nameOf(one)}-${Number(flags.seed) + i}.png`);
+    const file = join(flags.out, `${nameOf(one)}-${flags.seed + i}.png`);
     if (!flags.grid) files.push(await written(file, () => writePicture(picture, 0, file)));
     if (flags.strip)
       files.push(
@@ -87,14 +87,14 @@ async function runSample(prompt: string, _: unknown, command: Command): Promise<
 /** Each prompt as often as it is to be drawn. */
 async function promptsOf(prompt: string, { prompts, count }: Flags): Promise<string[]> {
   const lines = prompts ? (await readFile(prompts, 'utf8')).split('\n').filter(Boolean) : [prompt];
-  return lines.flatMap((line) => new Array<string>(positive('--count', count)).fill(line));
+  return lines.flatMap((line) => new Array<string>(count).fill(line));
 }
 
 const optionsOf = ({ seed, cfg, topK, topP, smooth }: Flags, index: number): SamplingOptions => ({
-  seed: Number(seed) + index,
-  guidance: Number(cfg),
-  topK: Number(topK),
-  topP: Number(topP),
+  seed: seed + index,
+  guidance: cfg,
+  topK,
+  topP,
   smooth: smooth ?? false,
 });
 

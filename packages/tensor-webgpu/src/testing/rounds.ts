@@ -4,6 +4,7 @@ export interface Contender {
   readonly run: () => Promise<void>;
 }
 
+/** Milliseconds of a contender over all rounds. */
 export interface Timing {
   readonly name: string;
   readonly best: number;
