@@ -13,6 +13,8 @@ const data = z.strictObject({
 
 const training = z.strictObject({
   batch: count,
+  /** Batches that make one step. */
+  accumulate: count.default(1),
   steps: count,
   learningRate: z.number().positive(),
   warmupSteps: z.number().int().min(0),
@@ -42,7 +44,11 @@ const vqvae = z.strictObject({
   cosineLookup: z.boolean(),
 });
 
+/** For editors, which check and complete a file that names its schema. */
+const $schema = z.string().optional();
+
 const vqvaeRun = z.strictObject({
+  $schema,
   stage: z.literal('vqvae'),
   seed: z.number().int().min(0),
   data,
@@ -57,6 +63,7 @@ const vqvaeRun = z.strictObject({
 });
 
 const starRun = z.strictObject({
+  $schema,
   stage: z.literal('star'),
   seed: z.number().int().min(0),
   data,
@@ -77,12 +84,15 @@ const starRun = z.strictObject({
   /** Which captions are drawn: all of a picture's, or its first. */
   captions: z.enum(['random', 'first']),
   labelSmoothing: share,
+  /** Pictures drawn with the weights of every so many steps; never without it. */
+  preview: z.strictObject({ every: count, prompts: z.array(z.string()).nonempty() }).optional(),
 });
 
-const run = z.discriminatedUnion('stage', [vqvaeRun, starRun]);
+/** What a training config may say. */
+export const trainConfigSchema = z.discriminatedUnion('stage', [vqvaeRun, starRun]);
 
 /** A training run, as configs/*.json describe it. */
-export type TrainConfig = z.infer<typeof run>;
+export type TrainConfig = z.infer<typeof trainConfigSchema>;
 export type VqvaeRun = z.infer<typeof vqvaeRun>;
 export type StarRun = z.infer<typeof starRun>;
 
@@ -100,7 +110,7 @@ class ConfigError extends Error {
 export function parseTrainConfig(file: string, text: string, overrides: readonly string[]): TrainConfig {
   const value = parseJson(file, text);
   const faults = overrides.flatMap((override) => applyOverride(value, override));
-  const parsed = run.safeParse(value);
+  const parsed = trainConfigSchema.safeParse(value);
   if (!parsed.success)
     faults.push(...parsed.error.issues.map(({ path, message }) => `${path.join('.') || '(root)'}: ${message}`));
   if (faults.length || !parsed.success) throw new ConfigError(file, faults);
@@ -138,3 +148,7 @@ function jsonOrText(text: string): unknown {
     return text;
   }
 }
+
+/** The JSON schema of training configs, as configs/schema.json holds it. */
+export const trainConfigJsonSchema = (): string =>
+  `${JSON.stringify(z.toJSONSchema(trainConfigSchema, { io: 'input' }), null, 2)}\n`;

@@ -5,4 +5,11 @@ export { generate, type GuidedText, type Models, type ScaleStep } from './genera
 export { guidanceStrength, guide, scaleRatio } from './guidance.ts';
 export { pictureAt, type Pictures, toPictures } from './image.ts';
 export { type ResolvedOptions, resolveOptions, type SamplingOptions, SamplingOptionsError } from './options.ts';
-export { loadPipeline, Pipeline, type ReadFile, savePipeline } from './pipeline.ts';
+export {
+  generateFromPrompts,
+  loadPipeline,
+  Pipeline,
+  type PromptModels,
+  type ReadFile,
+  savePipeline,
+} from './pipeline.ts';

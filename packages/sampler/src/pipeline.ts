@@ -10,14 +10,36 @@ import type { SamplingOptions } from './options.ts';
 /** Reads a file of a model folder by its path inside it. */
 export type ReadFile = (path: string) => Promise<Uint8Array>;
 
+/** What it takes to draw pictures from prompts. */
+export interface PromptModels extends Models {
+  readonly text: TextEncoder;
+}
+
+/** Draws one picture a prompt, scale by scale, with models that may still be in training; an empty prompt draws an unconditional picture. */
+export async function* generateFromPrompts(
+  models: PromptModels,
+  prompts: readonly string[],
+  options: SamplingOptions = {},
+): AsyncGenerator<ScaleStep, void, undefined> {
+  const features = scope(() => noGrad(() => models.text.encode([...prompts, ''])));
+  const B = prompts.length;
+  const rows = (from: number, to: number): TextFeatures => takeRows(features, from, to);
+  const guided = { conditional: rows(0, B), unconditional: rows(B, B + 1) };
+  try {
+    yield* generate(models, guided, options);
+  } finally {
+    for (const part of [features, guided.conditional, guided.unconditional]) disposeFeatures(part);
+  }
+}
+
 /** The models of one folder: from prompts to pictures. */
-export class Pipeline implements Models {
+export class Pipeline implements PromptModels {
   readonly star: Models['star'];
   readonly vqvae: Models['vqvae'];
   readonly text: TextEncoder;
 
   /** Takes over the models: they only serve from now on, and are freed with the pipeline. @throws ModelsError */
-  constructor({ star, vqvae, text }: Models & { readonly text: TextEncoder }) {
+  constructor({ star, vqvae, text }: PromptModels) {
     checkModels({ star, vqvae }, text.width);
     this.star = star.freeze();
     this.vqvae = vqvae.freeze();
@@ -26,19 +48,8 @@ export class Pipeline implements Models {
   }
 
   /** Draws one picture a prompt, scale by scale; an empty prompt draws an unconditional picture. */
-  async *generate(
-    prompts: readonly string[],
-    options: SamplingOptions = {},
-  ): AsyncGenerator<ScaleStep, void, undefined> {
-    const features = scope(() => noGrad(() => this.text.encode([...prompts, ''])));
-    const B = prompts.length;
-    const rows = (from: number, to: number): TextFeatures => takeRows(features, from, to);
-    const guided = { conditional: rows(0, B), unconditional: rows(B, B + 1) };
-    try {
-      yield* generate(this, guided, options);
-    } finally {
-      for (const part of [features, guided.conditional, guided.unconditional]) disposeFeatures(part);
-    }
+  generate(prompts: readonly string[], options: SamplingOptions = {}): AsyncGenerator<ScaleStep, void, undefined> {
+    return generateFromPrompts(this, prompts, options);
   }
 
   /** Draws one picture a prompt and gives the finished ones. */
@@ -70,7 +81,7 @@ export async function loadPipeline(read: ReadFile): Promise<Pipeline> {
 
 /** The files of a pipeline's folder, by path. */
 export async function savePipeline(
-  { star, vqvae, text }: Models & { readonly text: TextEncoder },
+  { star, vqvae, text }: PromptModels,
   dtype: 'F32' | 'F16' = 'F32',
 ): Promise<Map<string, Uint8Array>> {
   const parts = {

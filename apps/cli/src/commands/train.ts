@@ -2,6 +2,7 @@ import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { loadBatches, openPack, type Pack } from '@star-webgpu/data-lmdb';
+import { generateFromPrompts, type PromptModels } from '@star-webgpu/sampler';
 import { Star, starConfig } from '@star-webgpu/star-transformer';
 import { initText, textConfig, TextEncoder, Tokenizer, trainBpe } from '@star-webgpu/text-encoder';
 import {
@@ -16,6 +17,7 @@ import {
 import { loadVqvae, Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
 import { openSession } from '../device.ts';
 import { duration, interruptSignal, Progress, say } from '../output.ts';
+import { writeGrid } from '../pictures.ts';
 import { parseTrainConfig, type StarRun, type TrainConfig, type VqvaeRun } from '../train-config.ts';
 
 interface Flags {
@@ -54,13 +56,14 @@ async function runTrain(stageName: string, _: unknown, command: Command): Promis
   const keys = config.data.keysFile
     ? (await readFile(config.data.keysFile, 'utf8')).split('\n').filter(Boolean)
     : undefined;
-  const stage = config.stage === 'vqvae' ? vqvaeStage(config) : await starStage(config, captionsOf(packs, keys));
+  const { stage, preview } =
+    config.stage === 'vqvae' ? { stage: vqvaeStage(config) } : await starStage(config, captionsOf(packs, keys));
   await mkdir(flags.out, { recursive: true });
   await writeFile(join(flags.out, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
   say(
     `${parameterCount(stage)} parameters, ${keys?.length ?? packs.reduce((sum, { size }) => sum + size, 0)} pictures`,
   );
-  const done = await runLoop(stage, { config, flags, packs, ...(keys && { keys }) });
+  const done = await runLoop(stage, { config, flags, packs, ...(keys && { keys }), ...(preview && { preview }) });
   if (done >= config.training.steps) say(`model: ${await writeModel(stage, join(flags.out, 'model'), config)}`);
   for (const pack of packs) pack.close();
   session.close();
@@ -73,7 +76,13 @@ function vqvaeStage({ vqvae, loss, seed }: VqvaeRun): Stage {
   return new VqvaeStage(new Vqvae(vqvaeConfig(vqvae), { seed }), { seed, ...loss });
 }
 
-async function starStage(config: StarRun, captions: readonly string[]): Promise<Stage> {
+/** Writes pictures of the weights as they are into a folder. */
+type Preview = (folder: string, step: number) => Promise<void>;
+
+async function starStage(
+  config: StarRun,
+  captions: readonly string[],
+): Promise<{ readonly stage: Stage; readonly preview?: Preview }> {
   const { seed, text, star, vqvaeFolder, captionDropout, labelSmoothing } = config;
   const vqvae = await loadVqvae((name) => readFile(join(vqvaeFolder, name)));
   const tokenizer = new Tokenizer(trainBpe(captions, { vocabSize: text.vocabSize }));
@@ -85,11 +94,20 @@ async function starStage(config: StarRun, captions: readonly string[]): Promise<
   const model = new Star(starConfig({ ...star, patchNumbers, codeWidth, codebookSize, textWidth: text.width }), {
     seed,
   });
-  return new StarStage(
-    { star: model, text: new TextEncoder(tokenizer, textModel), vqvae },
-    { seed, captionDropout, labelSmoothing, trainText: true },
-  );
+  const models = { star: model, text: new TextEncoder(tokenizer, textModel), vqvae };
+  const stage = new StarStage(models, { seed, captionDropout, labelSmoothing, trainText: true });
+  return { stage, ...(config.preview && { preview: previewOf(models, config.preview) }) };
 }
+
+const previewOf =
+  (models: PromptModels, { every, prompts }: NonNullable<StarRun['preview']>): Preview =>
+  async (folder, step) => {
+    if (step % every !== 0) return;
+    const last = models.star.config.patchNumbers.length - 1;
+    for await (const { scale, decode } of generateFromPrompts(models, prompts, { seed: 1 }))
+      if (scale === last)
+        await writeGrid([await decode()], prompts.length, join(folder, `step-${String(step).padStart(8, '0')}.png`));
+  };
 
 /** All captions of the chosen pictures, for the tokenizer. */
 function captionsOf(packs: readonly Pack[], keys: readonly string[] | undefined): string[] {
@@ -106,9 +124,10 @@ interface Loop {
   readonly flags: Flags;
   readonly packs: readonly Pack[];
   readonly keys?: readonly string[];
+  readonly preview?: Preview;
 }
 
-function runLoop(stage: Stage, { config, flags, packs, keys }: Loop): Promise<number> {
+function runLoop(stage: Stage, { config, flags, packs, keys, preview }: Loop): Promise<number> {
   const { training, seed, data } = config;
   const progress = new Progress();
   const log = join(flags.out, 'log.jsonl');
@@ -127,12 +146,14 @@ function runLoop(stage: Stage, { config, flags, packs, keys }: Loop): Promise<nu
     schedule: scheduleOf(config),
     seed,
     clipNorm: training.clipNorm,
+    accumulate: training.accumulate,
     folder: join(flags.out, 'checkpoints'),
     saveEvery: training.saveEvery,
     keep: training.keepCheckpoints,
     onStep: async (report) => {
       progress.show(progressLine(report), report.step === report.steps);
       await appendFile(log, `${JSON.stringify(report)}\n`);
+      await preview?.(join(flags.out, 'previews'), report.step);
     },
     onNotice: say,
     signal: interruptSignal(),

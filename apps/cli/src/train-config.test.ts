@@ -1,0 +1,47 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { parseTrainConfig, trainConfigJsonSchema } from './train-config.ts';
+
+const folder = new URL('../../../configs/', import.meta.url);
+const textOf = (name: string): string => readFileSync(new URL(name, folder), 'utf8');
+const names = readdirSync(folder).filter((name) => name.endsWith('.json') && name !== 'schema.json');
+
+describe('parseTrainConfig', () => {
+  it.each(names)('takes configs/%s', (name) => {
+    expect(parseTrainConfig(name, textOf(name), []).training.accumulate).toBe(1);
+  });
+
+  it('lists every fault with its path', () => {
+    const faulty = JSON.stringify({
+      ...(JSON.parse(textOf('tiny-vqvae.json')) as object),
+      seed: -1,
+      surprise: true,
+      data: { packs: [], size: 64 },
+    });
+    expect(() => parseTrainConfig('faulty.json', faulty, ['training.batch=0', 'nowhere.at.all=1'])).toThrow(
+      /^faulty\.json has 5 faults:\n {2}--set nowhere\.at\.all=1: there is no nowhere\.at\n(.*\n)*.*$/,
+    );
+    for (const fault of [/\bseed: /, /\bdata\.packs: /, /\btraining\.batch: /, /surprise/])
+      expect(() => parseTrainConfig('faulty.json', faulty, ['training.batch=0', 'nowhere.at.all=1'])).toThrow(fault);
+  });
+
+  it('overrides values by their path, as JSON where it is JSON', () => {
+    const config = parseTrainConfig('x', textOf('tiny-star.json'), [
+      'training.batch=3',
+      'captions=first',
+      'data.packs=["a","b"]',
+    ]);
+    expect([config.training.batch, config.data.packs]).toEqual([3, ['a', 'b']]);
+  });
+
+  it('names a file that is not JSON, and an unknown stage', () => {
+    expect(() => parseTrainConfig('x.json', '{', [])).toThrow(/x\.json has 1 fault:\n {2}not JSON: /);
+    expect(() => parseTrainConfig('x.json', '{"stage":"gan"}', [])).toThrow(/stage/);
+  });
+});
+
+describe('configs/schema.json', () => {
+  it('is what the checks say; tsx tools/write-schema.main.ts writes it anew', () => {
+    expect(textOf('schema.json')).toBe(trainConfigJsonSchema());
+  });
+});
