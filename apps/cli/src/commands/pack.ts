@@ -1,3 +1,5 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Command } from 'commander';
 import { emojiSource, pack, type PackSource, sourceOf } from '@star-webgpu/data-lmdb';
 import { wholeNumber } from '../numbers.ts';
@@ -37,6 +39,7 @@ async function runPack(given: string, _: unknown, command: Command): Promise<voi
   const flags = command.optsWithGlobals<Flags>();
   const source: PackSource =
     given === 'emoji' ? await emojiSource({ distinct: flags.distinct ?? false }) : await sourceOf(given);
+  await mkdir(dirname(flags.out), { recursive: true });
   const progress = new Progress();
   const report = await pack(source, flags.out, {
     ...(flags.size && { encode: { format: 'png', size: flags.size } }),

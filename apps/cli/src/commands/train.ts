@@ -65,6 +65,10 @@ async function runTrain(stageName: string, _: unknown, command: Command): Promis
   );
   const done = await runLoop(stage, { config, flags, packs, ...(keys && { keys }), ...(preview && { preview }) });
   if (done >= config.training.steps) say(`model: ${await writeModel(stage, join(flags.out, 'model'), config)}`);
+  else {
+    say(`stopped and saved at step ${done}; the same command goes on from there`);
+    process.exitCode = 130;
+  }
   for (const pack of packs) pack.close();
   session.close();
 }

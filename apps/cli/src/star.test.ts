@@ -1,0 +1,236 @@
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { modelUrl } from '@star-webgpu/model-emoji';
+import { readSafetensors, writeSafetensors } from '@star-webgpu/tensor-webgpu';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { outcomeOf, runStar, starCommand, startStar } from './testing/run-star.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'star-cli-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const escape = String.fromCharCode(27);
+
+describe('star', () => {
+  it.each(['sample', 'pack', 'train', 'evaluate', 'doctor', 'bench'])('%s --help shows an example', async (name) => {
+    const { code, stdout } = await runStar([name, '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^Usage: star /);
+    expect(stdout).toContain(`star ${name}`);
+    expect(stdout).toMatch(/Examples?:\n/);
+  });
+
+  it.each([
+    [['nosuch'], /unknown command 'nosuch'/],
+    [['sample', '--nosuch'], /unknown option '--nosuch'/],
+    [
+      ['sample', 'x', '--seed', 'abc'],
+      /'--seed <number>' argument 'abc' is invalid\. It must be a whole number from 0\./,
+    ],
+    [
+      ['sample', 'x', '--count', '0'],
+      /'--count <number>' argument '0' is invalid\. It must be a whole number from 1\./,
+    ],
+    [['sample', 'x', '--top-p', '2'], /'--top-p <share>' argument '2' is invalid\. It must be a number from 0 to 1\./],
+    [['pack', 'x'], /required option '--out <file>' not specified/],
+  ])('%j is a wrong usage: exit code 2 and what is wrong', async (args, message) => {
+    const { code, stdout, stderr } = await runStar(args);
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(message);
+  });
+});
+
+describe('star sample', () => {
+  const prompts = ['red apple', '', 'ein 苹果 🍎 nobody knows', 'x'.repeat(10_000)];
+
+  it('draws any prompt: an empty, an unknown and a very long one; the same seed gives the same files', async () => {
+    await writeFile(join(folder, 'prompts.txt'), prompts.filter(Boolean).join('\n'));
+    const args = ['sample', '--prompts', join(folder, 'prompts.txt'), '--json', '--out'];
+    const first = await runStar([...args, join(folder, 'first')]);
+    expect(first.code, first.stderr).toBe(0);
+    expect(first.stdout + first.stderr).not.toContain(escape);
+    const { files } = JSON.parse(first.stdout) as { files: string[] };
+    expect(files.length).toBe(3);
+    for (const file of files) {
+      const { format, width, height } = await sharp(file).metadata();
+      expect([format, width, height]).toEqual(['png', 64, 64]);
+    }
+    const second = await runStar([...args, join(folder, 'second')]);
+    const { files: again } = JSON.parse(second.stdout) as { files: string[] };
+    for (const [i, file] of files.entries()) expect(await readFile(file)).toEqual(await readFile(again[i]!));
+  });
+
+  it('prints the path alone, a line a scale beside it, and draws without a prompt', async () => {
+    const { code, stdout, stderr } = await runStar(['sample', '--out', folder, '--strip', '--seed', '3']);
+    expect(code, stderr).toBe(0);
+    expect(stdout.trim().split('\n')).toEqual([join(folder, 'picture-3.png'), join(folder, 'picture-3-scales.png')]);
+    expect(stderr).toMatch(/ {2}scale 1 of \d: 1 x 1 tokens, \d+\.\d\d s/);
+  });
+
+  it('names every tensor of a model that is missing, misshapen or unknown', async () => {
+    const model = join(folder, 'faulty');
+    await cp(fileURLToPath(modelUrl), model, { recursive: true });
+    const file = join(model, 'star/model.safetensors');
+    const tensors = new Map(readSafetensors(await readFile(file)));
+    const [missing, misshapen] = [...tensors.keys()].filter((name) => name.startsWith('blocks.0')) as [string, string];
+    tensors.set('surprise', tensors.get(missing)!);
+    tensors.delete(missing);
+    const { shape, ...rest } = tensors.get(misshapen)!;
+    tensors.set(misshapen, { ...rest, shape: [...shape, 1] });
+    await writeFile(file, writeSafetensors(tensors));
+    const { code, stderr } = await runStar(['sample', 'red apple', '--model', model]);
+    expect(code).toBe(1);
+    for (const name of ['surprise', missing, misshapen]) expect(stderr).toContain(name);
+    expect(stderr.match(/^error: /gm)).toHaveLength(1);
+  });
+
+  it('names a file that is cut off, and a folder that is none', async () => {
+    const model = join(folder, 'short');
+    await cp(fileURLToPath(modelUrl), model, { recursive: true });
+    await truncate(join(model, 'vqvae/model.safetensors'), 5000);
+    const short = await runStar(['sample', 'red apple', '--model', model]);
+    expect([short.code, short.stderr]).toEqual([1, expect.stringMatching(/^error: .*safetensors/m)]);
+    const none = await runStar(['sample', 'red apple', '--model', join(folder, 'nowhere')]);
+    expect([none.code, none.stderr]).toEqual([1, expect.stringMatching(/^error: .*nowhere/m)]);
+  });
+});
+
+/** Pictures of noise with a caption each, and what spoils a folder: a broken picture and a caption without one. */
+async function writePictures(where: string): Promise<void> {
+  await mkdir(where, { recursive: true });
+  for (let i = 0; i < 4; i++) {
+    const data = Uint8Array.from({ length: 16 * 16 * 3 }, (_, k) => (k * (i + 3) * 37) % 256);
+    await sharp(data, { raw: { width: 16, height: 16, channels: 3 } })
+      .png()
+      .toFile(join(where, `${i}.png`));
+    await writeFile(join(where, `${i}.txt`), `picture number ${i}`);
+  }
+  await writeFile(join(where, 'broken.png'), 'this is no picture');
+  await writeFile(join(where, 'broken.txt'), 'broken');
+}
+
+describe('star pack', () => {
+  it('makes the folder of the pack, packs what is whole and names what is not', async () => {
+    await writePictures(join(folder, 'pictures'));
+    const { code, stdout, stderr } = await runStar([
+      'pack',
+      join(folder, 'pictures'),
+      '--out',
+      join(folder, 'new folder', 'a.lmdb'),
+      '--json',
+    ]);
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      packed: 4,
+      refused: [{ file: expect.stringContaining('broken.png') as string }],
+    });
+    expect(stderr).toMatch(/refused .*broken\.png: /);
+  });
+
+  it('names pictures that a caption file promises and that are not there', async () => {
+    const table = join(folder, 'pictures', 'table.tsv');
+    await writeFile(table, 'file\tcaption\n0.png\tfirst\nnone.png\tmissing\n');
+    const { stdout, stderr } = await runStar(['pack', table, '--out', join(folder, 'b.lmdb'), '--json']);
+    expect(stderr).toMatch(/refused .*none\.png: /);
+    expect(JSON.parse(stdout)).toMatchObject({ packed: 1 });
+  });
+
+  it('leaves the pack that was there whole when no more can be written', async () => {
+    const file = join(folder, 'new folder', 'a.lmdb');
+    const before = await readFile(file);
+    const big = join(folder, 'big');
+    await mkdir(big);
+    for (let i = 0; i < 6; i++) {
+      const data = randomBytes(512 * 512 * 3);
+      await sharp(data, { raw: { width: 512, height: 512, channels: 3 } })
+        .png()
+        .toFile(join(big, `${i}.png`));
+      await writeFile(join(big, `${i}.txt`), 'noise');
+    }
+    const star = starCommand(['pack', big, '--out', file]);
+    const limited = spawn('bash', ['-c', `trap '' XFSZ; ulimit -f 1000; exec "$@"`, 'bash', ...star]);
+    const { code, stderr } = await outcomeOf(limited);
+    expect(code).toBe(1);
+    expect(stderr.match(/^error: /gm)).toHaveLength(1);
+    expect(stderr).toContain('a.lmdb');
+    expect(await readFile(file)).toEqual(before);
+  });
+});
+
+describe('star train', () => {
+  const config = {
+    stage: 'vqvae',
+    seed: 1,
+    data: { packs: ['new folder/a.lmdb'], size: 16 },
+    vqvae: {
+      channels: 4,
+      channelMultipliers: [1, 1],
+      residualBlocks: 1,
+      attention: false,
+      normGroups: 2,
+      codebookSize: 16,
+      codeWidth: 4,
+      patchNumbers: [1, 3, 8],
+      phis: 2,
+      phiShare: 0.5,
+      beta: 0.25,
+      cosineLookup: false,
+    },
+    training: {
+      batch: 2,
+      steps: 40,
+      learningRate: 0.001,
+      warmupSteps: 2,
+      schedule: 'cos',
+      finalRate: 0.1,
+      weightDecay: 0,
+      clipNorm: 1,
+      saveEvery: 100,
+      keepCheckpoints: 2,
+    },
+    loss: { absoluteWeight: 1, quantizeWeight: 0.25, reviveEvery: 0, reviveUntil: 0 },
+  };
+
+  it('lists three faults of a config at once and leaves the run that was there alone', async () => {
+    const run = join(folder, 'run');
+    await mkdir(run);
+    await writeFile(join(run, 'config.json'), 'precious');
+    const faulty = { ...config, seed: 'one', training: { ...config.training, batch: 0, schedule: 'steep' } };
+    await writeFile(join(folder, 'faulty.json'), JSON.stringify(faulty));
+    const { code, stderr } = await runStar(['train', 'vqvae', '--config', join(folder, 'faulty.json'), '--out', run]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/error: .*faulty\.json has 3 faults:/);
+    for (const path of ['seed: ', 'training.batch: ', 'training.schedule: ']) expect(stderr).toContain(`  ${path}`);
+    expect(await readFile(join(run, 'config.json'), 'utf8')).toBe('precious');
+  });
+
+  it('saves on Ctrl-C and goes on from there by the same command', async () => {
+    await writeFile(join(folder, 'small.json'), JSON.stringify(config));
+    const args = ['train', 'vqvae', '--config', 'small.json', '--out', 'small'];
+    const child = startStar(args, folder);
+    const ended = outcomeOf(child);
+    const log = join(folder, 'small/log.jsonl');
+    const lines = async (): Promise<string[]> =>
+      (await readFile(log, 'utf8').catch(() => '')).split('\n').filter(Boolean);
+    while ((await lines()).length < 3) await new Promise((resolve) => setTimeout(resolve, 20));
+    child.kill('SIGINT');
+    expect((await ended).code).toBe(130);
+    const done = (await lines()).length;
+    expect(done).toBeLessThan(40);
+    const { code, stderr } = await runStar(args, folder);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain(`going on from step ${done} of `);
+    expect((await lines()).map((line) => (JSON.parse(line) as { step: number }).step)).toEqual(
+      Array.from({ length: 40 }, (_, i) => i + 1),
+    );
+    expect((await readdir(join(folder, 'small/model'))).toSorted()).toEqual(['config.json', 'model.safetensors']);
+  });
+});
