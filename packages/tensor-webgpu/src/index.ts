@@ -3,7 +3,9 @@ export { noGrad } from './autograd/record.ts';
 export type { PoolStats } from './device/buffer-pool.ts';
 export { currentDevice, setDevice } from './device/current.ts';
 export { createDevice, Device, type DeviceOptions, type DeviceStats, type Wait } from './device/device.ts';
+export { type Plan, plan, type PlanSize } from './device/plan.ts';
 export { type Profile, profileOf } from './device/profile.ts';
+export type { KernelRun } from './device/profiler.ts';
 export { bytesPerElement, type DType, fromHalfBits, type HostArray, toHalfBits } from './dtype.ts';
 export { DeviceLostError, GpuError, TensorError } from './errors.ts';
 export * from './ops/elementwise.ts';
@@ -13,7 +15,7 @@ export { clone, concat, contiguous, detach, permute, reshape, slice, stack, tran
 export { expand } from './ops/expand.ts';
 export { scope } from './scope.ts';
 export type { Shape } from './shape.ts';
-export { arange, empty, full, ones, Tensor, tensor, type TensorOptions, zeros } from './tensor.ts';
+export { arange, assign, empty, full, ones, Tensor, tensor, type TensorOptions, zeros } from './tensor.ts';
 export {
   deviceDType,
   hostFloats,

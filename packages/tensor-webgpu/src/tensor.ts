@@ -157,6 +157,16 @@ export function tensor(values: ArrayLike<number>, shape: Shape, options: TensorO
   return result;
 }
 
+/** Replaces all values of a packed tensor by host values, row-major; plans that read it see them from their next run on. */
+export function assign(target: Tensor, values: ArrayLike<number>): void {
+  check(
+    'assign',
+    target.isPacked && values.length === target.size,
+    () => `values must number ${target.size} for a packed [${target.shape}], got ${values.length}.`,
+  );
+  target.storage.device.write(target.buffer, toHost(values, target.dtype));
+}
+
 /** A tensor whose elements all hold one value. */
 export function full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
   return tensor(new Float32Array(sizeOf(shape)).fill(value), shape, options);

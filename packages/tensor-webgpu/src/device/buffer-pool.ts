@@ -1,12 +1,22 @@
+import { TensorError } from '../errors.ts';
 import { usage } from './flags.ts';
 
 /** A GPU buffer with an identity that keys bind groups. */
 export interface PooledBuffer {
   readonly id: number;
-  readonly buffer: GPUBuffer;
+  /** Set late where a plan promises the buffer before it has memory. */
+  buffer: GPUBuffer;
   readonly bytes: number;
   /** Serial of the last submission that used it; equals the open one while commands wait. */
   lastUse: number;
+  /** Grows when the buffer is freed, so that a plan can tell that it reads another's memory. */
+  generation: number;
+}
+
+/** The GPU buffer itself. @throws TensorError for the result of a plan that has not run yet. */
+export function memoryOf({ buffer }: PooledBuffer): GPUBuffer {
+  if (!buffer) throw new TensorError('plan', 'a result must be read after a run, got none. Call run first.');
+  return buffer;
 }
 
 /** Counts of a pool, for tests that watch for leaks. */
@@ -31,7 +41,7 @@ export class BufferPool {
   private readonly device: GPUDevice;
   private readonly limit: number;
   private readonly free = new Map<number, PooledBuffer[]>();
-  private nextId = 1;
+  private lastId = 0;
   private liveBuffers = 0;
   private liveBytes = 0;
   private pooledBytes = 0;
@@ -56,18 +66,44 @@ export class BufferPool {
       this.pooledBytes -= size;
       return reused;
     }
-    this.peakBytes = Math.max(this.peakBytes, this.liveBytes + this.pooledBytes);
-    const buffer = this.device.createBuffer({ size, usage: usage.storage | usage.copySource | usage.copyTarget });
-    return { id: this.nextId++, buffer, bytes: size, lastUse: -1 };
+    return this.create(size);
+  }
+
+  /** A buffer of its own size, which never goes back to the free ones; `discard` ends it. */
+  acquireExact(bytes: number): PooledBuffer {
+    const size = Math.max(smallest, Math.ceil(bytes / smallest) * smallest);
+    this.liveBuffers++;
+    this.liveBytes += size;
+    return this.create(size);
+  }
+
+  /** Destroys a live buffer. */
+  discard(buffer: PooledBuffer): void {
+    buffer.generation++;
+    this.liveBuffers--;
+    this.liveBytes -= buffer.bytes;
+    buffer.buffer.destroy();
+  }
+
+  /** An identity for a buffer, this pool's or a plan's. */
+  nextId(): number {
+    return ++this.lastId;
   }
 
   release(buffer: PooledBuffer): void {
+    buffer.generation++;
     this.liveBuffers--;
     this.liveBytes -= buffer.bytes;
     this.pooledBytes += buffer.bytes;
     const list = this.free.get(buffer.bytes);
     if (list) list.push(buffer);
     else this.free.set(buffer.bytes, [buffer]);
+  }
+
+  private create(size: number): PooledBuffer {
+    this.peakBytes = Math.max(this.peakBytes, this.liveBytes + this.pooledBytes);
+    const buffer = this.device.createBuffer({ size, usage: usage.storage | usage.copySource | usage.copyTarget });
+    return { id: this.nextId(), buffer, bytes: size, lastUse: -1, generation: 0 };
   }
 
   /** Destroys every buffer that nothing uses. */

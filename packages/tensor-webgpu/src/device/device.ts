@@ -1,8 +1,12 @@
-import { DeviceLostError, GpuError } from '../errors.ts';
-import { type Kernel, type Spec, shaderSource } from '../kernels/define-kernel.ts';
+import { DeviceLostError, GpuError, TensorError } from '../errors.ts';
+import type { Kernel, Spec } from '../kernels/define-kernel.ts';
 import { BufferPool, type PooledBuffer, type PoolStats } from './buffer-pool.ts';
-import { computeStage, mapModeRead, usage } from './flags.ts';
+import { CommandStream } from './command-stream.ts';
+import { mapModeRead, usage } from './flags.ts';
+import { buffersInOrder, createBindGroup, type Pipeline, Pipelines, uniformBytes, writeUniforms } from './pipelines.ts';
 import { type Profile, profileOf } from './profile.ts';
+import { type KernelRun, Profiler } from './profiler.ts';
+import { Recorder, type Recording } from './recorder.ts';
 
 /** Waits for GPU work; Node passes one that does not spin a core, browsers simply await. */
 export type Wait = <T>(pending: Promise<T>) => Promise<T>;
@@ -23,14 +27,6 @@ export interface Dispatch<S extends Spec> {
   readonly grid: readonly [number, number?, number?];
 }
 
-interface Pipeline {
-  readonly id: number;
-  readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
-  readonly bindingNames: readonly string[];
-  readonly uniformTypes: readonly (readonly [string, string])[];
-}
-
 /** Counters of the work done so far. */
 export interface DeviceStats extends PoolStats {
   readonly dispatches: number;
@@ -38,8 +34,8 @@ export interface DeviceStats extends PoolStats {
   readonly pipelines: number;
 }
 
-const uniformBytes = 256;
 const ringSlots = 1024;
+const noOffsets: readonly number[] = [];
 const flushEvery = 96;
 const bindGroupLimit = 16_384;
 
@@ -63,18 +59,17 @@ export class Device {
   private readonly pool: BufferPool;
   private readonly wait: Wait;
   private readonly onDestroy: () => void;
-  private readonly pipelines = new Map<string, Pipeline>();
+  private readonly pipelines: Pipelines;
+  private readonly stream: CommandStream;
+  private recorder: Recorder | undefined;
+  /** Buffers that belong to plans: the pool does not know them. */
+  private readonly promised = new WeakSet<PooledBuffer>();
   private readonly bindGroups = new Map<string, GPUBindGroup>();
   private readonly ring: GPUBuffer;
   private readonly ringData = new ArrayBuffer(uniformBytes * ringSlots);
   private readonly ringView = new DataView(this.ringData);
-  private encoder: GPUCommandEncoder | undefined;
-  private pass: GPUComputePassEncoder | undefined;
   private slot = 0;
-  private queued = 0;
   private serial = 0;
-  private dispatches = 0;
-  private submits = 0;
   private failure: Error | undefined;
 
   constructor(gpu: GPUDevice, profile: Profile, options: DeviceOptions = {}) {
@@ -84,6 +79,8 @@ export class Device {
     this.wait = options.wait ?? ((pending) => pending);
     this.onDestroy = options.onDestroy ?? (() => {});
     this.pool = new BufferPool(gpu);
+    this.pipelines = new Pipelines(gpu);
+    this.stream = new CommandStream(gpu);
     this.ring = gpu.createBuffer({
       label: 'uniforms',
       size: uniformBytes * ringSlots,
@@ -118,15 +115,27 @@ export class Device {
   }
 
   acquire(bytes: number): PooledBuffer {
-    return this.pool.acquire(bytes);
+    return this.recorder ? this.recorder.acquire(bytes) : this.pool.acquire(bytes);
   }
 
   release(buffer: PooledBuffer): void {
+    if (this.recorder?.release(buffer) || this.promised.has(buffer)) return;
     this.pool.release(buffer);
+  }
+
+  /** Memory of exactly this size that is never lent to another, for plans; `discard` frees it. */
+  acquireExact(bytes: number): PooledBuffer {
+    return this.pool.acquireExact(bytes);
+  }
+
+  discard(buffer: PooledBuffer): void {
+    this.flush();
+    this.pool.discard(buffer);
   }
 
   /** Uploads host values into a buffer; waits in line behind commands that still read the buffer's former content. */
   write(target: PooledBuffer, data: ArrayBufferView): void {
+    if (this.recorder) return this.recorder.write(target, data);
     if (target.lastUse === this.serial) this.flush();
     const tail = data.byteLength % 4;
     const whole = data.byteLength - tail;
@@ -143,45 +152,45 @@ export class Device {
     this.checkErrors();
     const [x, y = 1, z = 1] = grid;
     if (x === 0 || y === 0 || z === 0) return;
-    const pipeline = this.pipeline(kernel, spec);
+    const pipeline = this.pipelines.get(kernel, spec);
+    const bound = buffersInOrder(pipeline, buffers);
+    if (this.recorder)
+      return this.recorder.add({ kind: 'dispatch', pipeline, buffers: bound, uniforms, grid: [x, y, z] });
     if (this.slot === ringSlots) this.flush();
-    const offset = this.writeUniforms(pipeline, uniforms);
-    const group = this.bindGroup(pipeline, buffers);
-    const pass = this.openPass();
-    pass.setPipeline(pipeline.pipeline);
-    if (pipeline.uniformTypes.length) pass.setBindGroup(0, group, [offset]);
-    else pass.setBindGroup(0, group);
-    pass.dispatchWorkgroups(x, y, z);
-    this.dispatches++;
-    if (++this.queued >= flushEvery) this.flush();
+    const offsets = this.nextUniforms(pipeline, uniforms);
+    const group = this.bindGroup(pipeline, bound);
+    this.stream.dispatch({ pipeline, group, offsets, grid: [x, y, z] });
+    if (this.stream.queued >= flushEvery) this.flush();
   }
 
   /** Submits what was recorded. */
   flush(): void {
-    if (!this.encoder) return;
-    this.pass?.end();
+    if (!this.stream.isOpen) return;
     if (this.slot) this.gpu.queue.writeBuffer(this.ring, 0, this.ringData, 0, this.slot * uniformBytes);
-    this.gpu.queue.submit([this.encoder.finish()]);
-    this.encoder = undefined;
-    this.pass = undefined;
+    this.stream.submit();
     this.slot = 0;
-    this.queued = 0;
     this.serial++;
-    this.submits++;
   }
 
   /** Copies bytes from one buffer to another inside the command stream; sizes and offsets are multiples of 4. */
   copy(source: PooledBuffer, sourceOffset: number, target: PooledBuffer, targetOffset: number, bytes: number): void {
-    this.openEncoder().copyBufferToBuffer(source.buffer, sourceOffset, target.buffer, targetOffset, bytes);
+    const copy = { source, sourceOffset, target, targetOffset, bytes };
+    if (this.recorder) return this.recorder.add({ kind: 'copy', ...copy });
+    this.stream.copy(copy);
     source.lastUse = target.lastUse = this.serial;
   }
 
   /** Reads bytes back once all earlier work is done; throws what the GPU reported meanwhile. */
   async read(source: PooledBuffer, bytes: number): Promise<ArrayBuffer> {
+    if (this.recorder)
+      throw new TensorError(
+        'plan',
+        'a planned function must not read from the device. Return the tensor and read it after the run.',
+      );
     this.checkErrors();
     const size = Math.max(4, Math.ceil(bytes / 4) * 4);
     const staging = this.gpu.createBuffer({ label: 'readback', size, usage: usage.mapRead | usage.copyTarget });
-    this.openEncoder().copyBufferToBuffer(source.buffer, 0, staging, 0, size);
+    this.stream.copyOut({ source, sourceOffset: 0, target: staging, targetOffset: 0, bytes: size });
     this.flush();
     try {
       await this.wait(staging.mapAsync(mapModeRead));
@@ -195,6 +204,28 @@ export class Device {
     }
   }
 
+  /** Runs a function while its commands are taken down instead of encoded. */
+  record<T>(run: () => T): { readonly result: T; readonly recording: Recording } {
+    if (this.recorder)
+      throw new TensorError('plan', 'a planned function must not make a plan itself. Make it outside.');
+    const recorder = new Recorder(() => this.pool.nextId());
+    this.recorder = recorder;
+    try {
+      const result = run();
+      return { result, recording: recorder.finish() };
+    } finally {
+      for (const buffer of recorder.promised) this.promised.add(buffer);
+      this.recorder = undefined;
+    }
+  }
+
+  /** Encodes commands that were made ready before, behind all others, and submits them. */
+  replay(encode: (stream: CommandStream) => void): void {
+    this.flush();
+    encode(this.stream);
+    this.flush();
+  }
+
   /** Resolves when all work so far is done; throws what the GPU reported. */
   async idle(): Promise<void> {
     this.flush();
@@ -203,8 +234,34 @@ export class Device {
   }
 
   stats(): DeviceStats {
-    const { dispatches, submits, pipelines } = this;
-    return { ...this.pool.stats(), dispatches, submits, pipelines: pipelines.size };
+    const { dispatches, submits } = this.stream;
+    return { ...this.pool.stats(), dispatches, submits, pipelines: this.pipelines.size };
+  }
+
+  /** Starts timing every dispatch. @throws GpuError where the adapter has no timestamps. */
+  startProfile(): void {
+    if (!this.profile.timestamps)
+      throw new GpuError(
+        'validation',
+        `profile: ${this.profile.description} must have timestamps, got none. Use another adapter.`,
+      );
+    this.flush();
+    this.stream.profiler ??= new Profiler(this.gpu);
+  }
+
+  /** Every kernel run since the start of the profile or the last call, in order. */
+  async takeProfile(): Promise<KernelRun[]> {
+    const { profiler } = this.stream;
+    if (!profiler) return [];
+    this.flush();
+    return this.wait(profiler.take());
+  }
+
+  /** Stops timing. */
+  stopProfile(): void {
+    this.flush();
+    this.stream.profiler?.destroy();
+    this.stream.profiler = undefined;
   }
 
   /** Gives pooled memory back to the driver. */
@@ -216,100 +273,30 @@ export class Device {
 
   /** Ends the device; in Node the process can then exit by itself. */
   destroy(): void {
-    this.encoder = undefined;
-    this.pass = undefined;
+    this.stream.drop();
     this.gpu.destroy();
     this.onDestroy();
   }
 
-  private openEncoder(): GPUCommandEncoder {
-    this.pass?.end();
-    this.pass = undefined;
-    this.encoder ??= this.gpu.createCommandEncoder();
-    return this.encoder;
-  }
-
-  private openPass(): GPUComputePassEncoder {
-    this.encoder ??= this.gpu.createCommandEncoder();
-    this.pass ??= this.encoder.beginComputePass();
-    return this.pass;
-  }
-
-  private writeUniforms(pipeline: Pipeline, values: Readonly<Record<string, number>>): number {
-    if (!pipeline.uniformTypes.length) return 0;
+  private nextUniforms(pipeline: Pipeline, values: Readonly<Record<string, number>>): readonly number[] {
+    if (!pipeline.uniformTypes.length) return noOffsets;
     const offset = this.slot++ * uniformBytes;
-    let at = offset;
-    for (const [name, type] of pipeline.uniformTypes) {
-      const value = values[name];
-      if (value === undefined)
-        throw new GpuError('validation', `${pipeline.pipeline.label}: uniform ${name} is missing.`);
-      if (type === 'f32') this.ringView.setFloat32(at, value, true);
-      else if (type === 'i32') this.ringView.setInt32(at, value, true);
-      else this.ringView.setUint32(at, value, true);
-      at += 4;
-    }
-    return offset;
+    writeUniforms(pipeline, values, { view: this.ringView, offset });
+    return [offset];
   }
 
-  private bindGroup(pipeline: Pipeline, buffers: Readonly<Record<string, PooledBuffer>>): GPUBindGroup {
+  private bindGroup(pipeline: Pipeline, buffers: readonly PooledBuffer[]): GPUBindGroup {
     let key = `${pipeline.id}`;
-    for (const name of pipeline.bindingNames) {
-      const buffer = buffers[name];
-      if (!buffer) throw new GpuError('validation', `${pipeline.pipeline.label}: buffer ${name} is missing.`);
+    for (const buffer of buffers) {
       buffer.lastUse = this.serial;
       key += `,${buffer.id}`;
     }
     const cached = this.bindGroups.get(key);
     if (cached) return cached;
     if (this.bindGroups.size >= bindGroupLimit) this.bindGroups.clear();
-    const group = this.createBindGroup(pipeline, buffers);
+    const group = createBindGroup(this.gpu, pipeline, { buffers, uniforms: this.ring });
     this.bindGroups.set(key, group);
     return group;
-  }
-
-  private createBindGroup(pipeline: Pipeline, buffers: Readonly<Record<string, PooledBuffer>>): GPUBindGroup {
-    const entries: GPUBindGroupEntry[] = pipeline.bindingNames.map((name, index) => ({
-      binding: index + 1,
-      resource: { buffer: buffers[name]!.buffer },
-    }));
-    if (pipeline.uniformTypes.length)
-      entries.push({ binding: 0, resource: { buffer: this.ring, offset: 0, size: uniformBytes } });
-    return this.gpu.createBindGroup({ label: pipeline.pipeline.label, layout: pipeline.layout, entries });
-  }
-
-  private pipeline<S extends Spec>(kernel: Kernel<S>, spec: S): Pipeline {
-    let key = kernel.name;
-    for (const name in spec) key += `|${name}=${spec[name]}`;
-    const cached = this.pipelines.get(key);
-    if (cached) return cached;
-    const created = this.createPipeline(kernel, spec, key);
-    this.pipelines.set(key, created);
-    return created;
-  }
-
-  private createPipeline<S extends Spec>(kernel: Kernel<S>, spec: S, label: string): Pipeline {
-    const bindings = Object.entries(kernel.bindings(spec));
-    const uniformTypes = Object.entries(kernel.uniforms);
-    const entries: GPUBindGroupLayoutEntry[] = bindings.map(([, binding], index) => ({
-      binding: index + 1,
-      visibility: computeStage,
-      buffer: { type: binding.startsWith('read ') ? 'read-only-storage' : 'storage' },
-    }));
-    if (uniformTypes.length) {
-      entries.push({
-        binding: 0,
-        visibility: computeStage,
-        buffer: { type: 'uniform', hasDynamicOffset: true, minBindingSize: 4 * uniformTypes.length },
-      });
-    }
-    const layout = this.gpu.createBindGroupLayout({ label, entries });
-    const module = this.gpu.createShaderModule({ label, code: shaderSource(kernel, spec) });
-    const pipeline = this.gpu.createComputePipeline({
-      label,
-      layout: this.gpu.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
-      compute: { module, entryPoint: 'main' },
-    });
-    return { id: this.pipelines.size, pipeline, layout, bindingNames: bindings.map(([name]) => name), uniformTypes };
   }
 }
 
