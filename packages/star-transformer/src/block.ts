@@ -1,4 +1,14 @@
-import { add, bernoulli, gelu, layerNorm, Linear, Module, mul, type Tensor } from '@star-webgpu/tensor-webgpu';
+import {
+  add,
+  bernoulli,
+  gelu,
+  layerNorm,
+  Linear,
+  Module,
+  mul,
+  type Seed,
+  type Tensor,
+} from '@star-webgpu/tensor-webgpu';
 import { CrossAttention, type KeyValues, type Positions, SelfAttention } from './attention.ts';
 import { normEpsilon, type StarConfig } from './config.ts';
 import type { StarInit } from './init.ts';
@@ -29,7 +39,7 @@ export interface BlockText extends KeyValues {
 /** Branches to drop: with which rate, and drawn from which seed and pair of streams. */
 interface Drop {
   readonly rate: number;
-  readonly seed: number;
+  readonly seed: Seed;
   readonly stream: number;
 }
 

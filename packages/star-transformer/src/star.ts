@@ -8,6 +8,7 @@ import {
   Linear,
   Module,
   reshape,
+  type Seed,
   slice,
   type Tensor,
   tensor,
@@ -27,7 +28,7 @@ export interface StarInput {
   readonly input_BlZ: Tensor;
   readonly text: TextFeatures;
   /** Drops branches at the config's rate, from this seed; absent outside training. */
-  readonly dropPathSeed?: number;
+  readonly dropPathSeed?: Seed;
 }
 
 /** The scale-wise transformer: predicts all tokens of each scale from all coarser scales and the text. */

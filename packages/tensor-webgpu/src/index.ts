@@ -68,6 +68,6 @@ export {
   sgdStep,
   type StepControl,
 } from './ops/optimizer.ts';
-export { bernoulli, gumbel, normal, type RandomSource, uniform } from './ops/random.ts';
+export { bernoulli, gumbel, normal, type RandomSource, type Seed, seedWords, uniform } from './ops/random.ts';
 export { categorical, drawTokens, type DrawOptions, filterLogits, type FilterOptions, topK } from './ops/select.ts';
 export { checkpoint } from './autograd/checkpoint.ts';

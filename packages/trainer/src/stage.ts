@@ -12,12 +12,20 @@ export interface TrainingBatch {
   readonly cursor: { readonly epoch: number; readonly step: number };
 }
 
+/** Values that a step uploads: f32 or u32 by the kind of array. */
+export interface HostValues {
+  readonly values: Float32Array | Uint32Array;
+  readonly shape: readonly number[];
+}
+
 /** What one forward pass of training gives. */
 export interface StageOutput {
   /** What is minimised, f32 []. */
   readonly loss: Tensor;
   /** Numbers to log, f32 [] each. */
   readonly metrics: Readonly<Record<string, Tensor>>;
+  /** What `afterStep` wants to see. */
+  readonly observed?: readonly Tensor[];
 }
 
 /** A kind of training: what is trained, on what loss, and how it is stored. */
@@ -25,12 +33,15 @@ export interface Stage {
   readonly name: string;
   /** Everything that is trained, by name. */
   parameters(): Map<string, Tensor>;
-  /** Host work ahead of a step, outside its scope: tokens, cached features. */
-  prepare?(batch: TrainingBatch): Promise<void>;
-  /** Loss of a batch, recorded. `draw` numbers the batches of a run: what is drawn at random depends on it and the seed. */
-  forward(batch: TrainingBatch, draw: number): StageOutput;
-  /** Host work behind a step that reads the device. */
-  afterStep?(step: number): Promise<Readonly<Record<string, number>>>;
+  /**
+   * All that `forward` reads of a batch. `draw` numbers the batches of a run: what is drawn at random depends on it and the seed.
+   * May run the device itself: tokens, cached features.
+   */
+  inputs(batch: TrainingBatch, draw: number): Promise<Readonly<Record<string, HostValues>>>;
+  /** Loss of a batch from its inputs on the device, recorded. It is planned once and replayed: everything that changes comes in the inputs. */
+  forward(inputs: Readonly<Record<string, Tensor>>): StageOutput;
+  /** Host work behind a step, with what each of its batches let it observe. Returns numbers to log. */
+  afterStep?(step: number, observed: readonly (readonly Tensor[])[]): Promise<Readonly<Record<string, number>>>;
   /** Files of the model, by path inside its folder. */
   files(dtype?: 'F32' | 'F16'): Promise<Map<string, Uint8Array>>;
   /** What else a resumed run needs, as JSON. */

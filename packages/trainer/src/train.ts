@@ -1,8 +1,9 @@
-import { add, backward, mul, readSafetensors, scope, type Tensor, writeSafetensors } from '@star-webgpu/tensor-webgpu';
+import { readSafetensors, writeSafetensors } from '@star-webgpu/tensor-webgpu';
 import { latestCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { AdamW } from './optimizer.ts';
 import { type Schedule, scheduleAt } from './schedule.ts';
 import type { Stage, TrainingBatch } from './stage.ts';
+import { TrainStep } from './step.ts';
 
 /** Numbers of one step. */
 export interface StepReport {
@@ -46,13 +47,14 @@ export interface TrainOptions {
 export async function train(options: TrainOptions): Promise<number> {
   const { stage, schedule, signal } = options;
   const optimizer = new AdamW(stage.parameters());
+  const step = new TrainStep(stage, optimizer);
   let cursor = await resume(options, optimizer);
   let done = optimizer.steps;
   const pace = new Pace();
   if (done < schedule.steps) {
     for await (const batches of grouped(options.batches(cursor), options.accumulate ?? 1)) {
       const { learningRate, weightDecay } = scheduleAt(schedule, done);
-      const numbers = await trainStep(stage, optimizer, batches, {
+      const numbers = await step.run(batches, {
         step: done,
         learningRate,
         weightDecay,
@@ -75,15 +77,9 @@ export async function train(options: TrainOptions): Promise<number> {
       if (stop) break;
     }
   }
+  step.dispose();
   optimizer.dispose();
   return done;
-}
-
-interface StepNumbers {
-  readonly step: number;
-  readonly learningRate: number;
-  readonly weightDecay: number;
-  readonly clipNorm: number;
 }
 
 /** Batches in groups of one size; a rest that does not fill one is left out. */
@@ -95,62 +91,6 @@ async function* grouped(batches: AsyncIterable<TrainingBatch>, size: number): As
     yield group;
     group = [];
   }
-}
-
-/** Gradients of a batch, and numbers of it that stay on the device. */
-interface BatchGradients {
-  readonly gradients: readonly Tensor[];
-  /** Loss and metrics, f32 [] each. */
-  readonly numbers: Readonly<Record<string, Tensor>>;
-}
-
-/** Forward and backward of every batch, clip, step; then what the host wants to know of it. */
-async function trainStep(
-  stage: Stage,
-  optimizer: AdamW,
-  batches: readonly TrainingBatch[],
-  step: StepNumbers,
-): Promise<Pick<StepReport, 'loss' | 'gradientNorm' | 'metrics'>> {
-  let total: BatchGradients | undefined;
-  for (const [i, batch] of batches.entries()) {
-    await stage.prepare?.(batch);
-    const part = gradientsOf(stage, optimizer, batch, step.step * batches.length + i);
-    total = total ? summed(total, part) : part;
-  }
-  const { gradients, numbers } = total!;
-  const norm = scope(() => optimizer.step(averaged(gradients, batches.length), step));
-  for (const gradient of gradients) gradient.dispose();
-  const read: Record<string, number> = {};
-  for (const [name, value] of Object.entries(numbers)) read[name] = (await taken(value)) / batches.length;
-  const { loss, ...metrics } = read as { loss: number };
-  return { loss, gradientNorm: await taken(norm), metrics: { ...metrics, ...(await stage.afterStep?.(step.step)) } };
-}
-
-const gradientsOf = (stage: Stage, optimizer: AdamW, batch: TrainingBatch, draw: number): BatchGradients =>
-  scope(() => {
-    const { loss, metrics } = stage.forward(batch, draw);
-    return { gradients: backward(loss, optimizer.parameters), numbers: { ...metrics, loss } };
-  });
-
-/** Adds up gradients and numbers, and frees what they were. */
-function summed(a: BatchGradients, b: BatchGradients): BatchGradients {
-  const sum = scope(() => ({
-    gradients: a.gradients.map((gradient, i) => add(gradient, b.gradients[i]!)),
-    numbers: Object.fromEntries(Object.entries(a.numbers).map(([name, value]) => [name, add(value, b.numbers[name]!)])),
-  }));
-  for (const { gradients, numbers } of [a, b])
-    for (const tensor of [...gradients, ...Object.values(numbers)]) tensor.dispose();
-  return sum;
-}
-
-const averaged = (gradients: readonly Tensor[], count: number): readonly Tensor[] =>
-  count === 1 ? gradients : gradients.map((gradient) => mul(gradient, 1 / count));
-
-/** Reads a number from the device and frees it. */
-async function taken(value: Tensor): Promise<number> {
-  const number = await value.item();
-  value.dispose();
-  return number;
 }
 
 async function resume(

@@ -196,6 +196,17 @@ describe('train', () => {
     for (const model of [whole, first, second]) model.dispose();
   });
 
+  it('gives the same weights each time, bit for bit, over twenty steps', async () => {
+    const runs: string[] = [];
+    for (const name of ['first', 'second']) {
+      const model = new Vqvae(config, { seed: 1 });
+      await train(optionsFor(model, 20, { folder: join(folder, name) }));
+      runs.push(await bytesOf(model));
+      model.dispose();
+    }
+    expect(runs[1]).toBe(runs[0]);
+  });
+
   it('keeps the number of live buffers level over 200 steps', async () => {
     const model = new Vqvae(config, { seed: 1 });
     const live: number[] = [];

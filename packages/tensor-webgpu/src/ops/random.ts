@@ -3,30 +3,45 @@ import { type Distribution, numbersPerBlock, randomKernel } from '../kernels/ran
 import { foldGrid } from '../kernels/snippets.ts';
 import { scope } from '../scope.ts';
 import { type Shape, sizeOf } from '../shape.ts';
-import { empty, type Tensor, tensor } from '../tensor.ts';
+import { empty, Tensor, tensor } from '../tensor.ts';
 import { launch } from './launch.ts';
+
+/** Seeds as numbers, or as their words on the device: u32 [n, 2], low word first, which a plan can read anew at each run. */
+export type Seed = number | readonly number[] | Tensor;
 
 /** Where random numbers come from: the same numbers for the same source, on every adapter and on the host (`hostRandom`). */
 export interface RandomSource {
   /** A whole number below 2^53; or one for each equal share of the first axis, so that each share depends on its own seed only. */
-  readonly seed: number | readonly number[];
+  readonly seed: Seed;
   /** Separates uses of one seed. */
   readonly stream?: number;
   /** Numbers of the stream to skip. */
   readonly offset?: number;
 }
 
-/** A tensor of seeds as pairs of 32-bit words, for kernels that draw. */
-export function seedWords(op: string, seed: number | readonly number[]): Tensor {
-  const seeds = typeof seed === 'number' ? [seed] : seed;
+/** The words of whole numbers below 2^53, low word first, as kernels that draw want them. */
+export function seedWords(seeds: readonly number[], op = 'seedWords'): Uint32Array {
   for (const value of seeds)
     check(
       op,
       Number.isSafeInteger(value) && value >= 0,
       () => `seed must be a whole number from 0 to 2^53 - 1, got ${value}.`,
     );
-  const words = seeds.flatMap((value) => [value >>> 0, Math.floor(value / 2 ** 32)]);
-  return tensor(words, [seeds.length, 2], { dtype: 'u32' });
+  return Uint32Array.from(seeds.flatMap((value) => [value >>> 0, Math.floor(value / 2 ** 32)]));
+}
+
+/** Seeds on the device. -> u32 [n, 2]. */
+export function seedTensor(op: string, seed: Seed): Tensor {
+  if (seed instanceof Tensor) {
+    check(
+      op,
+      seed.dtype === 'u32' && seed.rank === 2 && seed.shape[1] === 2 && seed.isPacked,
+      () => `seed must be packed u32 [n, 2], got ${seed.dtype} [${seed.shape}]. seedWords makes the values.`,
+    );
+    return seed;
+  }
+  const seeds = typeof seed === 'number' ? [seed] : seed;
+  return tensor(seedWords(seeds, op), [seeds.length, 2], { dtype: 'u32' });
 }
 
 /** Uniform in [0, 1) with 24 bits -> f32. */
@@ -49,7 +64,7 @@ function draw(
   probability = 0,
 ): Tensor {
   return scope(() => {
-    const seeds = seedWords(distribution, seed);
+    const seeds = seedTensor(distribution, seed);
     const groups = seeds.shape[0]!;
     const y = empty(shape);
     checkShares(distribution, shape[0] ?? 1, groups);

@@ -8,7 +8,7 @@ import { rowsOf } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { gather } from './gather.ts';
 import { launch } from './launch.ts';
-import { checkShares, type RandomSource, seedWords } from './random.ts';
+import { checkShares, type RandomSource, seedTensor } from './random.ts';
 import { contiguous } from './view.ts';
 
 /** The k largest elements of each row, largest first, the lower index first on a tie. x: [..., C] -> values [..., k], indices u32 [..., k]. */
@@ -58,7 +58,7 @@ export function drawTokens(logits: Tensor, options: DrawOptions): Tensor {
     () => `temperature must be above 0, got ${temperature}. For the likeliest use topK 1.`,
   );
   return scope(() => {
-    const seeds = seedWords('drawTokens', options.seed);
+    const seeds = seedTensor('drawTokens', options.seed);
     checkShares('drawTokens', logits.shape[0]!, seeds.shape[0]!);
     const y = empty([logits.shape[0]!], 'u32', logits.storage.device);
     select('index', { logits, y, seeds }, options);

@@ -6,6 +6,7 @@ import {
   readSafetensors,
   reshape,
   scope,
+  seedWords,
   slice,
   type Tensor,
   tensor,
@@ -15,7 +16,8 @@ import { saveTextEncoder, type TextEncoder } from '@star-webgpu/text-encoder';
 import type { Vqvae } from '@star-webgpu/vqvae';
 import { tokenOffsets } from '@star-webgpu/vqvae/scales';
 import { tokenAccuracy } from '../accuracy.ts';
-import type { Stage, StageOutput, TrainingBatch } from '../stage.ts';
+import { joined } from '../joined.ts';
+import type { HostValues, Stage, StageOutput, TrainingBatch } from '../stage.ts';
 
 export interface StarStageOptions {
   readonly seed: number;
@@ -27,6 +29,9 @@ export interface StarStageOptions {
   /** Host memory for the tokens of pictures that may come again; 1 GiB if not given. */
   readonly tokenBytes?: number;
 }
+
+/** What a step reads of a batch: targets and teacher input of the pictures, ids and mask of the captions, words of the drop-path seed. */
+type StarInputs = Record<'targets_BL' | 'input_BlZ' | 'ids_BT' | 'mask_BT' | 'seed', HostValues>;
 
 /** What the frozen VQVAE makes of a picture, kept on the host. */
 interface PictureTokens {
@@ -63,8 +68,32 @@ export class StarStage implements Stage {
     return new Map([...this.star.namedParameters('star.'), ...text]);
   }
 
+  async inputs(batch: TrainingBatch, draw: number): Promise<StarInputs> {
+    await this.tokenize(batch);
+    const known = batch.keys.map((key) => this.tokens.get(key)!);
+    const [B, L] = [known.length, known[0]!.indices.length];
+    const { codeWidth } = this.star.config;
+    const indices = joined(
+      Uint32Array,
+      known.map((tokens) => tokens.indices),
+    );
+    const input = joined(
+      Float32Array,
+      known.map((tokens) => tokens.input),
+    );
+    const { ids, mask } = this.text.tokenize(this.dropCaptions(batch.captions, draw));
+    const T = ids.length / B;
+    return {
+      targets_BL: { values: indices, shape: [B, L] },
+      input_BlZ: { values: input, shape: [B, L - 1, codeWidth] },
+      ids_BT: { values: ids, shape: [B, T] },
+      mask_BT: { values: mask, shape: [B, T] },
+      seed: { values: seedWords([this.options.seed + draw]), shape: [1, 2] },
+    };
+  }
+
   /** Tokens of pictures that come for the first time. */
-  async prepare({ images, shape, keys }: TrainingBatch): Promise<void> {
+  private async tokenize({ images, shape, keys }: TrainingBatch): Promise<void> {
     if (keys.every((key) => this.tokens.has(key))) return;
     const [B] = shape;
     const { indices, input } = scope(() =>
@@ -91,33 +120,18 @@ export class StarStage implements Stage {
     this.keptBytes += bytes;
   }
 
-  forward(batch: TrainingBatch, draw: number): StageOutput {
-    const { patchNumbers, codeWidth, codebookSize } = this.star.config;
-    const known = batch.keys.map((key) => this.tokens.get(key)!);
-    const [B, L] = [known.length, known[0]!.indices.length];
-    const targets_BL = tensor(
-      joined(
-        Uint32Array,
-        known.map(({ indices }) => indices),
-      ),
-      [B, L],
-      { dtype: 'u32' },
-    );
-    const input_BlZ = tensor(
-      joined(
-        Float32Array,
-        known.map(({ input }) => input),
-      ),
-      [B, L - 1, codeWidth],
-    );
-    const text = this.text.encode(this.dropCaptions(batch.captions, draw));
-    const logits_BLV = this.star.forward({ input_BlZ, text, dropPathSeed: this.options.seed + draw });
+  forward(inputs: Readonly<Record<string, Tensor>>): StageOutput {
+    const { targets_BL, input_BlZ, ids_BT, mask_BT, seed } = inputs as Record<keyof StarInputs, Tensor>;
+    const { patchNumbers, codebookSize } = this.star.config;
+    const [B, L] = targets_BL.shape as [number, number];
+    const text = this.text.model.forward(ids_BT, mask_BT);
+    const logits_BLV = this.star.forward({ input_BlZ, text, dropPathSeed: seed });
     const rows = reshape(logits_BLV, [B * L, codebookSize]);
-    const losses = crossEntropy(rows, reshape(targets_BL, [B * L]), { labelSmoothing: this.options.labelSmoothing });
-    const loss = mean(losses);
+    const targets_R = reshape(targets_BL, [B * L]);
+    const losses = crossEntropy(rows, targets_R, { labelSmoothing: this.options.labelSmoothing });
     const last = tokenOffsets(patchNumbers).at(-2)!;
     const lastLoss = noGrad(() => mean(slice(reshape(losses, [B, L]), 1, last, L)));
-    return { loss, metrics: { lastScale: lastLoss, accuracy: tokenAccuracy(rows, reshape(targets_BL, [B * L])) } };
+    return { loss: mean(losses), metrics: { lastScale: lastLoss, accuracy: tokenAccuracy(rows, targets_R) } };
   }
 
   async files(dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, Uint8Array>> {
@@ -139,14 +153,4 @@ export class StarStage implements Stage {
     const random = hostRandom(this.options.seed, draw);
     return captions.map((caption) => (random.uniform() < this.options.captionDropout ? '' : caption));
   }
-}
-
-function joined<T extends Uint32Array | Float32Array>(type: new (length: number) => T, rows: readonly T[]): T {
-  const all = new type(rows.reduce((length, row) => length + row.length, 0));
-  let at = 0;
-  for (const row of rows) {
-    all.set(row, at);
-    at += row.length;
-  }
-  return all;
 }

@@ -1,6 +1,7 @@
 import {
   abs,
   add,
+  concat,
   detach,
   hostRandom,
   mean,
@@ -8,10 +9,10 @@ import {
   readSafetensors,
   sub,
   type Tensor,
-  tensor,
 } from '@star-webgpu/tensor-webgpu';
 import { codebookUsage, countHits, reviveDeadCodes, saveVqvae, type Vqvae } from '@star-webgpu/vqvae';
-import type { Stage, StageOutput, TrainingBatch } from '../stage.ts';
+import { joined } from '../joined.ts';
+import type { HostValues, Stage, StageOutput, TrainingBatch } from '../stage.ts';
 
 export interface VqvaeStageOptions {
   readonly seed: number;
@@ -31,9 +32,6 @@ export class VqvaeStage implements Stage {
   private readonly model: Vqvae;
   private readonly options: VqvaeStageOptions;
   private readonly counts: Float64Array;
-  /** Tokens and looked-up vectors of the running step's batches, until the host has read them. */
-  private indices: Tensor[] = [];
-  private lookups: Tensor[] = [];
 
   constructor(model: Vqvae, options: VqvaeStageOptions) {
     this.model = model;
@@ -45,37 +43,38 @@ export class VqvaeStage implements Stage {
     return this.model.namedParameters();
   }
 
-  forward({ images, shape }: TrainingBatch): StageOutput {
-    const images_B3HW = tensor(images, shape);
+  async inputs({ images, shape }: TrainingBatch): Promise<Record<string, HostValues>> {
+    return { images_B3HW: { values: images, shape } };
+  }
+
+  forward({ images_B3HW: images }: Readonly<Record<string, Tensor>>): StageOutput {
+    const images_B3HW = images!;
     const { reconstruction_B3HW, pixelLoss, quantizeLoss, indices, lookups } = this.model.trainForward(images_B3HW);
     const absolute = mean(abs(sub(reconstruction_B3HW, images_B3HW)));
     const loss = add(
       add(mul(absolute, this.options.absoluteWeight), pixelLoss),
       mul(quantizeLoss, this.options.quantizeWeight),
     );
-    this.indices.push(...indices.map((x) => detach(x).keep()));
-    this.lookups.push(...lookups.map((x) => detach(x).keep()));
-    return { loss, metrics: { pixel: pixelLoss, absolute, quantize: quantizeLoss } };
+    const metrics = { pixel: pixelLoss, absolute, quantize: quantizeLoss };
+    return { loss, metrics, observed: [concat(indices, 1), concat(lookups.map(detach), 0)] };
   }
 
-  async afterStep(step: number): Promise<Record<string, number>> {
-    const { indices, lookups } = this;
-    for (const scale of indices) countHits(this.counts, await scale.data());
+  async afterStep(step: number, observed: readonly (readonly Tensor[])[]): Promise<Record<string, number>> {
+    for (const [indices_BL] of observed) countHits(this.counts, await indices_BL!.data());
     const numbers = { used: codebookUsage(this.counts).used };
-    const { reviveEvery, reviveUntil, seed } = this.options;
-    if (reviveEvery > 0 && step < reviveUntil && (step + 1) % reviveEvery === 0) {
-      const rows = await Promise.all(lookups.map((x) => x.data()));
-      const all = Float32Array.from(rows.flatMap((values) => [...values]));
-      await reviveDeadCodes(this.model.quantizer.codebook, {
-        counts: this.counts,
-        lookups: all,
-        random: hostRandom(seed, step),
-      });
-      this.counts.fill(0);
-    }
-    for (const kept of [...indices, ...lookups]) kept.dispose();
-    [this.indices, this.lookups] = [[], []];
+    const { reviveEvery, reviveUntil } = this.options;
+    if (reviveEvery > 0 && step < reviveUntil && (step + 1) % reviveEvery === 0)
+      await this.revive(step, await Promise.all(observed.map(([, lookups_RZ]) => lookups_RZ!.data())));
     return numbers;
+  }
+
+  private async revive(step: number, lookups: readonly Float32Array[]): Promise<void> {
+    await reviveDeadCodes(this.model.quantizer.codebook, {
+      counts: this.counts,
+      lookups: joined(Float32Array, lookups),
+      random: hostRandom(this.options.seed, step),
+    });
+    this.counts.fill(0);
   }
 
   /** Hits of each code since the last revival. */

@@ -1,0 +1,150 @@
+import {
+  add,
+  assign,
+  backward,
+  mul,
+  noGrad,
+  type Plan,
+  plan,
+  reshape,
+  scope,
+  stack,
+  type Tensor,
+  tensor,
+} from '@star-webgpu/tensor-webgpu';
+import type { AdamW, AdamWStep } from './optimizer.ts';
+import type { HostValues, Stage, TrainingBatch } from './stage.ts';
+
+export interface StepNumbers extends AdamWStep {
+  /** Steps done before this one. */
+  readonly step: number;
+}
+
+/** What the host learns of a step. */
+export interface StepResult {
+  readonly loss: number;
+  readonly gradientNorm: number;
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+type Inputs<T> = Readonly<Record<string, T>>;
+
+/** What one recorded step leaves on the device. */
+interface StepOutput {
+  /** Mean gradient of each parameter over the batches. */
+  readonly gradients: readonly Tensor[];
+  /** Loss and metrics of each batch, in the order of `names`. [batches, names]. */
+  readonly numbers: Tensor;
+  readonly names: readonly string[];
+  readonly observed: readonly (readonly Tensor[])[];
+}
+
+interface PlannedStep {
+  readonly inputs: readonly Inputs<Tensor>[];
+  readonly plan: Plan<StepOutput>;
+}
+
+/** Plans kept for other shapes of batches. */
+const plansKept = 4;
+
+/** Training steps of a stage: recorded once for each shape of batches, then replayed. */
+export class TrainStep {
+  private readonly stage: Stage;
+  private readonly optimizer: AdamW;
+  private readonly planned = new Map<string, PlannedStep>();
+
+  constructor(stage: Stage, optimizer: AdamW) {
+    this.stage = stage;
+    this.optimizer = optimizer;
+  }
+
+  /** Forward and backward of every batch, clip, step; then what the host wants to know of it. */
+  async run(batches: readonly TrainingBatch[], numbers: StepNumbers): Promise<StepResult> {
+    const { stage, optimizer } = this;
+    const inputs: Inputs<HostValues>[] = [];
+    for (const [i, batch] of batches.entries())
+      inputs.push(await stage.inputs(batch, numbers.step * batches.length + i));
+    const { plan: replay, inputs: places } = this.plannedFor(inputs);
+    inputs.forEach((input, i) => fill(places[i]!, input));
+    replay.run();
+    const { gradients, numbers: measured, names, observed } = replay.result;
+    const norm = scope(() => optimizer.step(gradients, numbers));
+    const { loss, ...metrics } = meanRows(await measured.data(), names) as { loss: number };
+    const gradientNorm = await norm.item();
+    norm.dispose();
+    return { loss, gradientNorm, metrics: { ...metrics, ...(await stage.afterStep?.(numbers.step, observed)) } };
+  }
+
+  /** Frees all plans. */
+  dispose(): void {
+    for (const planned of this.planned.values()) drop(planned);
+    this.planned.clear();
+  }
+
+  private plannedFor(inputs: readonly Inputs<HostValues>[]): PlannedStep {
+    const key = JSON.stringify(inputs.map((input) => Object.entries(input).map(([name, { shape }]) => [name, shape])));
+    const known = this.planned.get(key) ?? this.record(inputs);
+    this.planned.delete(key);
+    this.planned.set(key, known);
+    const oldest = this.planned.keys().next().value!;
+    if (this.planned.size > plansKept) {
+      drop(this.planned.get(oldest)!);
+      this.planned.delete(oldest);
+    }
+    return known;
+  }
+
+  private record(inputs: readonly Inputs<HostValues>[]): PlannedStep {
+    const places = inputs.map((input) =>
+      Object.fromEntries(Object.entries(input).map(([name, values]) => [name, placeFor(values)])),
+    );
+    return { inputs: places, plan: plan(() => this.gradientsOf(places)) };
+  }
+
+  private gradientsOf(inputs: readonly Inputs<Tensor>[]): StepOutput {
+    const { parameters } = this.optimizer;
+    const outputs = inputs.map((input) => {
+      const { loss, metrics, observed = [] } = this.stage.forward(input);
+      const numbers: Inputs<Tensor> = { ...metrics, loss };
+      return { numbers, observed, gradients: backward(loss, parameters) };
+    });
+    const names = Object.keys(outputs[0]!.numbers);
+    const rows = outputs.flatMap(({ numbers }) => names.map((name) => reshape(numbers[name]!, [])));
+    return noGrad(() => ({
+      gradients: meanOf(outputs.map(({ gradients }) => gradients)),
+      numbers: stack(rows),
+      names,
+      observed: outputs.map(({ observed }) => observed),
+    }));
+  }
+}
+
+/** A tensor on the device for values of this kind and shape. */
+const placeFor = ({ values, shape }: HostValues): Tensor =>
+  tensor(values, shape, { dtype: values instanceof Uint32Array ? 'u32' : 'f32' }).keep();
+
+function fill(places: Inputs<Tensor>, inputs: Inputs<HostValues>): void {
+  for (const [name, { values }] of Object.entries(inputs)) assign(places[name]!, values);
+}
+
+function drop({ plan: replay, inputs }: PlannedStep): void {
+  replay.dispose();
+  for (const input of inputs) for (const place of Object.values(input)) place.dispose();
+}
+
+/** The mean of several lists of gradients. */
+function meanOf(lists: readonly (readonly Tensor[])[]): readonly Tensor[] {
+  const sums = lists.reduce((a, b) => a.map((gradient, i) => add(gradient, b[i]!)));
+  return lists.length === 1 ? sums : sums.map((gradient) => mul(gradient, 1 / lists.length));
+}
+
+/** The mean of each named column. */
+const meanRows = (values: Float32Array, names: readonly string[]): Record<string, number> =>
+  Object.fromEntries(
+    names.map((name, column) => {
+      const rows = values.length / names.length;
+      let sum = 0;
+      for (let row = 0; row < rows; row++) sum += values[row * names.length + column]!;
+      return [name, sum / rows];
+    }),
+  );
