@@ -89,7 +89,7 @@ const starRun = z.strictObject({
 });
 
 /** What a training config may say. */
-export const trainConfigSchema = z.discriminatedUnion('stage', [vqvaeRun, starRun]);
+const trainConfigSchema = z.discriminatedUnion('stage', [vqvaeRun, starRun]);
 
 /** A training run, as configs/*.json describe it. */
 export type TrainConfig = z.infer<typeof trainConfigSchema>;

@@ -39,6 +39,15 @@ describe('openGpu', () => {
     expect(runWith({ STAR_ADAPTER: 'swiftshader' })).toBe('swiftshader 7');
   });
 
+  it('finds an installed adapter by a part of its name', async () => {
+    const { adapter, close } = await openGpu();
+    const { device } = adapter.info;
+    close();
+    const named = await openGpu({ adapter: device.slice(0, 5) });
+    expect(named.adapter.info.device).toBe(device);
+    named.close();
+  });
+
   it('says what was tried when nothing suits', async () => {
     const opening = openGpu({ adapter: 'no such adapter' });
     await expect(opening).rejects.toThrow(AdapterError);

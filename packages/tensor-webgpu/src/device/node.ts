@@ -57,7 +57,7 @@ export async function openGpu({
   if (backend === 'null') return open('null', ['backend=null']);
   const tried: string[] = [];
   for (const attempt of adapter === 'swiftshader' ? [tryEmbedded] : [tryOpen, tryEmbedded]) {
-    const found = await attempt(tried);
+    const found = await attempt(tried, adapter);
     if (found && suits(found, adapter)) return found;
     found?.close();
     if (found) tried.push(`${found.kind} (${found.description})`);
@@ -65,14 +65,24 @@ export async function openGpu({
   throw new AdapterError(adapter, tried);
 }
 
-const suits = ({ kind, description }: OpenedGpu, wanted: string): boolean =>
-  wanted === 'auto' || wanted === kind || description.toLowerCase().includes(wanted.toLowerCase());
+/** An error on one line: Dawn lists adapters on lines of their own. */
+const textOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replaceAll(/\s+/g, ' ').trim();
 
-async function tryOpen(tried: string[]): Promise<OpenedGpu | undefined> {
+const suits = ({ kind, description, adapter }: OpenedGpu, wanted: string): boolean =>
+  wanted === 'auto' ||
+  wanted === kind ||
+  `${description} ${adapter.info.device}`.toLowerCase().includes(wanted.toLowerCase());
+
+/** Dawn's option that picks an adapter by a part of its name, where one is named: a machine may have several. */
+const pick = (wanted: string): string[] =>
+  wanted === 'auto' || wanted === 'hardware' ? [] : [`adapter=${wanted === 'lavapipe' ? 'llvmpipe' : wanted}`];
+
+async function tryOpen(tried: string[], wanted: string): Promise<OpenedGpu | undefined> {
   try {
-    return await open('hardware', []);
+    return await open('hardware', pick(wanted));
   } catch (error) {
-    tried.push(`Vulkan of this machine: ${error instanceof Error ? error.message : String(error)}`);
+    tried.push(`Vulkan of this machine: ${textOf(error)}`);
     return undefined;
   }
 }
@@ -86,7 +96,7 @@ async function tryEmbedded(tried: string[]): Promise<OpenedGpu | undefined> {
     koffi.load(join(folder, 'libvulkan.so.1'), { global: true });
     return await open('swiftshader', []);
   } catch (error) {
-    tried.push(`embedded SwiftShader: ${error instanceof Error ? error.message : String(error)}`);
+    tried.push(`embedded SwiftShader: ${textOf(error)}`);
     return undefined;
   }
 }
