@@ -75,6 +75,16 @@ describe('star sample', () => {
     expect(stderr).toMatch(/ {2}scale 1 of \d: 1 x 1 tokens, \d+\.\d\d s/);
   });
 
+  it('prints where the time went and writes a trace when asked to', async () => {
+    const trace = join(folder, 'trace.json');
+    const { code, stderr } = await runStar(['sample', 'pear', '--out', folder], folder, { STAR_PROFILE: trace });
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/^gemm +\d+\.\d\d +\d+\.\d% +\d+ +\d+\.\d +\d+\.\d$/m);
+    const { traceEvents } = JSON.parse(await readFile(trace, 'utf8')) as { traceEvents: { dur: number }[] };
+    expect(stderr).toContain(`${traceEvents.length} dispatches in `);
+    expect(traceEvents.every(({ dur }) => dur >= 0)).toBe(true);
+  });
+
   it('names every tensor of a model that is missing, misshapen or unknown', async () => {
     const model = join(folder, 'faulty');
     await cp(fileURLToPath(modelUrl), model, { recursive: true });

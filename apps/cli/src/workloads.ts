@@ -1,6 +1,7 @@
 import {
   attention,
   backward,
+  clone,
   currentDevice,
   matmul,
   scope,
@@ -42,6 +43,16 @@ export function matmulWork(n: number): Workload {
     await currentDevice().idle();
   };
   return { name: `matmul f32 ${n}^3`, flops: 2 * n ** 3, run, dispose: freeing([a, b]) };
+}
+
+/** A copy of so many f32 values; `bytes` are read and written. */
+export function copyWork(count: number): Workload & { readonly bytes: number } {
+  const x = waves([count], 0);
+  const run = async (): Promise<void> => {
+    clone(x).dispose();
+    await currentDevice().idle();
+  };
+  return { name: `copy of ${count} values`, flops: 0, bytes: 8 * count, run, dispose: freeing([x]) };
 }
 
 const sides = [1, 2, 3, 4, 5, 6, 8, 10, 13, 16];

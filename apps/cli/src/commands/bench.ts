@@ -30,7 +30,7 @@ async function runBench(_: unknown, command: Command): Promise<void> {
   const results = timings.map(({ name, best, median }, i) => ({ name, best, median, gflops: rateOf(works[i]!, best) }));
   for (const work of works) work.dispose();
   print(json ? JSON.stringify({ adapter: session.description, rounds, results }) : results.map(lineOf).join('\n'));
-  session.close();
+  await session.close();
 }
 
 const lineOf = ({

@@ -36,7 +36,7 @@ async function runDoctor(_: unknown, command: Command): Promise<void> {
           .map(([name, value]) => `${name.padEnd(28)} ${value}`)
           .join('\n'),
   );
-  session.close();
+  await session.close();
 }
 
 async function matmulGflops(): Promise<number> {

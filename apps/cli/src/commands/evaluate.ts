@@ -62,7 +62,7 @@ async function runEvaluate(_: unknown, command: Command): Promise<void> {
     say(`"${captionOf(pack, key)}" came out nearest to "${captionOf(pack, nearest)}"`);
   pipeline.dispose();
   pack.close();
-  session.close();
+  await session.close();
 }
 
 const captionOf = (pack: Pack, key: string): string => pack.record(key)?.captions[0] ?? key;

@@ -81,7 +81,7 @@ async function runSample(prompt: string, _: unknown, command: Command): Promise<
   print(flags.json ? JSON.stringify({ adapter: session.description, seconds, files }) : files.join('\n'));
   say(`${finished.length} ${finished.length === 1 ? 'picture' : 'pictures'} in ${seconds.toFixed(1)} s`);
   pipeline.dispose();
-  session.close();
+  await session.close();
 }
 
 /** Each prompt as often as it is to be drawn. */

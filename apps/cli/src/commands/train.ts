@@ -70,7 +70,7 @@ async function runTrain(stageName: string, _: unknown, command: Command): Promis
     process.exitCode = 130;
   }
   for (const pack of packs) pack.close();
-  session.close();
+  await session.close();
 }
 
 const parameterCount = (stage: Stage): string =>

@@ -22,9 +22,9 @@ export const starCommand = (args: readonly string[]): [string, ...string[]] => [
 ];
 
 /** Starts the command in a process of its own. */
-export function startStar(args: readonly string[], cwd?: string): ChildProcessWithoutNullStreams {
+export function startStar(args: readonly string[], cwd?: string, environment = {}): ChildProcessWithoutNullStreams {
   const [program, ...rest] = starCommand(args);
-  return spawn(program, rest, { cwd });
+  return spawn(program, rest, { cwd, env: { ...process.env, ...environment } });
 }
 
 /** Collects what a process prints until it ends. */
@@ -37,4 +37,5 @@ export async function outcomeOf(child: ChildProcessWithoutNullStreams): Promise<
 }
 
 /** Runs the command to its end. */
-export const runStar = (args: readonly string[], cwd?: string): Promise<Outcome> => outcomeOf(startStar(args, cwd));
+export const runStar = (args: readonly string[], cwd?: string, environment = {}): Promise<Outcome> =>
+  outcomeOf(startStar(args, cwd, environment));

@@ -1,6 +1,6 @@
 import { memoryOf, type PooledBuffer } from './buffer-pool.ts';
 import type { Pipeline } from './pipelines.ts';
-import type { Profiler } from './profiler.ts';
+import type { DispatchWork, ProfiledDispatch, Profiler } from './profiler.ts';
 
 /** A kernel run that is ready to be encoded. */
 export interface EncodedDispatch {
@@ -9,6 +9,8 @@ export interface EncodedDispatch {
   /** Dynamic offset of the uniforms; empty for kernels without. */
   readonly offsets: readonly number[];
   readonly grid: readonly [number, number, number];
+  /** For a profile: what the run takes. */
+  readonly work: () => DispatchWork;
 }
 
 /** Bytes from one buffer to another; sizes and offsets are multiples of 4. */
@@ -41,8 +43,9 @@ export class CommandStream {
     return this.encoder !== undefined;
   }
 
-  dispatch({ pipeline, group, offsets, grid }: EncodedDispatch): void {
-    const pass = this.profiler ? this.profiledPass(pipeline) : this.openPass();
+  dispatch({ pipeline, group, offsets, grid, work }: EncodedDispatch): void {
+    const { profiler } = this;
+    const pass = profiler?.isListening ? this.profiledPass(profiler, { pipeline, ...work() }) : this.openPass();
     if (this.bound !== pipeline) {
       pass.setPipeline(pipeline.pipeline);
       this.bound = pipeline;
@@ -92,9 +95,9 @@ export class CommandStream {
     return this.pass;
   }
 
-  private profiledPass(pipeline: Pipeline): GPUComputePassEncoder {
-    if (this.profiler!.isFull) this.submit();
-    this.pass = this.openEncoder().beginComputePass({ timestampWrites: this.profiler!.next(pipeline) });
+  private profiledPass(profiler: Profiler, run: ProfiledDispatch): GPUComputePassEncoder {
+    if (profiler.isFull) this.submit();
+    this.pass = this.openEncoder().beginComputePass({ timestampWrites: profiler.next(run) });
     return this.pass;
   }
 

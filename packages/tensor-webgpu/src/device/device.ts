@@ -5,7 +5,7 @@ import { CommandStream } from './command-stream.ts';
 import { mapModeRead, usage } from './flags.ts';
 import { buffersInOrder, createBindGroup, type Pipeline, Pipelines, uniformBytes, writeUniforms } from './pipelines.ts';
 import { type Profile, profileOf } from './profile.ts';
-import { type KernelRun, Profiler } from './profiler.ts';
+import { type DispatchWork, type KernelRun, Profiler, workOf } from './profiler.ts';
 import { Recorder, type Recording } from './recorder.ts';
 
 /** Waits for GPU work; Node passes one that does not spin a core, browsers simply await. */
@@ -159,7 +159,8 @@ export class Device {
     if (this.slot === ringSlots) this.flush();
     const offsets = this.nextUniforms(pipeline, uniforms);
     const group = this.bindGroup(pipeline, bound);
-    this.stream.dispatch({ pipeline, group, offsets, grid: [x, y, z] });
+    const work = (): DispatchWork => workOf(pipeline, { uniforms, grid: [x, y, z], buffers: bound });
+    this.stream.dispatch({ pipeline, group, offsets, grid: [x, y, z], work });
     if (this.stream.queued >= flushEvery) this.flush();
   }
 

@@ -7,6 +7,7 @@ import { computeStage } from './flags.ts';
 export interface Pipeline {
   readonly id: number;
   readonly kernel: Kernel;
+  readonly spec: Spec;
   /** Kernel and spec in words; names the pipeline in errors and profiles. */
   readonly label: string;
   readonly pipeline: GPUComputePipeline;
@@ -68,7 +69,7 @@ export class Pipelines {
     });
     const bindingNames = bindings.map(([name]) => name);
     const erased = kernel as unknown as Kernel;
-    return { id: this.made.size, kernel: erased, label, pipeline, layout, bindingNames, written, uniformTypes };
+    return { id: this.made.size, kernel: erased, spec, label, pipeline, layout, bindingNames, written, uniformTypes };
   }
 }
 

@@ -7,6 +7,7 @@ import type { Device } from './device.ts';
 import { usage } from './flags.ts';
 import { type MemorySlot, planMemory } from './memory-plan.ts';
 import { createBindGroup, uniformBytes, writeUniforms } from './pipelines.ts';
+import { type DispatchWork, workOf } from './profiler.ts';
 import type { RecordedCommand, Recording } from './recorder.ts';
 
 /** What a plan will need, known before anything is allocated. */
@@ -117,10 +118,11 @@ export class Plan<T> {
 
   private stepOf(command: RecordedCommand, index: number): Step {
     if (command.kind === 'copy') return command;
-    const { pipeline, buffers, grid } = command;
+    const { pipeline, buffers, grid, uniforms } = command;
     const group = createBindGroup(this.device.gpu, pipeline, { buffers, uniforms: this.uniforms });
     const offsets = pipeline.uniformTypes.length ? [index * uniformBytes] : [];
-    return { kind: 'dispatch', pipeline, group, offsets, grid };
+    const work = (): DispatchWork => workOf(pipeline, { uniforms, grid, buffers });
+    return { kind: 'dispatch', pipeline, group, offsets, grid, work };
   }
 }
 

@@ -1,4 +1,4 @@
-import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
+import { type Binding, defineKernel, type Kernel, type KernelWork } from './define-kernel.ts';
 
 export interface AttentionSpec extends Readonly<Record<string, number | string | boolean>> {
   readonly type: 'f32' | 'f16';
@@ -17,6 +17,12 @@ const parts = ['x', 'y', 'z', 'w'] as const;
 const joined = (lines: readonly string[]): string => lines.join('\n    ');
 
 const uniforms = { heads: 'u32', queries: 'u32', keys: 'u32', scale: 'f32' } as const;
+
+/** Operations of so many products over all pairs; limits and masks, which the host does not know, make the true number smaller. */
+const pairFlops =
+  (products: number) =>
+  ({ spec, uniforms: u, grid }: KernelWork<AttentionSpec>): number =>
+    2 * products * u['queries']! * u['keys']! * spec.width * u['heads']! * grid[2];
 
 /** Rows of queries (or keys) that one tile owns. */
 const tileRows = 8;
@@ -203,6 +209,7 @@ export const attentionKernel: Kernel<AttentionSpec> = defineKernel<AttentionSpec
   uniforms,
   enables,
   code: (spec) => (spec.lanes ? forwardShared(spec) : forwardPlain(spec)),
+  flops: pairFlops(2),
   examples,
 });
 
@@ -290,6 +297,7 @@ export const attentionQueryGradientKernel: Kernel<AttentionSpec> = defineKernel<
   uniforms,
   enables,
   code: (spec) => (spec.lanes ? queryGradientShared(spec) : queryGradientPlain(spec)),
+  flops: pairFlops(3),
   examples,
 });
 
@@ -366,5 +374,6 @@ export const attentionKeyGradientKernel: Kernel<AttentionSpec> = defineKernel<At
   uniforms,
   enables,
   code: (spec) => (spec.lanes ? keyGradientShared(spec) : keyGradientPlain(spec)),
+  flops: pairFlops(4),
   examples,
 });

@@ -13,8 +13,17 @@ export interface Kernel<S extends Spec = Spec> {
   readonly uniforms: Readonly<Record<string, UniformType>>;
   readonly enables: (spec: S) => readonly string[];
   readonly code: (spec: S) => string;
+  /** Floating-point operations of a run, where a rate is worth knowing. */
+  readonly flops: ((run: KernelWork<S>) => number) | undefined;
   /** Specs that the null-backend test compiles, so that no variant ships unchecked. */
   readonly examples: readonly S[];
+}
+
+/** What a run of a kernel was given. */
+export interface KernelWork<S extends Spec> {
+  readonly spec: S;
+  readonly uniforms: Readonly<Record<string, number>>;
+  readonly grid: readonly [number, number, number];
 }
 
 export interface KernelDefinition<S extends Spec> {
@@ -23,6 +32,7 @@ export interface KernelDefinition<S extends Spec> {
   readonly uniforms?: Readonly<Record<string, UniformType>>;
   readonly enables?: (spec: S) => readonly string[];
   readonly code: (spec: S) => string;
+  readonly flops?: (run: KernelWork<S>) => number;
   readonly examples: readonly S[];
 }
 
@@ -37,6 +47,7 @@ export function defineKernel<S extends Spec>(definition: KernelDefinition<S>): K
     uniforms: definition.uniforms ?? {},
     enables: definition.enables ?? (() => []),
     code: definition.code,
+    flops: definition.flops,
     examples: definition.examples,
   };
   registry.set(definition.name, kernel as unknown as Kernel);

@@ -327,6 +327,7 @@ export const gemmKernel: Kernel<GemmSpec> = defineKernel<GemmSpec>({
       storeFunction(spec),
       spec.lanes ? subgroupBody(spec) : plainBody(spec),
     ].join('\n'),
+  flops: ({ uniforms: u, spec, grid }) => 2 * u['M']! * u['N']! * u['K']! * (spec.window === 'weight' ? 1 : grid[2]),
   examples: [
     base,
     { ...base, transposeB: true, bias: true, activation: 'gelu' },
