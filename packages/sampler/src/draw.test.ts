@@ -1,12 +1,18 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { hostRandom, tensor } from '@star-webgpu/tensor-webgpu';
 import { expectClose, hashed, hashedValues, testDevice, valuesOf } from '@star-webgpu/tensor-webgpu/testing';
-import { draw } from './draw.ts';
-import { resolveOptions } from './options.ts';
+import { draw, type DrawNumbers } from './draw.ts';
+import { resolveOptions, type SamplingOptions } from './options.ts';
 
 beforeAll(testDevice);
 
 const place = { scale: 1, scales: 3 };
+
+/** Numbers for so many pictures. */
+function numbersOf(options: SamplingOptions, B: number): DrawNumbers {
+  const { seeds, ...numbers } = resolveOptions(options, B);
+  return { ...numbers, seed: seeds };
+}
 
 describe('draw', () => {
   it('takes the likeliest token with top-k 1, and its code vector', async () => {
@@ -16,7 +22,7 @@ describe('draw', () => {
       tensor(logits, [2, 3, 7]),
       tensor(codebook, [7, 4]),
       place,
-      resolveOptions({ topK: 1 }, 2),
+      numbersOf({ topK: 1 }, 2),
     );
     const best = Array.from({ length: 6 }, (_, r) => {
       const row = [...logits.subarray(r * 7, r * 7 + 7)];
@@ -35,7 +41,7 @@ describe('draw', () => {
     const logits = hashed('logits', [1, 40, 64]);
     const codebook = hashed('codebook', [64, 4]);
     const drawn = async (scale: number, seed: number): Promise<string> =>
-      String(await valuesOf(draw(logits, codebook, { scale, scales: 3 }, resolveOptions({ seed }, 1)).indices_Bl));
+      String(await valuesOf(draw(logits, codebook, { scale, scales: 3 }, numbersOf({ seed }, 1)).indices_Bl));
     const all = [await drawn(0, 1), await drawn(1, 1), await drawn(0, 2)];
     expect(new Set(all).size).toBe(3);
     expect(await drawn(0, 1)).toBe(all[0]);
@@ -45,7 +51,7 @@ describe('draw', () => {
     const [V, Z] = [7, 4];
     const logits = hashedValues('logits', V);
     const codebook = hashedValues('codebook', V * Z);
-    const options = resolveOptions({ topK: 3, topP: 0, smooth: true, seed: 9 }, 1);
+    const options = numbersOf({ topK: 3, topP: 0, smooth: true, seed: 9 }, 1);
     const { codes_BlZ } = draw(tensor(logits, [1, 1, V]), tensor(codebook, [V, Z]), place, options);
     const random = hostRandom(9, 3);
     const bound = [...logits].sort((a, b) => b - a)[2]!;

@@ -6,12 +6,19 @@ import {
   matmul,
   mul,
   reshape,
+  type Seed,
   softmax,
   type Tensor,
 } from '@star-webgpu/tensor-webgpu';
 import { filterTokens, rowsOfTokens } from './filter.ts';
 import { scaleRatio } from './guidance.ts';
 import type { ResolvedOptions } from './options.ts';
+
+/** What a draw depends on, beside the logits. */
+export interface DrawNumbers extends Pick<ResolvedOptions, 'topK' | 'topP' | 'smooth'> {
+  /** One for each picture. */
+  readonly seed: Seed;
+}
 
 /** Streams of random numbers under a picture's seed: each scale has one for its draws and one for its smoothing noise. */
 const drawStream = (scale: number): number => 2 * scale;
@@ -32,9 +39,9 @@ export interface ScalePlace {
 }
 
 /** One draw a token after top-k and top-p, and its code vectors. logits: [B, l, V], codebook: [V, Z]. */
-export function draw(logits_BlV: Tensor, codebook_VZ: Tensor, place: ScalePlace, options: ResolvedOptions): Drawn {
-  const { topK, topP, seeds, smooth } = options;
-  const drawn = drawTokens(rowsOfTokens(logits_BlV), { topK, topP, seed: seeds, stream: drawStream(place.scale) });
+export function draw(logits_BlV: Tensor, codebook_VZ: Tensor, place: ScalePlace, options: DrawNumbers): Drawn {
+  const { topK, topP, seed, smooth } = options;
+  const drawn = drawTokens(rowsOfTokens(logits_BlV), { topK, topP, seed, stream: drawStream(place.scale) });
   const indices_Bl = reshape(drawn, logits_BlV.shape.slice(0, 2));
   const codes_BlZ = smooth ? mixCodes(logits_BlV, codebook_VZ, place, options) : embedding(codebook_VZ, indices_Bl);
   return { indices_Bl, codes_BlZ };
@@ -48,10 +55,10 @@ function mixCodes(
   logits_BlV: Tensor,
   codebook_VZ: Tensor,
   { scale, scales }: ScalePlace,
-  { topK, topP, seeds }: ResolvedOptions,
+  { topK, topP, seed }: DrawNumbers,
 ): Tensor {
   const ratio = scaleRatio(scale, scales);
-  const noise_BlV = gumbel(logits_BlV.shape, { seed: seeds, stream: noiseStream(scale) });
+  const noise_BlV = gumbel(logits_BlV.shape, { seed, stream: noiseStream(scale) });
   const sharpened_BlV = add(mul(filterTokens(logits_BlV, { topK, topP }), 1 + ratio), noise_BlV);
   return matmul(softmax(mul(sharpened_BlV, 1 / mixtureTemperature(ratio))), codebook_VZ);
 }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { currentDevice } from '@star-webgpu/tensor-webgpu';
 import { testDevice } from '@star-webgpu/tensor-webgpu/testing';
-import { pictureAt } from './image.ts';
+import { pictureAt, type Pictures } from './image.ts';
 import { loadPipeline, type Pipeline, savePipeline } from './pipeline.ts';
 import { tinyPipeline } from './testing/tiny-pipeline.ts';
 
@@ -35,10 +35,45 @@ describe('Pipeline', () => {
     loaded.dispose();
   });
 
-  it('leaves no buffer behind, read to the end or left early', async () => {
+  it('keeps what it recorded for the next pictures, and a bounded number of such recordings', async () => {
+    const live = (): number => currentDevice().stats().liveBuffers;
+    const kept: number[] = [];
+    for (let i = 0; i < 6; i++) {
+      await pipeline.pictures(['red'], { topK: 3 + (i % 3) });
+      for await (const { scale } of pipeline.generate(['red', 'apple'], { topK: 3 + (i % 3) })) if (scale === 0) break;
+      kept.push(live());
+    }
+    expect(new Set(kept.slice(1)).size).toBe(1);
+    const before = currentDevice().stats().dispatches;
+    await pipeline.pictures(['green'], { topK: 5 });
+    const first = currentDevice().stats().dispatches - before;
+    await pipeline.pictures(['blue'], { topK: 5 });
+    expect(currentDevice().stats().dispatches - before).toBe(2 * first);
+    expect(live()).toBe(kept.at(-1));
+  });
+
+  it('draws two pictures at once as it draws them one after the other', async () => {
+    const options = { seed: 3 };
+    const alone = [await pipeline.pictures(['red'], options), await pipeline.pictures(['green pear'], options)];
+    const [first, second] = [pipeline.generate(['red'], options), pipeline.generate(['green pear'], options)];
+    const together: Pictures[] = [];
+    for (;;) {
+      const [a, b] = [await first.next(), await second.next()];
+      if (a.done || b.done) break;
+      together.splice(0, 2, await a.value.decode(), await b.value.decode());
+    }
+    expect(together).toEqual(alone);
+    await Promise.all([first.return(), second.return()]);
+  });
+
+  it('gives everything back in the end', async () => {
     const before = currentDevice().stats().liveBuffers;
-    await pipeline.pictures(['red']);
-    for await (const { scale } of pipeline.generate(['red', 'apple'])) if (scale === 0) break;
+    const other = tinyPipeline();
+    const running = other.generate(['red']);
+    await running.next();
+    await other.pictures(['red', 'apple']);
+    other.dispose();
+    await running.return();
     expect(currentDevice().stats().liveBuffers).toBe(before);
   });
 

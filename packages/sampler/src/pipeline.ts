@@ -6,6 +6,7 @@ import { checkModels } from './check-models.ts';
 import { generate, type Models, type ScaleStep } from './generate.ts';
 import type { Pictures } from './image.ts';
 import type { SamplingOptions } from './options.ts';
+import { SamplingPlans } from './sampling-plan.ts';
 
 /** Reads a file of a model folder by its path inside it. */
 export type ReadFile = (path: string) => Promise<Uint8Array>;
@@ -37,6 +38,7 @@ export class Pipeline implements PromptModels {
   readonly star: Models['star'];
   readonly vqvae: Models['vqvae'];
   readonly text: TextEncoder;
+  readonly plans: SamplingPlans = new SamplingPlans();
 
   /** Takes over the models: they only serve from now on, and are freed with the pipeline. @throws ModelsError */
   constructor({ star, vqvae, text }: PromptModels) {
@@ -59,9 +61,9 @@ export class Pipeline implements PromptModels {
     throw new Error('pictures: the last scale was never drawn.');
   }
 
-  /** Frees all models. */
+  /** Frees all models, and what was recorded of samplings. */
   dispose(): void {
-    for (const model of [this.star, this.vqvae, this.text]) model.dispose();
+    for (const part of [this.plans, this.star, this.vqvae, this.text]) part.dispose();
   }
 }
 

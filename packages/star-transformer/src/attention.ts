@@ -1,6 +1,5 @@
 import {
   attention,
-  concat,
   exp,
   expand,
   initConstant,
@@ -18,12 +17,7 @@ import {
 } from '@star-webgpu/tensor-webgpu';
 import type { StarConfig } from './config.ts';
 import type { StarInit } from './init.ts';
-
-/** Keys and values that later scales attend to. [B, l, N, d] each. */
-export interface KeyValues {
-  readonly key: Tensor;
-  readonly value: Tensor;
-}
+import { type CacheRows, fillRows, type KeyValues } from './kv-cache.ts';
 
 /** What a token sees of a sequence: rotations of its positions, and where keys end in training. */
 export interface Positions {
@@ -75,17 +69,17 @@ export class SelfAttention extends Module {
     this.project = this.child('proj', new Linear({ in: width, out: width, init: init.branchEnd }));
   }
 
-  /** Attends to the past, if any, and to the tokens themselves; gives the keys and values of both. */
-  forward(x_BlC: Tensor, { rope_ld2, limits_L }: Positions, past?: KeyValues): { y_BlC: Tensor; all: KeyValues } {
+  /** Attends to the tokens themselves, and to those before them in the cache, if any, which takes theirs in. */
+  forward(x_BlC: Tensor, { rope_ld2, limits_L }: Positions, cache?: CacheRows): Tensor {
     const { width, heads } = this.config;
     const part = (i: number, bias?: Tensor): Tensor =>
       splitHeads(linear(x_BlC, slice(this.weight, 0, i * width, (i + 1) * width), bias), heads);
     const q_BlNd = scaledQueries(rope(part(0, this.queryBias), rope_ld2), this.scale_1N11);
     const key = l2Normalize(rope(part(1), rope_ld2));
     const value = part(2, this.valueBias);
-    const all = past ? { key: concat([past.key, key], 1), value: concat([past.value, value], 1) } : { key, value };
+    const all = cache ? fillRows(cache, { key, value }) : { key, value };
     const mixed_BlNd = attention(q_BlNd, all.key, all.value, { scale: 1, ...(limits_L && { limits: limits_L }) });
-    return { y_BlC: this.project.forward(joinHeads(mixed_BlNd)), all };
+    return this.project.forward(joinHeads(mixed_BlNd));
   }
 }
 

@@ -9,9 +9,10 @@ import {
   type Seed,
   type Tensor,
 } from '@star-webgpu/tensor-webgpu';
-import { CrossAttention, type KeyValues, type Positions, SelfAttention } from './attention.ts';
+import { CrossAttention, type Positions, SelfAttention } from './attention.ts';
 import { normEpsilon, type StarConfig } from './config.ts';
 import type { StarInit } from './init.ts';
+import type { BlockText, CacheRows } from './kv-cache.ts';
 
 /** fc2(gelu(fc1(x))). x: [B, l, C] -> [B, l, C]. */
 class FeedForward extends Module {
@@ -30,12 +31,6 @@ class FeedForward extends Module {
   }
 }
 
-/** The text as one block's cross-attention sees it. */
-export interface BlockText extends KeyValues {
-  /** u32 [B, T] */
-  readonly mask_BT: Tensor;
-}
-
 /** Branches to drop: with which rate, and drawn from which seed and pair of streams. */
 interface Drop {
   readonly rate: number;
@@ -47,7 +42,7 @@ interface Drop {
 export interface BlockInput {
   readonly positions: Positions;
   readonly text: BlockText;
-  readonly past?: KeyValues;
+  readonly cache?: CacheRows;
   /** Drops whole branches of batch elements; for training only. */
   readonly drop?: Drop;
 }
@@ -70,12 +65,11 @@ export class Block extends Module {
     return { ...this.cross.text(states_BTD), mask_BT };
   }
 
-  forward(x_BlC: Tensor, { positions, text, past, drop }: BlockInput): { x_BlC: Tensor; all: KeyValues } {
+  forward(x_BlC: Tensor, { positions, text, cache, drop }: BlockInput): Tensor {
     const norm = (x: Tensor): Tensor => layerNorm(x, { eps: normEpsilon });
-    const { y_BlC, all } = this.attn.forward(norm(x_BlC), positions, past);
-    let x = add(x_BlC, dropPath(y_BlC, drop, 0));
+    let x = add(x_BlC, dropPath(this.attn.forward(norm(x_BlC), positions, cache), drop, 0));
     x = add(x, this.cross.forward(norm(x), text, text.mask_BT));
-    return { x_BlC: add(x, dropPath(this.ffn.forward(norm(x)), drop, 1)), all };
+    return add(x, dropPath(this.ffn.forward(norm(x)), drop, 1));
   }
 }
 

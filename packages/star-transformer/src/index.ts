@@ -1,6 +1,5 @@
-export type { KeyValues } from './attention.ts';
 export { type StarConfig, starConfig, StarConfigError, starPresets } from './config.ts';
-export { disposeCache, disposePast, type KvCache } from './kv-cache.ts';
+export { type BlockText, disposeCache, type KeyValues, type KvCache } from './kv-cache.ts';
 export { blockCausalLimits } from './mask.ts';
 export { ropeAngles, ropeTable } from './rope.ts';
 export { Star, type StarInput } from './star.ts';

@@ -1,30 +1,44 @@
+import { slice, type Tensor, writeSlice } from '@star-webgpu/tensor-webgpu';
 import type { TextFeatures } from '@star-webgpu/text-encoder';
-import type { Tensor } from '@star-webgpu/tensor-webgpu';
-import type { KeyValues } from './attention.ts';
-import type { BlockText } from './block.ts';
 
-/** What sampling carries from scale to scale; a step gives a new one and leaves the old as it was. */
+/** Keys and values of tokens. [B, l, N, d] each. */
+export interface KeyValues {
+  readonly key: Tensor;
+  readonly value: Tensor;
+}
+
+/** The text as one block's cross-attention sees it. */
+export interface BlockText extends KeyValues {
+  /** u32 [B, T] */
+  readonly mask_BT: Tensor;
+}
+
+/** What sampling carries from scale to scale. */
 export interface KvCache {
-  /** Index of the next scale. */
-  readonly scale: number;
   readonly text: TextFeatures;
   /** Each block's keys and values of the text. */
   readonly texts: readonly BlockText[];
-  /** Each block's keys and values of all scales so far; empty before the first. */
-  readonly past: readonly KeyValues[];
+  /** Each block's keys and values with room for every token; a step fills in the rows of its scale. [B, L, N, d] */
+  readonly tokens: readonly KeyValues[];
 }
 
-/** Frees what a step replaced: keys and values of the scales, not those of the text. */
-export function disposePast({ past }: KvCache): void {
-  for (const { key, value } of past) {
+/** One block's part of a cache, and the row at which the present scale begins. */
+export interface CacheRows extends KeyValues {
+  readonly start: number;
+}
+
+/** Writes a scale's keys and values into the cache, in place; gives those of all tokens so far, as views. */
+export function fillRows({ key, value, start }: CacheRows, scale: KeyValues): KeyValues {
+  const end = start + scale.key.shape[1]!;
+  writeSlice(key, scale.key, { axis: 1, start });
+  writeSlice(value, scale.value, { axis: 1, start });
+  return { key: slice(key, 1, 0, end), value: slice(value, 1, 0, end) };
+}
+
+/** Frees a cache, except for the text features it was made from. */
+export function disposeCache({ texts, tokens }: KvCache): void {
+  for (const { key, value } of [...texts, ...tokens]) {
     key.dispose();
     value.dispose();
   }
-}
-
-/** Frees a cache altogether, except for the text features it was made from. */
-export function disposeCache(cache: KvCache): void {
-  disposePast(cache);
-  const owned = cache.texts.flatMap(({ key, value }): Tensor[] => [key, value]);
-  for (const tensor of owned) tensor.dispose();
 }

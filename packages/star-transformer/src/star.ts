@@ -2,6 +2,7 @@ import {
   add,
   concat,
   embedding,
+  empty,
   hostRandom,
   initZeros,
   layerNorm,
@@ -78,7 +79,7 @@ export class Star extends Module {
     return this.blocks.reduce((x_BLC, block, i) => {
       const drop =
         dropPathSeed === undefined ? undefined : { rate: this.dropRate(i), seed: dropPathSeed, stream: 2 * i };
-      return block.forward(x_BLC, { positions, text: block.text(text.states, text.mask), ...(drop && { drop }) }).x_BlC;
+      return block.forward(x_BLC, { positions, text: block.text(text.states, text.mask), ...(drop && { drop }) });
     }, first_BLC);
   }
 
@@ -87,32 +88,32 @@ export class Star extends Module {
     return this.head.forward(layerNorm(features_BlC, { eps: normEpsilon }));
   }
 
-  /** A cache that is ready for the first scale. */
+  /** Keys and values of the text for every block, and room for those of all tokens. */
   startCache(text: TextFeatures): KvCache {
-    return { scale: 0, text, texts: this.blocks.map((block) => block.text(text.states, text.mask)), past: [] };
+    const { width, heads, patchNumbers } = this.config;
+    const shape = [text.pooled.shape[0]!, tokenOffsets(patchNumbers).at(-1)!, heads, width / heads];
+    return {
+      text,
+      texts: this.blocks.map((block) => block.text(text.states, text.mask)),
+      tokens: this.blocks.map(() => ({ key: empty(shape), value: empty(shape) })),
+    };
   }
 
   /**
-   * One scale of sampling. input: [B, l, Z], the quantiser's next input, and nothing at the first scale.
-   * -> logits [B, l, V], features [B, l, C] and the cache for the next scale.
+   * One scale of sampling, after all coarser ones; the cache takes it in. input: [B, l, Z], the quantiser's next input, and nothing at
+   * the first scale. -> logits [B, l, V], features [B, l, C].
    */
-  step(cache: KvCache, input_BlZ?: Tensor): { logits_BlV: Tensor; features_BlC: Tensor; cache: KvCache } {
-    const { scale, texts } = cache;
+  step(cache: KvCache, scale: number, input_BlZ?: Tensor): { logits_BlV: Tensor; features_BlC: Tensor } {
     const tokens_BlC = input_BlZ ? this.wordEmbed.forward(input_BlZ) : this.firstToken(cache.text);
-    const level_1C = slice(this.scaleEmbed, 0, scale, scale + 1);
+    const first_BlC = add(tokens_BlC, slice(this.scaleEmbed, 0, scale, scale + 1));
     const positions = this.positionsOf(scale);
-    let x_BlC = add(tokens_BlC, level_1C);
-    const past = this.blocks.map((block, i) => {
-      const before = cache.past[i];
-      const { x_BlC: y_BlC, all } = block.forward(x_BlC, {
-        positions,
-        text: texts[i]!,
-        ...(before && { past: before }),
-      });
-      x_BlC = y_BlC;
-      return all;
-    });
-    return { logits_BlV: this.logits(x_BlC), features_BlC: x_BlC, cache: { ...cache, scale: scale + 1, past } };
+    const start = tokenOffsets(this.config.patchNumbers)[scale]!;
+    const features_BlC = this.blocks.reduce(
+      (x_BlC, block, i) =>
+        block.forward(x_BlC, { positions, text: cache.texts[i]!, cache: { ...cache.tokens[i]!, start } }),
+      first_BlC,
+    );
+    return { logits_BlV: this.logits(features_BlC), features_BlC };
   }
 
   override dispose(): void {

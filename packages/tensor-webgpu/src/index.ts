@@ -11,7 +11,18 @@ export { DeviceLostError, GpuError, TensorError } from './errors.ts';
 export * from './ops/elementwise.ts';
 export { type MatmulOptions, linear, matmul } from './ops/matmul.ts';
 export { argmax, argmin, max, mean, min, type ReduceOptions, sum } from './ops/reduce.ts';
-export { clone, concat, contiguous, detach, permute, reshape, slice, stack, transpose } from './ops/view.ts';
+export {
+  clone,
+  concat,
+  contiguous,
+  detach,
+  permute,
+  reshape,
+  slice,
+  stack,
+  transpose,
+  writeSlice,
+} from './ops/view.ts';
 export { expand } from './ops/expand.ts';
 export { scope } from './scope.ts';
 export type { Shape } from './shape.ts';

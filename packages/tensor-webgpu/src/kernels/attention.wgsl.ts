@@ -16,7 +16,8 @@ const range = (count: number): number[] => Array.from({ length: count }, (_, i) 
 const parts = ['x', 'y', 'z', 'w'] as const;
 const joined = (lines: readonly string[]): string => lines.join('\n    ');
 
-const uniforms = { heads: 'u32', queries: 'u32', keys: 'u32', scale: 'f32' } as const;
+/** `keyRows`: rows between the keys of two batch elements, at least `keys`; more where they lie in a cache. */
+const uniforms = { heads: 'u32', queries: 'u32', keys: 'u32', keyRows: 'u32', scale: 'f32' } as const;
 
 /** Operations of so many products over all pairs; limits and masks, which the host does not know, make the true number smaller. */
 const pairFlops =
@@ -120,7 +121,8 @@ function forwardShared(spec: AttentionSpec): string {
     ${eachRow((r) => `var s${r} = vec4<f32>(0.0);`)}
     ${range(4)
       .map(
-        (j) => `let key${j} = min(c0 + lane * 4u + ${j}u, u.keys - 1u); let k${j} = ${at('u.keys', `key${j}`, width)};`,
+        (j) =>
+          `let key${j} = min(c0 + lane * 4u + ${j}u, u.keys - 1u); let k${j} = ${at('u.keyRows', `key${j}`, width)};`,
       )
       .join(' ')}
     ${range(tileRows / lanes)
@@ -141,7 +143,7 @@ function forwardShared(spec: AttentionSpec): string {
       var part = s${r}.x + s${r}.y + s${r}.z + s${r}.w; ${reduceLanes(lanes, 'part', (a, b) => `(${a} + ${b})`)}
       sum${r} = sum${r} * fade + part; ${pieces.map((d) => `o${r}_${d} *= fade;`).join(' ')} }`;
     })}
-    ${accumulate(spec, { p: 's', out: 'o', v: (column, d) => `v_data[${at('u.keys', `min(${column}, u.keys - 1u)`, width)} + ${d * lanes}u + lane]` })}
+    ${accumulate(spec, { p: 's', out: 'o', v: (column, d) => `v_data[${at('u.keyRows', `min(${column}, u.keys - 1u)`, width)} + ${d * lanes}u + lane]` })}
   }
   ${eachRow(
     (r) => `if (row0 + ${r}u < u.queries) { let inverse = select(0.0, 1.0 / sum${r}, sum${r} > 0.0);
@@ -169,7 +171,7 @@ function forwardPlain(spec: AttentionSpec): string {
   var o: array<vec4<f32>, ${width / 4}>;
   for (var key = 0u; key < u.keys; key++) {
     if (!(${visible(spec, 'key', 'row')})) { continue; }
-    let k = ${at('u.keys', 'key', width)};
+    let k = ${at('u.keyRows', 'key', width)};
     ${dot4('q_data[q + e]', 'k_data[k + e]', width)}
     let next = max(top, t * u.scale);
     let fade = exp(top - next);

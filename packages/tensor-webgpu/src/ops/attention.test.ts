@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import { describeVariants, expectClose, gradcheck, hashed, hashedValues } from '../testing/index.ts';
-import { tensor } from '../tensor.ts';
+import { full, type Tensor, tensor } from '../tensor.ts';
 import { attention } from './attention.ts';
+import { slice, writeSlice } from './view.ts';
 
 interface Case {
   readonly title: string;
@@ -81,6 +82,20 @@ describeVariants('attention', (device) => {
     const inputs = [hashed('q', [B, Lq, N, d]), hashed('k', [B, Lk, N, d]), hashed('v', [B, Lk, N, d])];
     await expectClose(attention(inputs[0]!, inputs[1]!, inputs[2]!, options), reference(given), 1e-5);
     await gradcheck((q, k, v) => attention(q!, k!, v!, options), inputs);
+  });
+
+  it('reads the first rows of longer caches in place', async () => {
+    const given = { title: '', B: 2, Lq: 5, Lk: 13, N: 2, d: 32 };
+    const cached = (name: string): Tensor => {
+      const cache = full([2, 21, 2, 32], 7);
+      writeSlice(cache, hashed(name, [2, 13, 2, 32]), { axis: 1, start: 0 });
+      return slice(cache, 1, 0, 13);
+    };
+    const [q, k, v] = [hashed('q', [2, 5, 2, 32]), cached('k'), cached('v')];
+    const before = device().stats().dispatches;
+    const o = attention(q, k, v, { scale });
+    expect(device().stats().dispatches - before).toBe(1);
+    await expectClose(o, reference(given), 1e-5);
   });
 
   it('runs in f16 where the adapter has it', async () => {

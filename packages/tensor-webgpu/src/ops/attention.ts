@@ -1,4 +1,4 @@
-import { record } from '../autograd/record.ts';
+import { record, wantsGrad } from '../autograd/record.ts';
 import { floatType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import {
@@ -29,12 +29,13 @@ const widestShared = 128;
 
 /**
  * softmax(scale q k^T) v per head, over visible keys; a query that sees none gives 0. Never builds an Lq x Lk matrix.
- * q: [B, Lq, N, d], k, v: [B, Lk, N, d], d a multiple of 4 -> [B, Lq, N, d].
+ * q: [B, Lq, N, d], k, v: [B, Lk, N, d], d a multiple of 4 -> [B, Lq, N, d]. Keys and values may be the first rows of a cache.
  * @throws TensorError if shapes, limits or mask do not fit.
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, { scale, limits, keyMask }: AttentionOptions): Tensor {
   checkInputs(q, k, v, { scale, ...(limits && { limits }), ...(keyMask && { keyMask }) });
-  const inputs = { q: contiguous(q), k: contiguous(k), v: contiguous(v) };
+  const keyRows = cachedRows(q, k, v);
+  const inputs = keyRows ? { q: contiguous(q), k, v } : { q: contiguous(q), k: contiguous(k), v: contiguous(v) };
   const [B, Lq, N, d] = q.shape as [number, number, number, number];
   const Lk = k.shape[1]!;
   const shared = sharedLanes(q.storage.device);
@@ -46,7 +47,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { scale, limits, keyM
     limits: limits !== undefined,
     mask: keyMask !== undefined,
   };
-  const uniforms = { heads: N, queries: Lq, keys: Lk, scale };
+  const uniforms = { heads: N, queries: Lq, keys: Lk, keyRows: keyRows ?? Lk, scale };
   const grid = (rows: number, each = attentionRows(spec)): [number, number, number] => [Math.ceil(rows / each), N, B];
   const tables = { ...(limits && { limits }), ...(keyMask && { mask: keyMask }) };
   const operands = { q_data: inputs.q, k_data: inputs.k, v_data: inputs.v };
@@ -73,6 +74,16 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { scale, limits, keyM
     });
     return [dq, dk, dv];
   });
+}
+
+/** Rows that each batch element has in the memory of keys and values, where they are the start of a longer cache and take no gradient. */
+function cachedRows(q: Tensor, k: Tensor, v: Tensor): number | undefined {
+  if ([q, k, v].some(wantsGrad) || k.isPacked || k.offset !== 0 || v.offset !== 0) return undefined;
+  const [, , N, d] = k.shape as [number, number, number, number];
+  const rows = k.strides[0]! / (N * d);
+  const expected = [rows * N * d, N * d, d, 1];
+  const fits = [k, v].every(({ strides }) => strides.every((stride, axis) => stride === expected[axis]));
+  return fits && Number.isInteger(rows) && rows >= k.shape[1]! ? rows : undefined;
 }
 
 function checkInputs(q: Tensor, k: Tensor, v: Tensor, { limits, keyMask }: AttentionOptions): void {

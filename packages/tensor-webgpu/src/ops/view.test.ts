@@ -3,7 +3,7 @@ import { expectClose, gradcheck, testDevice } from '../testing/index.ts';
 import { tensor } from '../tensor.ts';
 import { mul } from './elementwise.ts';
 import { expand } from './expand.ts';
-import { clone, concat, contiguous, detach, permute, reshape, slice, stack, transpose } from './view.ts';
+import { clone, concat, contiguous, detach, permute, reshape, slice, stack, writeSlice, transpose } from './view.ts';
 
 beforeAll(testDevice);
 
@@ -44,6 +44,18 @@ describe('views', () => {
     await expectClose(concat([transpose(a), transpose(b)], -1), [1, 4, 7, 2, 5, 8, 3, 6, 9], 0);
     await expectClose(stack([a, a], 1), [1, 2, 3, 1, 2, 3], 0);
     await gradcheck((p, q) => concat([p!, q!], 0), [a, b]);
+  });
+
+  it('writeSlice overwrites a part in place, from views too', async () => {
+    const target = tensor(count(12), [2, 3, 2]);
+    writeSlice(target, permute(tensor([-1, -2, -3, -4], [2, 1, 2]), [2, 1, 0]), { axis: 1, start: 1 });
+    expect([...(await target.data())]).toEqual([0, 1, -1, -3, 4, 5, 6, 7, -2, -4, 10, 11]);
+    expect(() => writeSlice(target, tensor(count(8), [2, 2, 2]), { axis: 1, start: 2 })).toThrow(
+      'writeSlice: range must lie in 0..3, got 2..4.',
+    );
+    expect(() => writeSlice(target, tensor(count(3), [1, 3, 1]), { axis: 0, start: 0 })).toThrow(
+      'writeSlice: values must be f32 that fit a packed [2,3,2] outside axis 0, got f32 [1,3,1].',
+    );
   });
 
   it('detach cuts the graph', () => {

@@ -1,4 +1,4 @@
-import { record } from '../autograd/record.ts';
+import { noGrad, record } from '../autograd/record.ts';
 import { storageType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { copyAxisKernel } from '../kernels/copy-axis.wgsl.ts';
@@ -115,6 +115,28 @@ export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
     tensors.map((x) => reshape(x, [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)])),
     axis,
   );
+}
+
+/** Overwrites elements start, start+1, ... along an axis of a packed tensor, in place: a cache grows this way. No gradient. */
+export function writeSlice(target: Tensor, x: Tensor, { axis, start }: { axis: number; start: number }): void {
+  const along = normalizeAxis('writeSlice', axis, target.rank);
+  const end = start + (x.shape[along] ?? 0);
+  const agrees =
+    x.rank === target.rank &&
+    x.shape.every((side, i) => i === along || side === target.shape[i]) &&
+    x.dtype === target.dtype;
+  check(
+    'writeSlice',
+    target.isPacked && agrees,
+    () =>
+      `values must be ${target.dtype} that fit a packed [${target.shape}] outside axis ${along}, got ${x.dtype} [${x.shape}].`,
+  );
+  check(
+    'writeSlice',
+    start >= 0 && end <= target.shape[along]!,
+    () => `range must lie in 0..${target.shape[along]}, got ${start}..${end}.`,
+  );
+  noGrad(() => copyInto(target, x, along, start));
 }
 
 /** Writes a tensor into its place along an axis of a packed one. */

@@ -1,0 +1,153 @@
+import {
+  assign,
+  concat,
+  empty,
+  expand,
+  noGrad,
+  type Plan,
+  plan,
+  scope,
+  seedWords,
+  type Tensor,
+  writeSlice,
+} from '@star-webgpu/tensor-webgpu';
+import type { KvCache } from '@star-webgpu/star-transformer';
+import type { TextFeatures } from '@star-webgpu/text-encoder';
+import { draw } from './draw.ts';
+import type { GuidedText, Models } from './generate.ts';
+import { guidanceStrength, guide } from './guidance.ts';
+import { type Pictures, toPictures } from './image.ts';
+import type { ResolvedOptions } from './options.ts';
+
+/** What a plan is made for; its numbers are fixed, while prompts and seeds change from run to run. */
+export interface SamplingSpec extends Pick<ResolvedOptions, 'guidance' | 'topK' | 'topP' | 'smooth'> {
+  /** Pictures. */
+  readonly B: number;
+  /** Text tokens of a prompt, and their width. */
+  readonly T: number;
+  readonly D: number;
+}
+
+/** What a scale leaves on the device. */
+interface Drawn {
+  readonly cache: KvCache;
+  /** u32 [B, l]. */
+  readonly indices_Bl: Tensor;
+  /** The latent map so far. [B, h, w, Z]. */
+  readonly sum_BhwZ: Tensor;
+  /** Input of the next scale, [B, l', Z]; none after the last. */
+  readonly next_BlZ?: Tensor;
+}
+
+/** Sampling with fixed options: each scale is recorded when it is first wanted, then replayed for other prompts and seeds. */
+export class SamplingPlan {
+  readonly spec: SamplingSpec;
+  private readonly models: Models;
+  private readonly text: TextFeatures;
+  private readonly seeds_B2: Tensor;
+  private readonly scales: Plan<Drawn>[] = [];
+  private readonly latent_BhwZ: Tensor;
+  private decoder: Plan<Tensor> | undefined;
+
+  constructor(models: Models, spec: SamplingSpec) {
+    const { B, T, D, guidance } = spec;
+    const { patchNumbers, codeWidth } = models.vqvae.config;
+    const rows = guidance > 0 ? 2 * B : B;
+    const side = patchNumbers.at(-1)!;
+    this.models = models;
+    this.spec = spec;
+    this.text = {
+      states: empty([rows, T, D]).keep(),
+      mask: empty([rows, T], 'u32').keep(),
+      pooled: empty([rows, D]).keep(),
+    };
+    this.seeds_B2 = empty([B, 2], 'u32').keep();
+    this.latent_BhwZ = empty([B, side, side, codeWidth]).keep();
+  }
+
+  /** Puts prompts and seeds in place for the next run. */
+  begin({ conditional, unconditional }: GuidedText, seeds: readonly number[]): void {
+    const { B } = this.spec;
+    scope(() =>
+      noGrad(() => {
+        for (const part of ['states', 'mask', 'pooled'] as const) {
+          const target = this.text[part];
+          writeSlice(target, conditional[part], { axis: 0, start: 0 });
+          if (target.shape[0]! === B) continue;
+          writeSlice(target, expand(unconditional[part], conditional[part].shape), { axis: 0, start: B });
+        }
+      }),
+    );
+    assign(this.seeds_B2, seedWords(seeds));
+  }
+
+  /** Draws one scale, after all coarser ones of this run. Its tensors hold until the next run. */
+  draw(scale: number): Drawn {
+    const before = this.scales[scale - 1]?.result;
+    this.scales[scale] ??= plan(() => noGrad(() => this.advance(scale, before)));
+    this.scales[scale].run();
+    return this.scales[scale].result;
+  }
+
+  /** The pictures of a latent map. */
+  async decode(sum_BhwZ: Tensor): Promise<Pictures> {
+    writeSlice(this.latent_BhwZ, sum_BhwZ, { axis: 0, start: 0 });
+    this.decoder ??= plan(() => noGrad(() => this.models.vqvae.decode(this.latent_BhwZ)));
+    this.decoder.run();
+    return toPictures(this.decoder.result);
+  }
+
+  /** Frees the memory of all scales. */
+  dispose(): void {
+    for (const recorded of [...this.scales, this.decoder]) recorded?.dispose();
+    for (const tensor of [...(Object.values(this.text) as Tensor[]), this.seeds_B2, this.latent_BhwZ]) tensor.dispose();
+  }
+
+  /** Predicts, guides, filters and draws one scale. */
+  private advance(scale: number, before: Drawn | undefined): Drawn {
+    const { star, vqvae } = this.models;
+    const { B, guidance } = this.spec;
+    const scales = star.config.patchNumbers.length;
+    const cache = before?.cache ?? star.startCache(this.text);
+    const next = before?.next_BlZ;
+    const { logits_BlV } = star.step(cache, scale, next && (guidance > 0 ? concat([next, next], 0) : next));
+    const guided_BlV = guide(logits_BlV, B, guidanceStrength(guidance, scale, scales));
+    const options = { ...this.spec, seed: this.seeds_B2 };
+    const { indices_Bl, codes_BlZ } = draw(guided_BlV, vqvae.quantizer.codebook, { scale, scales }, options);
+    return { cache, indices_Bl, ...vqvae.quantizer.nextInput(scale, codes_BlZ, before?.sum_BhwZ) };
+  }
+}
+
+/** Idle plans that are kept for the next pictures of their kind. */
+const idlePlans = 2;
+
+/** Plans between their uses; each serves one sampling at a time. */
+export class SamplingPlans {
+  private readonly idle = new Map<SamplingPlan, string>();
+  private closed = false;
+
+  /** An idle plan for these numbers, or a new one. */
+  take(models: Models, spec: SamplingSpec): SamplingPlan {
+    const key = JSON.stringify(spec);
+    const found = [...this.idle].findLast(([, known]) => known === key)?.[0];
+    if (found) this.idle.delete(found);
+    return found ?? new SamplingPlan(models, spec);
+  }
+
+  /** Keeps a plan for later; the one that was idle longest goes. */
+  giveBack(used: SamplingPlan): void {
+    this.idle.set(used, JSON.stringify(used.spec));
+    while (this.idle.size > (this.closed ? 0 : idlePlans)) {
+      const oldest = this.idle.keys().next().value!;
+      this.idle.delete(oldest);
+      oldest.dispose();
+    }
+  }
+
+  /** Frees all idle plans, and others as they come back. */
+  dispose(): void {
+    this.closed = true;
+    for (const kept of this.idle.keys()) kept.dispose();
+    this.idle.clear();
+  }
+}
