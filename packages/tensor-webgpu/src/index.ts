@@ -59,6 +59,13 @@ export { attention, type AttentionOptions } from './ops/attention.ts';
 export { conv2d, type Conv2dOptions, type Padding } from './ops/conv2d.ts';
 export { embedding, scatterAdd } from './ops/embedding.ts';
 export { groupNorm, type GroupNormOptions } from './ops/group-norm.ts';
+export {
+  keyValueHeads,
+  type KeyValueHeadsOptions,
+  queryHeads,
+  type QueryHeadsOptions,
+  queryKeyValueHeads,
+} from './ops/heads.ts';
 export { l2Normalize, layerNorm, type LayerNormOptions } from './ops/norm.ts';
 export { resizeArea, resizeBicubic, upsampleNearest } from './ops/resize.ts';
 export { rope } from './ops/rope.ts';

@@ -26,20 +26,23 @@ export function vectorJacobian(
   const gradients = new Map<Tensor, Tensor>();
   const keep = new Set(wanted);
   outputs.forEach((output, i) => accumulate(gradients, output, upstream[i]!));
-  for (const [output, node] of nodesBackwards(outputs)) {
-    const dy = gradients.get(output);
-    if (!dy) continue;
-    runNode(node, dy, gradients);
-    if (!keep.has(output)) {
+  for (const node of nodesBackwards(outputs)) {
+    const dys = node.outputs.map((output) => gradients.get(output) ?? null);
+    if (dys.every((dy) => dy === null)) continue;
+    runNode(node, dys, gradients);
+    for (const output of node.outputs) {
+      if (keep.has(output)) continue;
+      gradients.get(output)?.dispose();
       gradients.delete(output);
-      dy.dispose();
     }
   }
   return wanted.map((tensor) => contiguous(gradients.get(tensor) ?? zeros(tensor.shape, { dtype: tensor.dtype })));
 }
 
-function runNode(node: Node, dy: Tensor, gradients: Map<Tensor, Tensor>): void {
-  const results = scope(() => node.backward(dy).map((dx) => (dx === dy ? dx.view(dx.shape, dx.strides) : dx)));
+function runNode(node: Node, dys: readonly (Tensor | null)[], gradients: Map<Tensor, Tensor>): void {
+  const results = scope(() =>
+    node.backward(dys).map((dx) => (dx && dys.includes(dx) ? dx.view(dx.shape, dx.strides) : dx)),
+  );
   node.inputs.forEach((input, i) => {
     const dx = results[i];
     if (!dx) return;
@@ -65,13 +68,13 @@ function accumulate(gradients: Map<Tensor, Tensor>, target: Tensor, dx: Tensor):
 }
 
 /** Recorded nodes that the outputs depend on, latest first. */
-function nodesBackwards(outputs: readonly Tensor[]): (readonly [Tensor, Node])[] {
-  const found = new Map<Tensor, Node>();
+function nodesBackwards(outputs: readonly Tensor[]): Node[] {
+  const found = new Set<Node>();
   const open = [...outputs];
   for (let tensor = open.pop(); tensor; tensor = open.pop()) {
-    if (!tensor.node || found.has(tensor)) continue;
-    found.set(tensor, tensor.node);
+    if (!tensor.node || found.has(tensor.node)) continue;
+    found.add(tensor.node);
     open.push(...tensor.node.inputs.filter(wantsGrad));
   }
-  return [...found].sort(([, a], [, b]) => b.id - a.id);
+  return [...found].sort((a, b) => b.id - a.id);
 }

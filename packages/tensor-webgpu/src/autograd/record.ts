@@ -1,6 +1,6 @@
 import { isFloat } from '../dtype.ts';
 import type { Tensor } from '../tensor.ts';
-import type { Backward } from './node.ts';
+import type { Backward, JointBackward } from './node.ts';
 
 let enabled = true;
 let nextId = 1;
@@ -27,6 +27,18 @@ export const wantsGrad = (tensor: Tensor): boolean =>
 
 /** Notes how y came from its inputs, if recording is on and any of them wants a gradient. Returns y. */
 export function record(op: string, y: Tensor, inputs: readonly Tensor[], backward: Backward): Tensor {
-  if (enabled && inputs.some(wantsGrad)) y.node = { id: nextId++, op, inputs, backward };
+  recordJoint(op, [y], inputs, ([dy]) => backward(dy!));
   return y;
+}
+
+/** Notes how several outputs came from the same inputs in one go, so that one backward run serves them all. */
+export function recordJoint(
+  op: string,
+  outputs: readonly Tensor[],
+  inputs: readonly Tensor[],
+  backward: JointBackward,
+): void {
+  if (!enabled || !inputs.some(wantsGrad)) return;
+  const node = { id: nextId++, op, inputs, outputs, backward };
+  for (const output of outputs) output.node = node;
 }

@@ -14,3 +14,32 @@ export const flatGroup = 'group.x + group.y * groups.x';
 /** WGSL parameters of an entry point that uses `flatGroup` and a local index. */
 export const flatParameters =
   '@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32';
+
+/** How the invocations of a workgroup are shared out to rows. */
+export interface RowLanes {
+  /** Invocations of a workgroup; those of one subgroup if lanes shuffle. */
+  readonly group: number;
+  /** Neighbouring invocations that share a row; a power of two if they shuffle. */
+  readonly lanes: number;
+  /** Lanes talk by subgroup shuffles instead of workgroup memory. */
+  readonly shuffles: boolean;
+}
+
+/** WGSL, module scope: what `sumLanes` needs. */
+export const laneMemory = ({ group, shuffles }: RowLanes): string =>
+  shuffles ? '' : `var<workgroup> lane_parts: array<f32, ${group}>;`;
+
+/** WGSL: replaces a variable by its sum over the lanes of a row, in an order that depends on the number of lanes only. Uniform control flow. */
+export function sumLanes({ lanes, shuffles }: RowLanes, name: string): string {
+  if (lanes === 1) return '';
+  if (!shuffles)
+    return `workgroupBarrier(); lane_parts[local] = ${name}; workgroupBarrier(); ${name} = 0.0;
+    for (var i = local - local % ${lanes}u; i < local - local % ${lanes}u + ${lanes}u; i++) { ${name} += lane_parts[i]; }`;
+  const steps: string[] = [];
+  for (let offset = 1; offset < lanes; offset *= 2) steps.push(`${name} += subgroupShuffleXor(${name}, ${offset}u);`);
+  return steps.join(' ');
+}
+
+/** WGSL parameters like `flatParameters`, where `local` counts lanes. */
+export const laneParameters = ({ shuffles }: RowLanes): string =>
+  shuffles ? flatParameters.replace('local_invocation_index', 'subgroup_invocation_id') : flatParameters;
