@@ -3,6 +3,7 @@ import {
   backward,
   concat,
   crossEntropy,
+  currentDevice,
   hostTensor,
   mean,
   mul,
@@ -11,6 +12,7 @@ import {
   slice,
   type Tensor,
   tensor,
+  withPrecision,
 } from '@star-webgpu/tensor-webgpu';
 import {
   expectClose,
@@ -130,6 +132,14 @@ describe('the published numbers', () => {
     const logits_BLV = star.forward({ input_BlZ, text });
     await expectClose(lossOf(logits_BLV), numbers.get('loss')!.values, 1e-5);
     await expectClose(lossOf(logits_BLV, 0.1), numbers.get('loss_ls0.1')!.values, 1e-5);
+  });
+
+  it('features and logits with halves in the products, within half precision', async () => {
+    if (!currentDevice().profile.f16) return expect(() => withPrecision('f16', () => 0)).toThrow('half floats');
+    const logits_BLV = withPrecision('f16', () => star.forward({ input_BlZ, text }));
+    expect(logits_BLV.dtype).toBe('f32');
+    // goldens.md: float16 paths come within 5e-3 of float32
+    await expectClose(logits_BLV, numbers.get('logits')!.values, 5e-3);
   });
 
   it('the gradient of every parameter', async () => {

@@ -1,5 +1,6 @@
 import {
   add,
+  cast,
   concat,
   embedding,
   empty,
@@ -13,6 +14,7 @@ import {
   slice,
   type Tensor,
   tensor,
+  withPrecision,
 } from '@star-webgpu/tensor-webgpu';
 import type { TextFeatures } from '@star-webgpu/text-encoder';
 import { tokenOffsets, tokenScales } from '@star-webgpu/vqvae/scales';
@@ -83,9 +85,9 @@ export class Star extends Module {
     }, first_BLC);
   }
 
-  /** Logits from features. [B, l, C] -> [B, l, V]. */
+  /** Logits from features, in f32 whatever the precision in force. [B, l, C] -> [B, l, V]. */
   logits(features_BlC: Tensor): Tensor {
-    return this.head.forward(layerNorm(features_BlC, { eps: normEpsilon }));
+    return withPrecision('f32', () => this.head.forward(layerNorm(cast(features_BlC, 'f32'), { eps: normEpsilon })));
   }
 
   /** Keys and values of the text for every block, and room for those of all tokens. */

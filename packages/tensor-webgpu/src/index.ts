@@ -67,6 +67,7 @@ export {
   queryKeyValueHeads,
 } from './ops/heads.ts';
 export { l2Normalize, layerNorm, type LayerNormOptions } from './ops/norm.ts';
+export { type Precision, withPrecision } from './ops/precision.ts';
 export { resizeArea, resizeBicubic, upsampleNearest } from './ops/resize.ts';
 export { rope } from './ops/rope.ts';
 export { crossEntropy, type CrossEntropyOptions, logSoftmax, softmax } from './ops/softmax.ts';

@@ -19,6 +19,7 @@ import {
   sub,
   type Conv2d,
   type Tensor,
+  withPrecision,
 } from '@star-webgpu/tensor-webgpu';
 import { convolution } from './blocks.ts';
 import type { VqvaeConfig } from './config.ts';
@@ -42,7 +43,8 @@ class Phis extends Module {
   }
 
   forward(h_BhwZ: Tensor, scale: number): Tensor {
-    const turned = this.convolutions[this.ofScale[scale]!]!.forward(h_BhwZ);
+    // Residuals of residuals: halves would change which code is nearest.
+    const turned = withPrecision('f32', () => this.convolutions[this.ofScale[scale]!]!.forward(h_BhwZ));
     return add(mul(h_BhwZ, 1 - this.share), mul(turned, this.share));
   }
 }

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   backward,
+  currentDevice,
   embedding,
   hostRandom,
   hostTensor,
@@ -9,6 +10,7 @@ import {
   slice,
   type Tensor,
   tensor,
+  withPrecision,
 } from '@star-webgpu/tensor-webgpu';
 import {
   expectClose,
@@ -80,6 +82,17 @@ describe('the published numbers', () => {
       numbers.get('var_input')!.values,
       5e-5,
     );
+  });
+
+  it('latents and reconstruction with halves in the products, within half precision', async () => {
+    if (!currentDevice().profile.f16) return expect(() => withPrecision('f16', () => 0)).toThrow('half floats');
+    // goldens.md: float16 paths come within 5e-3 of float32; the pictures are decoded from the published sum, as a code that flips would hide the rest
+    const f_BhwZ = withPrecision('f16', () => vqvae.encode(images_B3HW));
+    await expectClose(channelsFirst(f_BhwZ), numbers.get('f')!.values, 5e-3);
+    const sum_BhwZ = vqvae.quantizer.quantize(vqvae.encode(images_B3HW)).sums.at(-1)!;
+    const images_BHW3 = withPrecision('f16', () => vqvae.decode(sum_BhwZ));
+    expect(images_BHW3.dtype).toBe('f32');
+    await expectClose(channelsFirst(images_BHW3), numbers.get('rec')!.values, 5e-3);
   });
 
   it('training loss, its parts and the gradient of every parameter', async () => {

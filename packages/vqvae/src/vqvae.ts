@@ -1,5 +1,6 @@
 import {
   add,
+  cast,
   clamp,
   concat,
   type Conv2d,
@@ -52,9 +53,9 @@ export class Vqvae extends Module {
     this.postQuantConv = this.child('post_quant_conv', convolution(random, sides));
   }
 
-  /** Latent map of pictures in [-1, 1]. [B, 3, H, W] -> [B, h, w, Z]. */
+  /** Latent map of pictures in [-1, 1], in f32 as the quantiser wants it. [B, 3, H, W] -> [B, h, w, Z]. */
   encode(images_B3HW: Tensor): Tensor {
-    return this.quantConv.forward(this.encoder.forward(permute(images_B3HW, [0, 2, 3, 1])));
+    return cast(this.quantConv.forward(this.encoder.forward(permute(images_B3HW, [0, 2, 3, 1]))), 'f32');
   }
 
   /** Tokens of pictures, all scales in sequence. [B, 3, H, W] -> u32 [B, L]. */
@@ -81,6 +82,6 @@ export class Vqvae extends Module {
   }
 
   private decodeFreely(sum_BhwZ: Tensor): Tensor {
-    return this.decoder.forward(this.postQuantConv.forward(sum_BhwZ));
+    return cast(this.decoder.forward(this.postQuantConv.forward(sum_BhwZ)), 'f32');
   }
 }

@@ -2,19 +2,26 @@ import { TensorError } from '../errors.ts';
 import { scope } from '../scope.ts';
 import { sameShape } from '../shape.ts';
 import { full, type Tensor, zeros } from '../tensor.ts';
-import { add } from '../ops/elementwise.ts';
-import { contiguous } from '../ops/view.ts';
+import type { DType } from '../dtype.ts';
+import { add, cast } from '../ops/elementwise.ts';
+import { contiguous, reshape } from '../ops/view.ts';
 import type { Node } from './node.ts';
 import { noGrad, wantsGrad } from './record.ts';
 
 /**
- * Gradients of a scalar with respect to tensors, in their order; zeros where the scalar does not depend on one.
- * @throws TensorError if y has more than one element or was not recorded.
+ * Gradients of a scalar with respect to tensors, in their order and dtypes; zeros where the scalar does not depend on one.
+ * @param upstream a factor of all gradients, of one element: a loss scale. 1 if absent.
+ * @throws TensorError if y has more than one element.
  */
-export function backward(y: Tensor, wanted: readonly Tensor[]): Tensor[] {
+export function backward(y: Tensor, wanted: readonly Tensor[], upstream?: Tensor): Tensor[] {
   if (y.size !== 1)
     throw new TensorError('backward', `output must have one element, got [${y.shape}]. Reduce it with sum or mean.`);
-  return scope(() => noGrad(() => vectorJacobian([y], [full(y.shape, 1, { dtype: y.dtype })], wanted)));
+  return scope(() =>
+    noGrad(() => {
+      const dy = upstream ? cast(reshape(upstream, y.shape), y.dtype) : full(y.shape, 1, { dtype: y.dtype });
+      return vectorJacobian([y], [dy === upstream ? dy.view(dy.shape, dy.strides) : dy], wanted);
+    }),
+  );
 }
 
 /** Sum over outputs of (upstream gradient) x (Jacobian), for each wanted tensor. */
@@ -52,11 +59,19 @@ function runNode(node: Node, dys: readonly (Tensor | null)[], gradients: Map<Ten
 }
 
 function checkGradient(node: Node, input: Tensor, dx: Tensor): Tensor {
-  if (sameShape(input.shape, dx.shape)) return dx;
+  // A float op may widen what it mixes; its inputs want gradients of their own type.
+  if (sameShape(input.shape, dx.shape)) return retyped(dx, input.dtype);
   throw new TensorError(
     node.op,
     `gradient must have the input's shape [${input.shape}], got [${dx.shape}]. This is a bug in the op.`,
   );
+}
+
+function retyped(dx: Tensor, dtype: DType): Tensor {
+  if (dx.dtype === dtype) return dx;
+  const other = cast(dx, dtype);
+  dx.dispose();
+  return other;
 }
 
 function accumulate(gradients: Map<Tensor, Tensor>, target: Tensor, dx: Tensor): void {

@@ -1,4 +1,5 @@
 import { scope } from '../scope.ts';
+import { currentPrecision, withPrecision } from '../ops/precision.ts';
 import type { Tensor } from '../tensor.ts';
 import { vectorJacobian } from './backward.ts';
 import { noGrad, record, wantsGrad, withRecording } from './record.ts';
@@ -16,9 +17,10 @@ export function checkpoint(
 ): Tensor {
   const y = scope(() => noGrad(() => run(...inputs)));
   const sources = [...inputs, ...parameters];
+  const precision = currentPrecision();
   return record('checkpoint', y, sources, (dy) => {
     const leaves = inputs.map(leafOf);
-    const again = withRecording(true, () => run(...leaves));
+    const again = withRecording(true, () => withPrecision(precision, () => run(...leaves)));
     const wanted = [...leaves, ...parameters].filter(wantsGrad);
     const gradients = vectorJacobian([again], [dy.view(dy.shape, dy.strides)], wanted);
     return sources.map((source) => (wantsGrad(source) ? gradients.shift()! : null));

@@ -13,6 +13,7 @@ import { sameShape } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { launch } from './launch.ts';
 import { sharedLanes } from './matmul.ts';
+import { toOperand } from './precision.ts';
 import { contiguous } from './view.ts';
 
 export interface AttentionOptions {
@@ -32,8 +33,10 @@ const widestShared = 128;
  * q: [B, Lq, N, d], k, v: [B, Lk, N, d], d a multiple of 4 -> [B, Lq, N, d]. Keys and values may be the first rows of a cache.
  * @throws TensorError if shapes, limits or mask do not fit.
  */
-export function attention(q: Tensor, k: Tensor, v: Tensor, { scale, limits, keyMask }: AttentionOptions): Tensor {
-  checkInputs(q, k, v, { scale, ...(limits && { limits }), ...(keyMask && { keyMask }) });
+export function attention(query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions): Tensor {
+  const { scale, limits, keyMask } = options;
+  const [q, k, v] = [toOperand(query), toOperand(key), toOperand(value)];
+  checkInputs(q, k, v, options);
   const keyRows = cachedRows(q, k, v);
   const inputs = keyRows ? { q: contiguous(q), k, v } : { q: contiguous(q), k: contiguous(k), v: contiguous(v) };
   const [B, Lq, N, d] = q.shape as [number, number, number, number];

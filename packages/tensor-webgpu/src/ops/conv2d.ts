@@ -2,6 +2,7 @@ import { record } from '../autograd/record.ts';
 import { check } from '../errors.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { gemm, linear, type WindowUniforms } from './matmul.ts';
+import { toOperand } from './precision.ts';
 import { sum, sumTo } from './reduce.ts';
 import { contiguous, padAxis, permute, reshape, slice } from './view.ts';
 
@@ -32,8 +33,9 @@ interface Geometry {
  * 2-D convolution as an implicit matrix product. x: [B, H, W, I], weight: [O, I, kh, kw], bias: [O] -> [B, h, w, O].
  * @throws TensorError if channels disagree or the window does not fit.
  */
-export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
-  const { bias } = options;
+export function conv2d(input: Tensor, filter: Tensor, options: Conv2dOptions = {}): Tensor {
+  const bias = options.bias && toOperand(options.bias);
+  const [x, weight] = [toOperand(input), toOperand(filter)];
   const [O, I] = weight.shape as [number, number];
   check(
     'conv2d',

@@ -140,7 +140,7 @@ describe('elementwise ops of two tensors', () => {
       'add: shapes must broadcast, got [2] and [3]. Reshape or expand one of them.',
     );
     expect(() => ops.add(tensor([1], [1]), tensor([1], [1], { dtype: 'u32' }))).toThrow(
-      'add: operands must share a dtype, got f32 and u32. Cast one of them.',
+      'add: operands must share a dtype or be floats, got f32 and u32. Cast one of them.',
     );
   });
 });

@@ -1,5 +1,5 @@
 import { record } from '../autograd/record.ts';
-import type { DType } from '../dtype.ts';
+import { type DType, isFloat } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { Tensor } from '../tensor.ts';
 import { map } from './map.ts';
@@ -37,8 +37,13 @@ function binary(op: string, x: Operand, z: Operand, rule: BinaryRule): Tensor {
     const forward = rule.forward.replace(/\ba\b/g, 'u.s0').replace(/\bb\b/g, 'a');
     return withNumber(op, z, x, forward, rule.dz.replace(/\bb\b/g, 'u.s0').replace(/\bc\b/g, 'b'));
   }
-  check(op, x.dtype === z.dtype, () => `operands must share a dtype, got ${x.dtype} and ${z.dtype}. Cast one of them.`);
-  const y = map(op, [x, z], rule.forward);
+  const mixed = isFloat(x.dtype) && isFloat(z.dtype);
+  check(
+    op,
+    x.dtype === z.dtype || mixed,
+    () => `operands must share a dtype or be floats, got ${x.dtype} and ${z.dtype}. Cast one of them.`,
+  );
+  const y = map(op, [x, z], rule.forward, { dtype: x.dtype === z.dtype ? x.dtype : 'f32' });
   return record(op, y, [x, z], (dy) => [
     sumTo(map(`${op} backward`, inputsFor(rule.dx, dy, x, z), rule.dx), x.shape),
     sumTo(map(`${op} backward`, inputsFor(rule.dz, dy, x, z), rule.dz), z.shape),
@@ -62,7 +67,7 @@ function withNumber(op: string, x: Tensor, value: number, forward: string, backw
   ]);
 }
 
-/** x + z, broadcast. */
+/** x + z, broadcast; f32 where one of them is f32 and the other f16, as in the ops below. */
 export const add = (x: Operand, z: Operand): Tensor => binary('add', x, z, { forward: 'a + b', dx: 'a', dz: 'a' });
 /** x - z, broadcast. */
 export const sub = (x: Operand, z: Operand): Tensor => binary('sub', x, z, { forward: 'a - b', dx: 'a', dz: '-a' });

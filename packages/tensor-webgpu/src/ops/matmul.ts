@@ -6,6 +6,7 @@ import { type Activation, gemmKernel, type GemmSpec, tileOf, windowUniforms } fr
 import { broadcastShapes, isContiguous, type Shape, sizeOf } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { launch } from './launch.ts';
+import { toOperand } from './precision.ts';
 import { sumTo } from './reduce.ts';
 import { expand } from './expand.ts';
 import { contiguous, reshape, transpose } from './view.ts';
@@ -121,7 +122,9 @@ export interface MatmulOptions {
 }
 
 /** Batched matrix product. a: [..., M, K], b: [..., K, N] -> [..., M, N]; leading axes broadcast. */
-export function matmul(a: Tensor, b: Tensor, { transposeA = false, transposeB = false }: MatmulOptions = {}): Tensor {
+export function matmul(left: Tensor, right: Tensor, options: MatmulOptions = {}): Tensor {
+  const { transposeA = false, transposeB = false } = options;
+  const [a, b] = [toOperand(left), toOperand(right)];
   check(
     'matmul',
     a.rank >= 2 && b.rank >= 2,
@@ -192,7 +195,9 @@ function batched(x: Tensor, lead: Shape): [Tensor, number] {
 const rowMajor = (weight: Tensor): Tensor => (isContiguous(weight.shape, weight.strides) ? weight : contiguous(weight));
 
 /** x W^T + bias. x: [..., I], weight: [O, I], bias: [O] -> [..., O]. */
-export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+export function linear(input: Tensor, matrix: Tensor, shift?: Tensor): Tensor {
+  const [x, weight] = [toOperand(input), toOperand(matrix)];
+  const bias = shift && toOperand(shift);
   const [O, I] = weight.shape as [number, number];
   check(
     'linear',
