@@ -88,5 +88,13 @@ export {
   type StepControl,
 } from './ops/optimizer.ts';
 export { bernoulli, gumbel, normal, type RandomSource, type Seed, seedWords, uniform } from './ops/random.ts';
+export { LossScale, type LossScaleOptions, type LossScaleState } from './ops/loss-scale.ts';
+export {
+  type AdamWNumbers,
+  type AdamWParameter,
+  type Moments,
+  MultiAdamW,
+  type MultiAdamWOptions,
+} from './ops/multi-adam.ts';
 export { categorical, drawTokens, type DrawOptions, filterLogits, type FilterOptions, topK } from './ops/select.ts';
 export { checkpoint } from './autograd/checkpoint.ts';

@@ -1,14 +1,10 @@
 import {
-  type AdamSlot,
-  adamwStep,
-  allFinite,
-  clipFactor,
-  globalNorm,
   type HostTensor,
   hostFloats,
   hostTensor,
+  type LossScale,
+  MultiAdamW,
   type Tensor,
-  zeros,
 } from '@star-webgpu/tensor-webgpu';
 
 /** Names of tensors that are places or scales rather than maps; weight decay would pull them to zero for no reason. */
@@ -28,22 +24,22 @@ export interface AdamWStep {
 
 /** AdamW over named parameters (betas 0.9 and 0.95), with norm clipping; a step whose gradients are not finite changes nothing. */
 export class AdamW {
-  private readonly slots: ReadonlyMap<string, Omit<AdamSlot, 'gradient'>>;
-  private readonly betas: readonly [number, number];
+  private readonly named: ReadonlyMap<string, Tensor>;
+  private readonly optimizer: MultiAdamW;
   private stepCount = 0;
 
   constructor(
     parameters: ReadonlyMap<string, Tensor>,
-    { betas = [0.9, 0.95] }: { readonly betas?: readonly [number, number] } = {},
+    options: {
+      readonly betas?: readonly [number, number];
+      /** Gradients are those of a loss times this scale. */
+      readonly lossScale?: LossScale;
+    } = {},
   ) {
-    this.betas = betas;
-    const moment = (parameter: Tensor): Tensor => zeros(parameter.shape).keep();
-    this.slots = new Map(
-      [...parameters].map(([name, parameter]) => [
-        name,
-        { parameter, first: moment(parameter), second: moment(parameter) },
-      ]),
-    );
+    const { betas = [0.9, 0.95], lossScale } = options;
+    this.named = new Map(parameters);
+    const members = [...parameters].map(([name, parameter]) => ({ parameter, decayed: isDecayed(name, parameter) }));
+    this.optimizer = new MultiAdamW(members, { betas, lossScale });
   }
 
   /** Steps taken so far. */
@@ -53,57 +49,41 @@ export class AdamW {
 
   /** Parameters in the order in which gradients are given. */
   get parameters(): Tensor[] {
-    return [...this.slots.values()].map(({ parameter }) => parameter);
+    return [...this.named.values()];
   }
 
   /** One step in place. Returns the norm of the gradients before clipping, f32 []. */
-  step(gradients: readonly Tensor[], { learningRate, weightDecay, clipNorm }: AdamWStep): Tensor {
-    const norm = globalNorm(gradients);
-    const control = { factor: clipFactor(norm, clipNorm), onlyIf: allFinite(gradients) };
-    const step = ++this.stepCount;
-    [...this.slots].forEach(([name, slot], i) => {
-      const decay = isDecayed(name, slot.parameter) ? weightDecay : 0;
-      adamwStep([{ ...slot, gradient: gradients[i]! }], {
-        learningRate,
-        weightDecay: decay,
-        step,
-        betas: this.betas,
-        ...control,
-      });
-    });
-    return norm;
+  step(gradients: readonly Tensor[], step: AdamWStep): Tensor {
+    return this.optimizer.step(gradients, { ...step, step: ++this.stepCount });
   }
 
   /** The moments on the host, by name. */
   async state(): Promise<Map<string, HostTensor>> {
     const state = new Map<string, HostTensor>();
-    for (const [name, { first, second }] of this.slots) {
-      state.set(`${name}.first`, hostTensor(await first.data(), first.shape));
-      state.set(`${name}.second`, hostTensor(await second.data(), second.shape));
-    }
+    const moments = await this.optimizer.moments();
+    [...this.named].forEach(([name, { shape }], i) => {
+      state.set(`${name}.first`, hostTensor(moments[i]!.first, shape));
+      state.set(`${name}.second`, hostTensor(moments[i]!.second, shape));
+    });
     return state;
   }
 
   /** Goes on from saved moments. @throws Error naming the moments that are missing. */
   load(state: ReadonlyMap<string, HostTensor>, steps: number): void {
-    const missing = [...this.slots.keys()].filter(
-      (name) => !state.has(`${name}.first`) || !state.has(`${name}.second`),
-    );
+    const names = [...this.named.keys()];
+    const missing = names.filter((name) => !state.has(`${name}.first`) || !state.has(`${name}.second`));
     if (missing.length)
       throw new Error(
         `optimizer: moments of ${missing.join(', ')} are missing. The checkpoint belongs to another model.`,
       );
-    for (const [name, { first, second }] of this.slots) {
-      first.storage.device.write(first.buffer, hostFloats(state.get(`${name}.first`)!));
-      second.storage.device.write(second.buffer, hostFloats(state.get(`${name}.second`)!));
-    }
+    const moment = (name: string): Float32Array => hostFloats(state.get(name)!);
+    this.optimizer.loadMoments(
+      names.map((name) => ({ first: moment(`${name}.first`), second: moment(`${name}.second`) })),
+    );
     this.stepCount = steps;
   }
 
   dispose(): void {
-    for (const { first, second } of this.slots.values()) {
-      first.dispose();
-      second.dispose();
-    }
+    this.optimizer.dispose();
   }
 }

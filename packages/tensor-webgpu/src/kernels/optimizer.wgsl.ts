@@ -77,47 +77,192 @@ export const sgdKernel: Kernel<OptimizerSpec> = defineKernel<OptimizerSpec>({
   examples,
 });
 
-interface MeasureSpec extends Readonly<Record<string, number | string | boolean>> {
+interface MultiSpec extends Readonly<Record<string, number | string | boolean>> {
   readonly type: 'f32' | 'f16';
-  readonly measure: 'squares' | 'non-finite';
+  /** Tensors that one dispatch binds. */
+  readonly count: number;
 }
 
-/** Vectors that one invocation of `measureKernel` folds. */
-export const vectorsPerPart = 64;
+/** Vectors that an invocation of the kernels over several tensors walks. */
+const vectorsPerInvocation = 32;
+const multiGroup = 64;
 
-/** Invocations, each with its own partial result, of a workgroup of `measureKernel`. */
-export const partsPerGroup = 64;
+/** Vectors that one of their workgroups walks, all of one tensor. */
+export const vectorsPerBlock: number = vectorsPerInvocation * multiGroup;
+
+/** Most tensors of a dispatch: their table has to fit the uniforms. */
+export const mostTensors = 14;
+
+const indices = (count: number): number[] => Array.from({ length: count }, (_, s) => s);
+
+/** Uniforms of a table over tensors: `end` is the first block behind a tensor, the others are the kernel's own. */
+const table = (names: readonly string[], count = mostTensors): Record<string, 'u32'> =>
+  Object.fromEntries(indices(count).flatMap((s) => names.map((name) => [`${name}${s}`, 'u32' as const])));
 
 /**
- * parts[first + p] = sum of squares, or number of infinities and NaNs, over every 64th vector of a stretch of x.
- * A tree over workgroups would need barriers; partial results are summed by the next kernel instead.  One invocation 64 vectors.
+ * WGSL: runs the body of the tensor that the workgroup's block belongs to, for each vector `i` of the block that lies within it.
+ * The choice is outside the loop: a software adapter walks through branches that it does not take, once instead of at each vector.
  */
-export const measureKernel: Kernel<MeasureSpec> = defineKernel<MeasureSpec>({
+const perTensor = (count: number, body: (s: number) => string): string =>
+  indices(count)
+    .map(
+      (s) => `${s ? ' else ' : '  '}if (block < u.end${s}) {
+    let start = (block - ${s ? `u.end${s - 1}` : '0u'}) * ${vectorsPerBlock}u + local;
+    let last = min(start - local + ${vectorsPerBlock}u, (u.size${s} + 3u) / 4u);
+    for (var i = start; i < last; i += ${multiGroup}u) { ${body(s)} }
+  }`,
+    )
+    .join('');
+
+const multiExamples: MultiSpec[] = [
+  { type: 'f32', count: 6 },
+  { type: 'f32', count: 1 },
+];
+
+/** WGSL: infinities and NaNs by their exponent, because a compiler may take it that there are none. */
+const bad = (value: string): string =>
+  `select(vec4<f32>(0.0), vec4<f32>(1.0), (bitcast<vec4<u32>>(${value}) & vec4<u32>(0x7f800000u)) == vec4<u32>(0x7f800000u))`;
+
+/**
+ * parts[first + block] = (sum of squares, number of infinities and NaNs) of a block of one of several tensors.
+ * x0, x1, ...: any sizes.  One workgroup a block; lane 0 adds up the lanes in their order.
+ */
+export const measureKernel: Kernel<MultiSpec> = defineKernel<MultiSpec>({
   name: 'measure',
-  bindings: ({ type }) => ({ x: `read vec4<${type}>` as Binding, parts: 'write f32' }),
-  uniforms: { count: 'u32', first: 'u32' },
-  code: ({ measure }) => `
-@compute @workgroup_size(${partsPerGroup})
+  bindings: ({ type, count }) => ({
+    ...Object.fromEntries(indices(count).map((s) => [`x${s}`, `read vec4<${type}>` as Binding])),
+    parts: 'write vec2<f32>',
+  }),
+  uniforms: { first: 'u32', blocks: 'u32', ...table(['end', 'size']) },
+  code: ({ count }) => `
+var<workgroup> lanes: array<vec2<f32>, ${multiGroup}>;
+@compute @workgroup_size(${multiGroup})
 fn main(${flatParameters}) {
-  let stretch = ${flatGroup};
-  var total = vec4<f32>(0.0);
-  for (var j = 0u; j < ${vectorsPerPart}u; j++) {
-    let i = (stretch * ${vectorsPerPart}u + j) * ${partsPerGroup}u + local;
-    if (i * 4u < u.count) {
-      let live = vec4<u32>(i * 4u, i * 4u + 1u, i * 4u + 2u, i * 4u + 3u) < vec4<u32>(u.count);
-      let value = vec4<f32>(x[i]);
-      ${
-        measure === 'squares'
-          ? 'total += select(vec4<f32>(0.0), value * value, live);'
-          : 'total += select(vec4<f32>(0.0), vec4<f32>(1.0), live & ((bitcast<vec4<u32>>(value) & vec4<u32>(0x7f800000u)) == vec4<u32>(0x7f800000u)));'
-      }
-    }
+  let block = ${flatGroup};
+  var squares = vec4<f32>(0.0);
+  var faults = vec4<f32>(0.0);
+${perTensor(
+  count,
+  (s) =>
+    `var v = vec4<f32>(x${s}[i]); v = select(vec4<f32>(0.0), v, vec4<u32>(i * 4u, i * 4u + 1u, i * 4u + 2u, i * 4u + 3u) < vec4<u32>(u.size${s})); squares += v * v; faults += ${bad('v')};`,
+)}
+  lanes[local] = vec2<f32>(squares.x + squares.y + squares.z + squares.w, faults.x + faults.y + faults.z + faults.w);
+  workgroupBarrier();
+  if (local == 0u && block < u.blocks) {
+    var total = vec2<f32>(0.0);
+    for (var lane = 0u; lane < ${multiGroup}u; lane++) { total += lanes[lane]; }
+    parts[u.first + block] = total;
   }
-  let part = stretch * ${partsPerGroup}u + local;
-  if (part * 4u < u.count) { parts[u.first + part] = total.x + total.y + total.z + total.w; }
 }`,
-  examples: [
-    { type: 'f32', measure: 'squares' },
-    { type: 'f16', measure: 'non-finite' },
-  ],
+  examples: [...multiExamples, { type: 'f16', count: mostTensors }],
+});
+
+const summaryGroup = 256;
+
+/** WGSL: the sum of all parts as `total` of lane 0, which alone goes on. */
+const totalOfParts = `
+var<workgroup> lanes: array<vec2<f32>, ${summaryGroup}>;
+@compute @workgroup_size(${summaryGroup})
+fn main(@builtin(local_invocation_index) local: u32) {
+  var part = vec2<f32>(0.0);
+  for (var i = local; i < u.count; i += ${summaryGroup}u) { part += parts[i]; }
+  lanes[local] = part;
+  workgroupBarrier();
+  if (local > 0u) { return; }
+  var total = vec2<f32>(0.0);
+  for (var lane = 0u; lane < ${summaryGroup}u; lane++) { total += lanes[lane]; }`;
+
+/** norm = sqrt(sum of squares), finite = no fault, from the parts of `measureKernel`.  parts: [P, 2].  One workgroup. */
+export const normKernel: Kernel = defineKernel({
+  name: 'gradient-norm',
+  bindings: { parts: 'read vec2<f32>', norm: 'write f32', finite: 'write u32' },
+  uniforms: { count: 'u32' },
+  code: () => `${totalOfParts}
+  norm[0] = sqrt(total.x);
+  finite[0] = select(0u, 1u, total.y == 0.0);
+}`,
+  examples: [{}],
+});
+
+interface ControlSpec extends Readonly<Record<string, number | string | boolean>> {
+  /** Gradients are those of a loss times a scale that is kept on the device. */
+  readonly scaled: boolean;
+}
+
+/**
+ * norm = |g| / S;  control = (rate, correction, 1 - rate decay, min(1, clip / (norm + 1e-6)) / S, 1 if all g are finite).
+ * Loss scale: S doubles after `growth` finite steps in a row, up to `most`, and halves when a gradient was not finite, down to 1.
+ * settings: (rate / (1 - b1^t), sqrt(1 - b2^t), rate decay, clip), scale: (S, finite steps in a row).  One workgroup.
+ */
+export const stepControlKernel: Kernel<ControlSpec> = defineKernel<ControlSpec>({
+  name: 'step-control',
+  bindings: ({ scaled }) => ({
+    parts: 'read vec2<f32>',
+    settings: 'read f32',
+    ...(scaled && { scale: 'read_write f32' as Binding }),
+    norm: 'write f32',
+    control: 'write f32',
+  }),
+  uniforms: { count: 'u32', growth: 'f32', most: 'f32' },
+  code: ({ scaled }) => `${totalOfParts}
+  let finite = total.y == 0.0;
+  let used = ${scaled ? 'scale[0]' : '1.0'};
+  let length = sqrt(total.x) / used;
+  norm[0] = length;
+  control[0] = settings[0];
+  control[1] = settings[1];
+  control[2] = 1.0 - settings[2];
+  control[3] = min(1.0, settings[3] / (length + 1e-6)) / used;
+  control[4] = select(0.0, 1.0, finite);
+  ${
+    scaled
+      ? `let good = scale[1] + 1.0;
+  let grown = good >= u.growth;
+  scale[0] = select(max(used * 0.5, 1.0), select(used, min(used * 2.0, u.most), grown), finite);
+  scale[1] = select(0.0, select(good, 0.0, grown), finite);`
+      : ''
+  }
+}`,
+  examples: [{ scaled: true }, { scaled: false }],
+});
+
+/** Numbers of a step that `stepControlKernel` writes. */
+export const controlSize = 5;
+
+/** Tensors of a dispatch of `multiAdamKernel` under a limit of storage bindings: a parameter and a gradient each, beside moments and control. */
+export const adamTensors = (bindings: number): number => Math.min(8, Math.floor((bindings - 3) / 2));
+
+/**
+ * AdamW over several tensors at once: m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  p = keep p - rate m / (sqrt(v) / correction + eps), g scaled by the control's factor.
+ * first, second: the moments of all of them one behind the other, each from vector `at`; control as `stepControlKernel` writes it.  One workgroup a block of one tensor.
+ */
+export const multiAdamKernel: Kernel<MultiSpec> = defineKernel<MultiSpec>({
+  name: 'multi-adam',
+  bindings: ({ type, count }) => ({
+    ...Object.fromEntries(indices(count).map((s) => [`p${s}`, 'read_write vec4<f32>' as Binding])),
+    ...Object.fromEntries(indices(count).map((s) => [`g${s}`, `read vec4<${type}>` as Binding])),
+    first: 'read_write vec4<f32>',
+    second: 'read_write vec4<f32>',
+    control: 'read f32',
+  }),
+  uniforms: { beta1: 'f32', beta2: 'f32', eps: 'f32', ...table(['end', 'size', 'at', 'decayed'], 8) },
+  code: ({ count }) => `
+@compute @workgroup_size(${multiGroup})
+fn main(${flatParameters}) {
+  let block = ${flatGroup};
+  if (control[4] == 0.0) { return; }
+  let rate = control[0]; let correction = control[1]; let factor = control[3];
+${perTensor(
+  count,
+  (s) => `
+      let g = vec4<f32>(g${s}[i]) * factor;
+      let m = u.beta1 * first[u.at${s} + i] + (1.0 - u.beta1) * g;
+      let v = u.beta2 * second[u.at${s} + i] + (1.0 - u.beta2) * g * g;
+      first[u.at${s} + i] = m;
+      second[u.at${s} + i] = v;
+      p${s}[i] = p${s}[i] * select(1.0, control[2], u.decayed${s} != 0u) - rate * m / (sqrt(v) / correction + u.eps);
+    `,
+)}
+}`,
+  examples: multiExamples,
 });

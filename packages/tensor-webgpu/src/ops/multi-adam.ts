@@ -1,0 +1,216 @@
+import { noGrad } from '../autograd/record.ts';
+import { check } from '../errors.ts';
+import { adamTensors, controlSize, multiAdamKernel, stepControlKernel } from '../kernels/optimizer.wgsl.ts';
+import { foldGrid } from '../kernels/snippets.ts';
+import { scope } from '../scope.ts';
+import { sameShape } from '../shape.ts';
+import { empty, type Tensor, zeros } from '../tensor.ts';
+import { blockEnds, measure, tableUniforms } from './gradient-norm.ts';
+import { launch } from './launch.ts';
+import type { LossScale } from './loss-scale.ts';
+import { contiguous } from './view.ts';
+
+/** A parameter, and whether weight decay applies to it. */
+export interface AdamWParameter {
+  readonly parameter: Tensor;
+  readonly decayed: boolean;
+}
+
+export interface MultiAdamWOptions {
+  readonly betas?: readonly [number, number];
+  readonly eps?: number;
+  /** Gradients are those of a loss times this scale; each step updates it. */
+  readonly lossScale?: LossScale | undefined;
+}
+
+/** What changes from step to step. */
+export interface AdamWNumbers {
+  readonly learningRate: number;
+  readonly weightDecay: number;
+  /** Largest norm of all gradients together. */
+  readonly clipNorm: number;
+  /** Number of this step, from 1: it undoes the bias of the moments. */
+  readonly step: number;
+}
+
+/** Running moments of one parameter on the host, as many values as it has elements. */
+export interface Moments {
+  readonly first: Float32Array;
+  readonly second: Float32Array;
+}
+
+/** Parameters that one dispatch steps, with their moments one behind the other, each from a whole vector on. */
+interface Group {
+  readonly members: readonly AdamWParameter[];
+  /** First vector of each member's moments. */
+  readonly starts: readonly number[];
+  readonly first: Tensor;
+  readonly second: Tensor;
+}
+
+const vectorsOf = ({ size }: Tensor): number => Math.ceil(size / 4);
+
+/**
+ * AdamW (Loshchilov and Hutter, 2019) over all parameters of a model in a few dispatches, with norm clipping; a step whose gradients are not finite changes nothing.
+ *
+ * Parameters and gradients stay tensors of their own, several of them bound to a dispatch, because every op takes its operands from the start of a storage:
+ * views into one arena would have to be copied out before each product. Moments, which nobody else reads, share an arena a dispatch.
+ * Rate, bias corrections, decay, clip factor and the verdict on the gradients reach the kernels through small tensors,
+ * so that the same dispatches serve every step.
+ */
+export class MultiAdamW {
+  private readonly groups: readonly Group[];
+  private readonly betas: readonly [number, number];
+  private readonly eps: number;
+  private readonly lossScale: LossScale | undefined;
+  /** (rate / (1 - b1^t), sqrt(1 - b2^t), rate x decay, clip norm): f32 [4]. */
+  private readonly settings: Tensor;
+
+  constructor(
+    parameters: readonly AdamWParameter[],
+    { betas = [0.9, 0.999], eps = 1e-8, lossScale }: MultiAdamWOptions = {},
+  ) {
+    for (const { parameter } of parameters)
+      check(
+        'MultiAdamW',
+        parameter.dtype === 'f32' && parameter.isPacked,
+        () => `parameters must be packed f32 tensors, got ${parameter.dtype} with strides [${parameter.strides}].`,
+      );
+    this.groups = groupsOf(parameters);
+    this.betas = betas;
+    this.eps = eps;
+    this.lossScale = lossScale;
+    this.settings = zeros([4]).keep();
+  }
+
+  /** One step in place, gradients in the order of the parameters. Returns the norm of the unscaled gradients before clipping, f32 []. */
+  step(gradients: readonly Tensor[], numbers: AdamWNumbers): Tensor {
+    const members = this.groups.flatMap((group) => group.members);
+    members.forEach(({ parameter }, i) => checkGradient(parameter, gradients[i]));
+    this.writeSettings(numbers);
+    return scope(() => {
+      const dense = noGrad(() => gradients.map((gradient) => contiguous(gradient)));
+      const { norm, control } = this.control(dense);
+      let at = 0;
+      for (const group of this.groups) this.stepGroup(group, dense.slice(at, (at += group.members.length)), control);
+      return norm;
+    });
+  }
+
+  private writeSettings({ learningRate, weightDecay, clipNorm, step }: AdamWNumbers): void {
+    check('MultiAdamW', Number.isInteger(step) && step >= 1, () => `step must count from 1, got ${step}.`);
+    const [beta1, beta2] = this.betas;
+    const values = [
+      learningRate / (1 - beta1 ** step),
+      Math.sqrt(1 - beta2 ** step),
+      learningRate * weightDecay,
+      clipNorm,
+    ];
+    this.settings.storage.device.write(this.settings.buffer, Float32Array.from(values));
+  }
+
+  /** What the gradients make of the settings: the numbers that the parameters are stepped by. */
+  private control(gradients: readonly Tensor[]): { norm: Tensor; control: Tensor } {
+    const { settings, lossScale } = this;
+    const parts = measure('MultiAdamW', gradients);
+    const { device } = parts.storage;
+    const [norm, control] = [empty([], 'f32', device), empty([controlSize], 'f32', device)];
+    launch(stepControlKernel, {
+      spec: { scaled: lossScale !== undefined },
+      tensors: { parts, settings, ...(lossScale && { scale: lossScale.state }), norm, control },
+      uniforms: { count: parts.shape[0]!, growth: lossScale?.growth ?? 0, most: lossScale?.most ?? 0 },
+      grid: [1],
+    });
+    return { norm, control };
+  }
+
+  private stepGroup({ members, starts, first, second }: Group, gradients: readonly Tensor[], control: Tensor): void {
+    const parameters = members.map(({ parameter }) => parameter);
+    const ends = blockEnds(parameters);
+    const numbered = (name: string, tensors: readonly Tensor[]): Record<string, Tensor> =>
+      Object.fromEntries(tensors.map((tensor, s) => [`${name}${s}`, tensor]));
+    const columns = {
+      end: ends,
+      size: parameters.map(({ size }) => size),
+      at: starts,
+      decayed: members.map(({ decayed }) => Number(decayed)),
+    };
+    launch(multiAdamKernel, {
+      spec: { type: 'f32', count: members.length } as const,
+      tensors: { ...numbered('p', parameters), ...numbered('g', gradients), first, second, control },
+      uniforms: { beta1: this.betas[0], beta2: this.betas[1], eps: this.eps, ...tableUniforms(columns) },
+      grid: foldGrid(ends.at(-1)!),
+    });
+  }
+
+  /** Moments of every parameter on the host, in their order. */
+  async moments(): Promise<Moments[]> {
+    const all: Moments[] = [];
+    for (const { members, starts, first, second } of this.groups) {
+      const [m, v] = [await first.data(), await second.data()];
+      members.forEach(({ parameter: { size } }, s) => {
+        const [from, to] = [4 * starts[s]!, 4 * starts[s]! + size];
+        all.push({ first: m.slice(from, to), second: v.slice(from, to) });
+      });
+    }
+    return all;
+  }
+
+  /** Goes on from saved moments, in the order of the parameters. */
+  loadMoments(moments: readonly Moments[]): void {
+    let at = 0;
+    for (const { members, starts, first, second } of this.groups) {
+      const own = moments.slice(at, (at += members.length));
+      for (const [arena, name] of [
+        [first, 'first'],
+        [second, 'second'],
+      ] as const) {
+        const values = new Float32Array(arena.size);
+        own.forEach((moment, s) => values.set(moment[name], 4 * starts[s]!));
+        arena.storage.device.write(arena.buffer, values);
+      }
+    }
+  }
+
+  /** Frees moments and settings; parameters and loss scale belong to others. */
+  dispose(): void {
+    for (const tensor of [this.settings, ...this.groups.flatMap(({ first, second }) => [first, second])])
+      tensor.dispose();
+  }
+}
+
+/** Neighbours that bind together, and whose moments fit one binding. */
+function groupsOf(parameters: readonly AdamWParameter[]): Group[] {
+  const groups: AdamWParameter[][] = [];
+  let vectors = 0;
+  for (const member of parameters) {
+    const { device } = member.parameter.storage;
+    const most = adamTensors(device.gpu.limits.maxStorageBuffersPerShaderStage);
+    const own = vectorsOf(member.parameter);
+    const fits = groups.length > 0 && groups.at(-1)!.length < most && 16 * (vectors + own) <= device.largestTensorBytes;
+    if (fits) groups.at(-1)!.push(member);
+    else groups.push([member]);
+    vectors = fits ? vectors + own : own;
+  }
+  return groups.map(groupOf);
+}
+
+function groupOf(members: readonly AdamWParameter[]): Group {
+  const starts: number[] = [];
+  let vectors = 0;
+  for (const { parameter } of members) {
+    starts.push(vectors);
+    vectors += vectorsOf(parameter);
+  }
+  const { device } = members[0]!.parameter.storage;
+  const arena = (): Tensor => zeros([4 * vectors], { device }).keep();
+  return { members, starts, first: arena(), second: arena() };
+}
+
+function checkGradient(parameter: Tensor, gradient: Tensor | undefined): void {
+  check(
+    'MultiAdamW',
+    gradient !== undefined && gradient.dtype === 'f32' && sameShape(gradient.shape, parameter.shape),
+    () => `gradient must be f32 [${parameter.shape}], got ${gradient?.dtype} [${gradient?.shape}].`,
+  );
+}
