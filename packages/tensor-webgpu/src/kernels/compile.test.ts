@@ -4,7 +4,7 @@ import { create, globals } from 'webgpu';
 import { allKernels, type Kernel, shaderSource, type Spec } from './define-kernel.ts';
 
 const folder = new URL('./', import.meta.url);
-const files = (await readdir(folder)).filter((file) => file.endsWith('.wgsl.ts'));
+const files = (await readdir(folder, { recursive: true })).filter((file) => file.endsWith('.wgsl.ts'));
 for (const file of files) await import(new URL(file, folder).href);
 
 let device: GPUDevice;

@@ -1,9 +1,10 @@
 import { record } from '../autograd/record.ts';
 import { check } from '../errors.ts';
 import { empty, type Tensor } from '../tensor.ts';
-import { gemm, linear, type WindowUniforms } from './matmul.ts';
+import { gemm, type WindowUniforms } from './gemm.ts';
+import { linear } from './matmul.ts';
 import { toOperand } from './precision.ts';
-import { sum, sumTo } from './reduce.ts';
+import { sumTo } from './reduce.ts';
 import { contiguous, padAxis, permute, reshape, slice } from './view.ts';
 
 /** Zeros around a picture: one number for all edges, or [top, right, bottom, left]. */
@@ -104,7 +105,7 @@ function windowOf(geometry: Geometry, gathered: 'input' | 'output', channels: nu
     gathered === 'input'
       ? { inHeight: height, inWidth: width, outHeight, outWidth }
       : { inHeight: outHeight, inWidth: outWidth, outHeight: height, outWidth: width };
-  return { ...sides, channels, kernelHeight, kernelWidth, stride, padTop, padLeft, partLines: 0 };
+  return { ...sides, channels, kernelHeight, kernelWidth, stride, padTop, padLeft };
 }
 
 function forward(x: Tensor, weight: Tensor, bias: Tensor | undefined, geometry: Geometry): Tensor {
@@ -145,17 +146,12 @@ function inputGradient(dy: Tensor, weight: Tensor, geometry: Geometry): Tensor {
   return dx;
 }
 
-/** Output pixels of one part of a weight gradient: what the tiles of a part read stays in the cache. */
-const partPixels = 1024;
-
-/** dW = (windows of x)^T dy, summed over output pixels part by part. */
+/** dW = (windows of x)^T dy, summed over output pixels. */
 function weightGradient(x: Tensor, dy: Tensor, weight: Tensor, geometry: Geometry): Tensor {
   const [O, I] = weight.shape as [number, number];
   const { batch, outHeight, outWidth, kernelHeight, kernelWidth } = geometry;
   const M = kernelHeight * kernelWidth * I;
-  const partLines = Math.ceil(partPixels / outWidth);
-  const parts = Math.ceil((batch * outHeight) / partLines);
-  const dw = empty([parts, M * O], x.dtype, x.storage.device);
+  const dw = empty([kernelHeight, kernelWidth, I, O], x.dtype, x.storage.device);
   gemm({
     a: x,
     b: contiguous(dy),
@@ -163,10 +159,7 @@ function weightGradient(x: Tensor, dy: Tensor, weight: Tensor, geometry: Geometr
     M,
     N: O,
     K: batch * outHeight * outWidth,
-    transposeA: true,
-    batch: parts,
-    window: { kind: 'weight', uniforms: { ...windowOf(geometry, 'input', I), partLines } },
+    window: { kind: 'weight', uniforms: windowOf(geometry, 'input', I) },
   });
-  const total = parts > 1 ? sum(dw, { axis: 0 }) : dw;
-  return contiguous(permute(reshape(total, [kernelHeight, kernelWidth, I, O]), [3, 2, 0, 1]));
+  return contiguous(permute(dw, [3, 2, 0, 1]));
 }

@@ -1,118 +1,14 @@
 import { record } from '../autograd/record.ts';
-import type { Device } from '../device/device.ts';
-import { floatType } from '../dtype.ts';
 import { check } from '../errors.ts';
-import { type Activation, gemmKernel, type GemmSpec, tileOf, windowUniforms } from '../kernels/gemm.wgsl.ts';
 import { broadcastShapes, isContiguous, type Shape, sizeOf } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
-import { launch } from './launch.ts';
+import { gemm } from './gemm.ts';
 import { toOperand } from './precision.ts';
 import { sumTo } from './reduce.ts';
 import { expand } from './expand.ts';
 import { contiguous, reshape, transpose } from './view.ts';
 
-/** Run-time numbers of a convolution's window. */
-export type WindowUniforms = Readonly<Record<keyof typeof windowUniforms, number>>;
-
-/** One batched product on packed operands. */
-export interface Gemm {
-  readonly a: Tensor;
-  readonly b: Tensor;
-  readonly c: Tensor;
-  readonly bias?: Tensor | undefined;
-  readonly M: number;
-  readonly N: number;
-  readonly K: number;
-  readonly batch?: number;
-  /** Elements between batches; 0 shares one matrix. */
-  readonly batchA?: number;
-  readonly batchB?: number;
-  readonly transposeA?: boolean;
-  readonly transposeB?: boolean;
-  readonly activation?: Activation;
-  readonly window?: {
-    readonly kind: 'forward' | 'input' | 'weight';
-    readonly uniforms: Readonly<Record<keyof typeof windowUniforms, number>>;
-  };
-}
-
-const noWindow = Object.fromEntries(Object.keys(windowUniforms).map((name) => [name, 0]));
-
-/** The widest subgroup for which the shared tile is compiled. */
-const widestShared = 8;
-
-/** Lanes that share a tile on this device, or 0 for the plain kernel. */
-export function sharedLanes(device: Device): number {
-  const { subgroupSize } = device.profile;
-  return !device.plainKernels && subgroupSize >= 4 && subgroupSize <= widestShared ? subgroupSize : 0;
-}
-
-/** Multiply-adds below which every product takes the same small tile: another one costs more to compile than it saves. */
-const smallProduct = 2 ** 26;
-
-/** Time of a tile by the columns that a lane owns, relative to four; measured on lavapipe. */
-const tileTimes: readonly number[] = [0.56, 0.83, 0.95, 1];
-
-/** Columns of a lane that cover N in the least time. */
-function columnsFor(lanes: number, N: number): number {
-  const times = tileTimes.map((time, i) => time * Math.ceil(N / (lanes * (i + 1))));
-  return times.lastIndexOf(Math.min(...times)) + 1;
-}
-
-type Tile = Pick<GemmSpec, 'rows' | 'columns'>;
-
-/** The tile of a product: narrow ones are taller, which keeps loads of A and B in balance; with A [K, M] registers run out sooner. */
-function tileFor(lanes: number, { M, N, K, transposeA }: Pick<Gemm, 'M' | 'N' | 'K' | 'transposeA'>): Tile {
-  if (lanes === 0 || M * N * K < smallProduct) return { rows: 2 * lanes, columns: 4 };
-  const columns = columnsFor(lanes, N);
-  const height = columns < 3 ? 4 : transposeA ? 6 - columns : 7 - columns;
-  return { rows: height * lanes, columns };
-}
-
-/** True if rows of N divide into vectors of that many; WGSL packs no vectors of three. */
-const isWhole = (N: number, columns: number): boolean => columns !== 3 && N % columns === 0;
-
-/** Pairs of B pay only where A is [M, K]; with A [K, M] lavapipe reads them faster one by one. */
-const loadsWhole = ({ N, columns, transposeA }: { N: number; columns: number; transposeA: boolean }): boolean =>
-  isWhole(N, columns) && !(columns === 2 && transposeA);
-
-/** Runs one product: C = activation(A B + bias). */
-export function gemm({ a, b, c, bias, M, N, K, ...rest }: Gemm): void {
-  const {
-    batch = 1,
-    batchA = 0,
-    batchB = 0,
-    transposeA = false,
-    transposeB = false,
-    activation = 'none',
-    window,
-  } = rest;
-  const lanes = sharedLanes(c.storage.device);
-  const vectorA = (transposeA ? M : K) % 4 === 0 && batchA % 4 === 0;
-  const { rows, columns } = tileFor(lanes, { M, N, K: window ? K : K * batch, transposeA });
-  const spec: GemmSpec = {
-    lanes,
-    rows,
-    columns,
-    transposeA,
-    transposeB,
-    vectorA: window ? window.uniforms.channels % 4 === 0 : vectorA,
-    vectorB:
-      (transposeB ? K % 4 === 0 : loadsWhole({ N, columns, transposeA })) && batchB % 4 === 0 && b.offset % 4 === 0,
-    vectorC: isWhole(N, columns),
-    type: floatType(c.dtype),
-    bias: bias !== undefined,
-    activation,
-    window: window?.kind ?? 'none',
-  };
-  const tile = tileOf(spec);
-  launch(gemmKernel, {
-    spec,
-    tensors: { a_data: a, b_data: b, c_data: c, ...(bias && { bias }) },
-    uniforms: { M, N, K, batchA, batchB, offsetB: b.offset, ...(window?.uniforms ?? noWindow) },
-    grid: [Math.ceil(N / tile.columns), Math.ceil(M / tile.rows), batch],
-  });
-}
+export { sharedLanes } from './gemm-plan.ts';
 
 export interface MatmulOptions {
   /** The first operand is stored [..., K, M]. */
