@@ -137,7 +137,7 @@ async function test(filters) {
 const commands = {
   start: (args) => star(['sample', ...(args.length ? args : ['red apple'])]),
   star,
-  bench: (args) => run(process.execPath, [...source, join(root, 'packages/tensor-webgpu/bench/main.ts'), ...args]),
+  bench: (args) => run(process.execPath, [...source, join(root, 'apps/cli/bench/main.ts'), ...args]),
   test,
 };
 

@@ -11,16 +11,18 @@ import {
 } from '@star-webgpu/tensor-webgpu';
 import type { Contender } from '@star-webgpu/tensor-webgpu/testing';
 
-/** Work of a known size. */
+/** Work to be timed. */
 export interface Workload extends Contender {
-  /** Floating-point operations of a run. */
-  readonly flops: number;
+  /** Floating-point operations of a run, where they are known. */
+  readonly flops?: number;
   dispose(): void;
 }
 
-/** Rate in GFLOPS, to a tenth, of a run of so many milliseconds. */
-export const rateOf = ({ flops }: Workload, milliseconds: number): number =>
-  Math.round(flops / milliseconds / 1e5) / 10;
+/** Work of a known size. */
+type SizedWorkload = Workload & Required<Pick<Workload, 'flops'>>;
+
+/** Rate in GFLOPS, to a tenth, of so many floating-point operations in so many milliseconds. */
+export const rateOf = (flops: number, milliseconds: number): number => Math.round(flops / milliseconds / 1e5) / 10;
 
 const waves = (shape: readonly number[], phase: number, requiresGrad = false): Tensor => {
   const count = shape.reduce((product, side) => product * side, 1);
@@ -36,7 +38,7 @@ const freeing = (tensors: readonly Tensor[]) => (): void => {
 };
 
 /** A product of two n x n matrices in f32. */
-export function matmulWork(n: number): Workload {
+export function matmulWork(n: number): SizedWorkload {
   const [a, b] = [waves([n, n], 0), waves([n, n], 1)];
   const run = async (): Promise<void> => {
     matmul(a, b).dispose();
@@ -58,7 +60,7 @@ export function copyWork(count: number): Workload & { readonly bytes: number } {
 const sides = [1, 2, 3, 4, 5, 6, 8, 10, 13, 16];
 
 /** Block-causal attention over the ten scales of a 256 px picture, 16 heads of 64; counted are the pairs that the mask lets through. */
-export function attentionWork(withBackward: boolean): Workload {
+export function attentionWork(withBackward: boolean): SizedWorkload {
   const ends: number[] = [];
   for (const side of sides) ends.push((ends.at(-1) ?? 0) + side * side);
   const L = ends.at(-1)!;

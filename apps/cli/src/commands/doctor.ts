@@ -43,7 +43,7 @@ async function matmulGflops(): Promise<number> {
   const work = matmulWork(512);
   const [timing] = await timeRounds([work], 5);
   work.dispose();
-  return rateOf(work, timing!.best);
+  return rateOf(work.flops, timing!.best);
 }
 
 function adviceOf({ kind }: Session): string {

@@ -1,0 +1,142 @@
+import { generate, type GuidedText } from '@star-webgpu/sampler';
+import { Star, type StarConfig, starConfig } from '@star-webgpu/star-transformer';
+import {
+  crossEntropy,
+  hostRandom,
+  mean,
+  ones,
+  reshape,
+  seedWords,
+  type Tensor,
+  tensor,
+} from '@star-webgpu/tensor-webgpu';
+import type { TextFeatures } from '@star-webgpu/text-encoder';
+import {
+  AdamW,
+  type HostValues,
+  type Stage,
+  type StageOutput,
+  type TrainingBatch,
+  TrainStep,
+} from '@star-webgpu/trainer';
+import { Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
+import { patchNumberPresets, tokenCount } from '@star-webgpu/vqvae/scales';
+import type { Workload } from './workloads.ts';
+
+/** A STAR of depth 4 and width 256 for 256 px pictures: small enough for a software adapter, with every part of a large one. */
+const config: StarConfig = starConfig({
+  patchNumbers: patchNumberPresets['256'],
+  depth: 4,
+  width: 256,
+  heads: 4,
+  textWidth: 1024,
+  codeWidth: 32,
+  codebookSize: 4096,
+});
+const textTokens = 77;
+const size = `depth ${config.depth}, width ${config.width}, ${tokenCount(config.patchNumbers)} tokens`;
+
+/** Whole training steps of a small STAR as the trainer runs them: forward, cross-entropy, backward, clip, AdamW; tokens and text are drawn once. */
+export function starStepWork(batch = 2): Workload {
+  const star = new Star(config);
+  const stage = new DrawnStage(star, batch);
+  const optimizer = new AdamW(stage.parameters());
+  const trainStep = new TrainStep(stage, optimizer);
+  let step = 0;
+  const run = async (): Promise<void> => {
+    const numbers = { step: step++, learningRate: 1e-4, weightDecay: 0.05, clipNorm: 2 };
+    const { loss } = await trainStep.run([noPictures], numbers);
+    if (!Number.isFinite(loss)) throw new Error(`starStepWork: the loss must be finite, got ${loss}.`);
+  };
+  const dispose = (): void => [trainStep, optimizer, star].forEach((part) => part.dispose());
+  return { name: `STAR training step: ${size}, text ${textTokens}x1024, batch ${batch}`, run, dispose };
+}
+
+/** One 256 px picture with guidance, drawn by a small STAR and decoded by a VQVAE of 32 channels; weights are random. */
+export function starSamplingWork(): Workload {
+  const models = { star: new Star(config).freeze(), vqvae: new Vqvae(vqvaeConfig({ channels: 32 })).freeze() };
+  const text: GuidedText = { conditional: drawnText(1, 1), unconditional: drawnText(1, 2) };
+  const last = config.patchNumbers.length - 1;
+  const run = async (): Promise<void> => {
+    for await (const { scale, decode } of generate(models, text, { guidance: 4, seed: 1 }))
+      if (scale === last) await decode();
+  };
+  const dispose = (): void => {
+    for (const { states, mask, pooled } of [text.conditional, text.unconditional])
+      for (const part of [states, mask, pooled]) part.dispose();
+    models.star.dispose();
+    models.vqvae.dispose();
+  };
+  return { name: `STAR sampling: ${size}, one 256 px picture with guidance, VQVAE of 32 channels`, run, dispose };
+}
+
+/** The stage below draws its batches itself. */
+const noPictures: TrainingBatch = {
+  images: new Float32Array(0),
+  shape: [0, 3, 256, 256],
+  captions: [],
+  keys: [],
+  cursor: { epoch: 0, step: 0 },
+};
+
+/** Values like those of real features, from a seed. */
+const drawn = (count: number, seed: number): Float32Array => {
+  const random = hostRandom(seed);
+  return Float32Array.from({ length: count }, () => random.normal());
+};
+
+function drawnText(B: number, seed: number): TextFeatures {
+  const { textWidth } = config;
+  return {
+    states: tensor(drawn(B * textTokens * textWidth, seed), [B, textTokens, textWidth]).keep(),
+    mask: ones([B, textTokens], { dtype: 'u32' }).keep(),
+    pooled: tensor(drawn(B * textWidth, seed + 10), [B, textWidth]).keep(),
+  };
+}
+
+/** The STAR stage without pictures and captions: their tokens and features are drawn from a seed. */
+class DrawnStage implements Stage {
+  readonly name = 'star';
+  private readonly star: Star;
+  private readonly drawnInputs: Readonly<Record<string, HostValues>>;
+
+  constructor(star: Star, B: number) {
+    this.star = star;
+    const { patchNumbers, codeWidth, codebookSize, textWidth } = star.config;
+    const L = tokenCount(patchNumbers);
+    const random = hostRandom(3);
+    const targets = Uint32Array.from({ length: B * L }, () => Math.floor(random.uniform() * codebookSize));
+    this.drawnInputs = {
+      targets_BL: { values: targets, shape: [B, L] },
+      input_BlZ: { values: drawn(B * (L - 1) * codeWidth, 4), shape: [B, L - 1, codeWidth] },
+      states: { values: drawn(B * textTokens * textWidth, 5), shape: [B, textTokens, textWidth] },
+      mask: { values: new Uint32Array(B * textTokens).fill(1), shape: [B, textTokens] },
+      pooled: { values: drawn(B * textWidth, 6), shape: [B, textWidth] },
+    };
+  }
+
+  parameters(): Map<string, Tensor> {
+    return this.star.namedParameters('star.');
+  }
+
+  async inputs(_: TrainingBatch, draw: number): Promise<Readonly<Record<string, HostValues>>> {
+    return { ...this.drawnInputs, seed: { values: seedWords([draw]), shape: [1, 2] } };
+  }
+
+  forward(inputs: Readonly<Record<string, Tensor>>): StageOutput {
+    const { targets_BL, input_BlZ, seed, states, mask, pooled } = inputs as Record<string, Tensor> & TextFeatures;
+    const [B, L] = targets_BL!.shape as [number, number];
+    const text = { states, mask, pooled };
+    const logits_BLV = this.star.forward({ input_BlZ: input_BlZ!, text, dropPathSeed: seed! });
+    const rows = reshape(logits_BLV, [B * L, this.star.config.codebookSize]);
+    return { loss: mean(crossEntropy(rows, reshape(targets_BL!, [B * L]))), metrics: {} };
+  }
+
+  files(): Promise<Map<string, Uint8Array>> {
+    return Promise.reject(new Error('files: a drawn stage must not be saved. Use StarStage.'));
+  }
+
+  restore(): Promise<void> {
+    return Promise.reject(new Error('restore: a drawn stage must not be restored. Use StarStage.'));
+  }
+}
