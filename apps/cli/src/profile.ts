@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import type { Device, KernelRun } from '@star-webgpu/tensor-webgpu';
 import { say } from './output.ts';
-import { copyWork, matmulWork, rateOf } from './workloads.ts';
+import { copyWork, matmulWork, rateOf, type Workload } from './workloads.ts';
 
 interface KernelTotal {
   calls: number;
@@ -34,7 +34,7 @@ const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
 async function measurePeaks(device: Device): Promise<Peaks> {
   const [product, copy] = [matmulWork(1024), copyWork(2 ** 22)];
-  const best = async (work: typeof product): Promise<number> => {
+  const best = async (work: Workload): Promise<number> => {
     const times: number[] = [];
     for (let round = 0; round < 4; round++) {
       const start = performance.now();
@@ -43,7 +43,10 @@ async function measurePeaks(device: Device): Promise<Peaks> {
     }
     return Math.min(...times);
   };
-  const peaks = { gflops: rateOf(product, await best(product)), gigabytes: copy.bytes / (await best(copy)) / 1e6 };
+  const peaks = {
+    gflops: rateOf(product.flops, await best(product)),
+    gigabytes: copy.bytes / (await best(copy)) / 1e6,
+  };
   for (const work of [product, copy]) work.dispose();
   await device.idle();
   return peaks;

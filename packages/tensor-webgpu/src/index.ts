@@ -8,6 +8,7 @@ export { type Profile, profileOf } from './device/profile.ts';
 export type { KernelRun } from './device/profiler.ts';
 export { bytesPerElement, type DType, fromHalfBits, type HostArray, toHalfBits } from './dtype.ts';
 export { DeviceLostError, GpuError, TensorError } from './errors.ts';
+export { cast } from './ops/cast.ts';
 export * from './ops/elementwise.ts';
 export { type MatmulOptions, linear, matmul } from './ops/matmul.ts';
 export { argmax, argmin, max, mean, min, type ReduceOptions, sum } from './ops/reduce.ts';

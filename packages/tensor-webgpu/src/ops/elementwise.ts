@@ -1,5 +1,5 @@
 import { record } from '../autograd/record.ts';
-import { type DType, isFloat } from '../dtype.ts';
+import { isFloat } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { Tensor } from '../tensor.ts';
 import { map } from './map.ts';
@@ -217,12 +217,4 @@ export function where(condition: Tensor, x: Tensor, z: Tensor): Tensor {
       z.shape,
     ),
   ]);
-}
-
-/** The same values in another dtype; floats are cut towards zero for integers. */
-export function cast(x: Tensor, dtype: DType): Tensor {
-  if (dtype === x.dtype) return x;
-  const value = dtype === 'bool' ? 'select(vec4<u32>(0u), vec4<u32>(1u), a != vec4(0))' : 'a';
-  const y = map('cast', [x], value, { dtype });
-  return record('cast', y, [x], (dy) => [cast(dy, x.dtype)]);
 }

@@ -11,7 +11,7 @@ import {
 } from '../kernels/group-norm.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
 import { empty, type Tensor } from '../tensor.ts';
-import { cast } from './elementwise.ts';
+import { cast } from './cast.ts';
 import { launch } from './launch.ts';
 import { sum } from './reduce.ts';
 import { contiguous } from './view.ts';
@@ -39,7 +39,9 @@ const stripPixels = 32;
  * Group normalisation over pixels and the channels of a group, then scale, shift and SiLU if asked. x: [B, H, W, C] -> [B, H, W, C].
  * @throws TensorError if the channels cannot be grouped, or are no multiple of 4.
  */
-export function groupNorm(x: Tensor, { groups, eps, weight, bias, activation = 'none' }: GroupNormOptions): Tensor {
+export function groupNorm(x: Tensor, options: GroupNormOptions): Tensor {
+  const { groups, eps, activation = 'none' } = options;
+  const [weight, bias] = [cast(options.weight, x.dtype), cast(options.bias, x.dtype)];
   const C = x.shape.at(-1)!;
   check(
     'groupNorm',

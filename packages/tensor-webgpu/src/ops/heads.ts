@@ -11,6 +11,7 @@ import {
 import { foldGrid } from '../kernels/snippets.ts';
 import { sizeOf } from '../shape.ts';
 import { empty, type Tensor, zeros } from '../tensor.ts';
+import { cast } from './cast.ts';
 import { launch } from './launch.ts';
 import { rowLanes } from './row-lanes.ts';
 import { contiguous } from './view.ts';
@@ -86,8 +87,10 @@ function places(x: Tensor, heads: number, { group, lanes }: HeadsSpec, strip: nu
 }
 
 function split(op: string, x: Tensor, parts: readonly HeadPart[], options: Options): Tensor[] {
-  const { heads, rope, scale, queryBias, valueBias } = options;
+  const { heads, rope } = options;
   checkHeads(op, x, parts, options);
+  const inTypeOf = (value: Tensor | undefined): Tensor | undefined => value && cast(value, x.dtype);
+  const [scale, queryBias, valueBias] = [options.scale, options.queryBias, options.valueBias].map(inTypeOf);
   const [B, L, width] = x.shape as [number, number, number];
   const d = width / parts.length / heads;
   const spec: HeadsSpec = {

@@ -2,7 +2,7 @@ import { currentDevice } from '../device/current.ts';
 import { isFloat } from '../dtype.ts';
 import { check } from '../errors.ts';
 import type { Tensor } from '../tensor.ts';
-import { cast } from './elementwise.ts';
+import { cast } from './cast.ts';
 
 /** The float type in which products are computed: `f16` halves the bytes and wants an adapter with half floats. */
 export type Precision = 'f32' | 'f16';

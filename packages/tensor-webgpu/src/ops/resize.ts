@@ -4,7 +4,7 @@ import { check } from '../errors.ts';
 import { foldGrid } from '../kernels/snippets.ts';
 import { upsampleKernel } from '../kernels/upsample.wgsl.ts';
 import { empty, type Tensor, tensor } from '../tensor.ts';
-import { cast } from './elementwise.ts';
+import { cast } from './cast.ts';
 import { launch } from './launch.ts';
 import { matmul } from './matmul.ts';
 import { contiguous, reshape } from './view.ts';

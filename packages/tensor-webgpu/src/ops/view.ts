@@ -1,10 +1,11 @@
 import { noGrad, record } from '../autograd/record.ts';
-import { storageType } from '../dtype.ts';
+import { isFloat, storageType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { copyAxisKernel } from '../kernels/copy-axis.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
 import { normalizeAxis, resolveShape, type Shape } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
+import { cast } from './cast.ts';
 import { launch } from './launch.ts';
 import { map, mapInto } from './map.ts';
 
@@ -82,10 +83,17 @@ export function padAxis(x: Tensor, axis: number, before: number, after: number):
   return parts.length === 1 ? x : concat(parts, along);
 }
 
-/** Joins tensors along an axis; the other sides must agree. */
-export function concat(tensors: readonly Tensor[], axis: number): Tensor {
-  const [first] = tensors;
-  check('concat', first !== undefined, () => 'tensors must not be empty.');
+/** Joins tensors along an axis; the other sides must agree. f16 joined with f32 is f32. */
+export function concat(parts: readonly Tensor[], axis: number): Tensor {
+  check('concat', parts.length > 0, () => 'tensors must not be empty.');
+  const dtypes = [...new Set(parts.map(({ dtype }) => dtype))];
+  check(
+    'concat',
+    dtypes.length === 1 || dtypes.every(isFloat),
+    () => `tensors must share a dtype or be floats, got ${dtypes.join(', ')}. Cast them.`,
+  );
+  const tensors = dtypes.length === 1 ? parts : parts.map((part) => cast(part, 'f32'));
+  const first = tensors[0]!;
   const along = normalizeAxis('concat', axis, first.rank);
   for (const { shape } of tensors) {
     const agrees = shape.length === first.rank && shape.every((side, i) => i === along || side === first.shape[i]);

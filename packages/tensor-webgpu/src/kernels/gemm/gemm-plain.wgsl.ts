@@ -1,6 +1,6 @@
 import { defineKernel, type Kernel } from '../define-kernel.ts';
 import { plainCode } from './plain.ts';
-import { baseSpec, gemmBindings, type GemmSpec, gemmUniforms } from './spec.ts';
+import { baseSpec, gemmBindings, type GemmSpec, gemmFlops, gemmUniforms } from './spec.ts';
 
 const pieces = { widthA: 1, widthB: 1, widthC: 1 } as const;
 
@@ -13,6 +13,7 @@ export const gemmPlainKernel: Kernel<GemmSpec> = defineKernel<GemmSpec>({
   bindings: gemmBindings,
   uniforms: gemmUniforms,
   code: plainCode,
+  flops: gemmFlops,
   examples: [
     baseSpec,
     { ...baseSpec, ...pieces, sourceB: 'columns' },

@@ -1,6 +1,6 @@
 import { defineKernel, type Kernel } from '../define-kernel.ts';
 import { sharedCode, type SharedSpec } from './shared.ts';
-import { baseSpec, gemmBindings, gemmUniforms } from './spec.ts';
+import { baseSpec, gemmBindings, gemmFlops, gemmUniforms } from './spec.ts';
 
 const base: SharedSpec = { ...baseSpec, lanes: 8, rows: 16, columns: 4 };
 const packed = { storageA: 'packed', storageB: 'packed', storageC: 'packed', storageExtra: 'packed' } as const;
@@ -18,6 +18,7 @@ export const gemmSharedKernel: Kernel<SharedSpec> = defineKernel<SharedSpec>({
   uniforms: gemmUniforms,
   enables: () => ['subgroups'],
   code: sharedCode,
+  flops: gemmFlops,
   examples: [
     base,
     { ...base, sourceB: 'columns', bias: true, activation: 'gelu' },

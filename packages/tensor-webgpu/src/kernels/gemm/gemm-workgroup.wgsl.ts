@@ -1,5 +1,5 @@
 import { defineKernel, type Kernel } from '../define-kernel.ts';
-import { baseSpec, gemmBindings, gemmUniforms } from './spec.ts';
+import { baseSpec, gemmBindings, gemmFlops, gemmUniforms } from './spec.ts';
 import { workgroupCode, type WorkgroupSpec } from './workgroup.ts';
 
 const base: WorkgroupSpec = { ...baseSpec, rows: 64, columns: 64, depth: 16, rowsEach: 8, columnsEach: 8 };
@@ -16,6 +16,7 @@ export const gemmWorkgroupKernel: Kernel<WorkgroupSpec> = defineKernel<Workgroup
   bindings: gemmBindings,
   uniforms: gemmUniforms,
   code: workgroupCode,
+  flops: gemmFlops,
   examples: [
     base,
     { ...base, rows: 128, columns: 128, sourceB: 'columns', ...finished },

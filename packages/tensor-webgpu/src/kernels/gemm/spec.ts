@@ -1,4 +1,4 @@
-import type { Binding } from '../define-kernel.ts';
+import type { Binding, KernelWork } from '../define-kernel.ts';
 
 /** What a tile does to the sums before they are stored. */
 export type Activation = 'none' | 'relu' | 'gelu' | 'silu';
@@ -121,3 +121,7 @@ export function epilogueBindings(spec: GemmSpec, extra: Binding, result: Binding
     ...(spec.keep && { kept_data: result }),
   };
 }
+
+/** Multiply-adds of a run count twice; parts of K share one product. */
+export const gemmFlops = ({ uniforms: u, grid }: KernelWork<GemmSpec>): number =>
+  (2 * u['M']! * u['N']! * u['K']! * grid[2]) / u['parts']!;
