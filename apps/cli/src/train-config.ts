@@ -25,6 +25,8 @@ const training = z.strictObject({
   finalRate: share,
   weightDecay: z.number().min(0),
   clipNorm: z.number().positive(),
+  /** Type of the operands of products; f16 wants an adapter with half floats. */
+  precision: z.enum(['f32', 'f16']).default('f32'),
   saveEvery: count,
   keepCheckpoints: count,
 });

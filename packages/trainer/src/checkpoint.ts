@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { LossScaleState } from '@star-webgpu/tensor-webgpu';
 
 /** Where a run stands; what a checkpoint holds beside weights and moments. */
 export interface TrainingState {
@@ -11,6 +12,8 @@ export interface TrainingState {
   readonly seed: number;
   /** What the stage keeps beside its weights. */
   readonly stageState?: unknown;
+  /** The loss scale of a run in half precision. */
+  readonly lossScale?: LossScaleState | undefined;
 }
 
 /** A checkpoint that was found whole. */

@@ -26,6 +26,8 @@ export interface AdamWStep {
 export class AdamW {
   private readonly named: ReadonlyMap<string, Tensor>;
   private readonly optimizer: MultiAdamW;
+  /** Gradients are those of a loss times this scale, if any. */
+  readonly lossScale: LossScale | undefined;
   private stepCount = 0;
 
   constructor(
@@ -37,6 +39,7 @@ export class AdamW {
     } = {},
   ) {
     const { betas = [0.9, 0.95], lossScale } = options;
+    this.lossScale = lossScale;
     this.named = new Map(parameters);
     const members = [...parameters].map(([name, parameter]) => ({ parameter, decayed: isDecayed(name, parameter) }));
     this.optimizer = new MultiAdamW(members, { betas, lossScale });
@@ -54,7 +57,18 @@ export class AdamW {
 
   /** One step in place. Returns the norm of the gradients before clipping, f32 []. */
   step(gradients: readonly Tensor[], step: AdamWStep): Tensor {
-    return this.optimizer.step(gradients, { ...step, step: ++this.stepCount });
+    this.prepare(step);
+    return this.update(gradients);
+  }
+
+  /** Begins a step: puts its numbers on the device. */
+  prepare(step: AdamWStep): void {
+    this.optimizer.prepare({ ...step, step: ++this.stepCount });
+  }
+
+  /** The device's part of a step; it can be planned, as nothing in it changes from step to step. */
+  update(gradients: readonly Tensor[]): Tensor {
+    return this.optimizer.update(gradients);
   }
 
   /** The moments on the host, by name. */

@@ -2,15 +2,17 @@ import {
   add,
   assign,
   backward,
+  clone,
   mul,
   noGrad,
   type Plan,
   plan,
+  type Precision,
   reshape,
-  scope,
   stack,
   type Tensor,
   tensor,
+  withPrecision,
 } from '@star-webgpu/tensor-webgpu';
 import type { AdamW, AdamWStep } from './optimizer.ts';
 import type { HostValues, Stage, TrainingBatch } from './stage.ts';
@@ -31,11 +33,11 @@ type Inputs<T> = Readonly<Record<string, T>>;
 
 /** What one recorded step leaves on the device. */
 interface StepOutput {
-  /** Mean gradient of each parameter over the batches. */
-  readonly gradients: readonly Tensor[];
   /** Loss and metrics of each batch, in the order of `names`. [batches, names]. */
   readonly numbers: Tensor;
   readonly names: readonly string[];
+  /** Gradient norm, and the loss scale where there is one. [1 or 2]. */
+  readonly optimizer: Tensor;
   readonly observed: readonly (readonly Tensor[])[];
 }
 
@@ -51,11 +53,14 @@ const plansKept = 4;
 export class TrainStep {
   private readonly stage: Stage;
   private readonly optimizer: AdamW;
+  private readonly precision: Precision;
   private readonly planned = new Map<string, PlannedStep>();
 
-  constructor(stage: Stage, optimizer: AdamW) {
+  /** @param precision type of the operands of products; f16 wants an optimizer with a loss scale. */
+  constructor(stage: Stage, optimizer: AdamW, precision: Precision = 'f32') {
     this.stage = stage;
     this.optimizer = optimizer;
+    this.precision = precision;
   }
 
   /** Forward and backward of every batch, clip, step; then what the host wants to know of it. */
@@ -66,13 +71,17 @@ export class TrainStep {
       inputs.push(await stage.inputs(batch, numbers.step * batches.length + i));
     const { plan: replay, inputs: places } = this.plannedFor(inputs);
     inputs.forEach((input, i) => fill(places[i]!, input));
+    optimizer.prepare(numbers);
     replay.run();
-    const { gradients, numbers: measured, names, observed } = replay.result;
-    const norm = scope(() => optimizer.step(gradients, numbers));
+    const { numbers: measured, names, optimizer: state, observed } = replay.result;
     const { loss, ...metrics } = meanRows(await measured.data(), names) as { loss: number };
-    const gradientNorm = await norm.item();
-    norm.dispose();
-    return { loss, gradientNorm, metrics: { ...metrics, ...(await stage.afterStep?.(numbers.step, observed)) } };
+    const [gradientNorm, lossScale] = await state.data();
+    const noted = await stage.afterStep?.(numbers.step, observed);
+    return {
+      loss,
+      gradientNorm: gradientNorm!,
+      metrics: { ...metrics, ...(lossScale !== undefined && { lossScale }), ...noted },
+    };
   }
 
   /** Frees all plans. */
@@ -98,24 +107,30 @@ export class TrainStep {
     const places = inputs.map((input) =>
       Object.fromEntries(Object.entries(input).map(([name, values]) => [name, placeFor(values)])),
     );
-    return { inputs: places, plan: plan(() => this.gradientsOf(places)) };
+    return { inputs: places, plan: plan(() => withPrecision(this.precision, () => this.perform(places))) };
   }
 
-  private gradientsOf(inputs: readonly Inputs<Tensor>[]): StepOutput {
-    const { parameters } = this.optimizer;
+  /** The device's part: forward and backward of every batch, then the update by their mean gradient. */
+  private perform(inputs: readonly Inputs<Tensor>[]): StepOutput {
+    const { parameters, lossScale } = this.optimizer;
     const outputs = inputs.map((input) => {
       const { loss, metrics, observed = [] } = this.stage.forward(input);
       const numbers: Inputs<Tensor> = { ...metrics, loss };
-      return { numbers, observed, gradients: backward(loss, parameters) };
+      return { numbers, observed, gradients: backward(loss, parameters, lossScale?.factor()) };
     });
     const names = Object.keys(outputs[0]!.numbers);
     const rows = outputs.flatMap(({ numbers }) => names.map((name) => reshape(numbers[name]!, [])));
-    return noGrad(() => ({
-      gradients: meanOf(outputs.map(({ gradients }) => gradients)),
-      numbers: stack(rows),
-      names,
-      observed: outputs.map(({ observed }) => observed),
-    }));
+    return noGrad(() => {
+      // The scale as the gradients had it: the update changes it.
+      const scale = lossScale ? [clone(lossScale.factor())] : [];
+      const norm = this.optimizer.update(meanOf(outputs.map(({ gradients }) => gradients)));
+      return {
+        numbers: stack(rows),
+        names,
+        optimizer: stack([norm, ...scale]),
+        observed: outputs.map(({ observed }) => observed),
+      };
+    });
   }
 }
 

@@ -1,4 +1,4 @@
-import { readSafetensors, writeSafetensors } from '@star-webgpu/tensor-webgpu';
+import { LossScale, type Precision, readSafetensors, writeSafetensors } from '@star-webgpu/tensor-webgpu';
 import { latestCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { AdamW } from './optimizer.ts';
 import { type Schedule, scheduleAt } from './schedule.ts';
@@ -30,6 +30,8 @@ export interface TrainOptions {
   readonly clipNorm: number;
   /** Batches whose mean gradient makes one step; 1 if not given. */
   readonly accumulate?: number;
+  /** Type of the operands of products: f16 keeps a loss scale, and f32 for weights, sums and moments. f32 if not given. */
+  readonly precision?: Precision;
   /** Folder of the run's checkpoints. */
   readonly folder: string;
   /** Steps between checkpoints. */
@@ -46,8 +48,9 @@ export interface TrainOptions {
 /** Trains until the schedule's last step, going on from the newest whole checkpoint of the folder. Resolves to the steps done. */
 export async function train(options: TrainOptions): Promise<number> {
   const { stage, schedule, signal } = options;
-  const optimizer = new AdamW(stage.parameters());
-  const step = new TrainStep(stage, optimizer);
+  const lossScale = options.precision === 'f16' ? new LossScale() : undefined;
+  const optimizer = new AdamW(stage.parameters(), { ...(lossScale && { lossScale }) });
+  const step = new TrainStep(stage, optimizer, options.precision);
   let cursor = await resume(options, optimizer);
   let done = optimizer.steps;
   const pace = new Pace();
@@ -79,6 +82,7 @@ export async function train(options: TrainOptions): Promise<number> {
   }
   step.dispose();
   optimizer.dispose();
+  lossScale?.dispose();
   return done;
 }
 
@@ -109,6 +113,7 @@ async function resume(
   await stage.restore((path) => readFile(`model/${path}`));
   if (state.stageState !== undefined) stage.restoreState?.(state.stageState);
   optimizer.load(readSafetensors(await readFile('optimizer.safetensors')), state.step);
+  if (state.lossScale) optimizer.lossScale?.load(state.lossScale);
   onNotice?.(`going on from step ${state.step} of ${found.folder}`);
   return state.cursor;
 }
@@ -124,7 +129,14 @@ async function save(
   await writeCheckpoint(folder, {
     files,
     keep,
-    state: { stage: stage.name, step: optimizer.steps, cursor, seed, stageState: stage.state?.() },
+    state: {
+      stage: stage.name,
+      step: optimizer.steps,
+      cursor,
+      seed,
+      stageState: stage.state?.(),
+      lossScale: await optimizer.lossScale?.read(),
+    },
   });
 }
 

@@ -43,8 +43,7 @@ class Phis extends Module {
   }
 
   forward(h_BhwZ: Tensor, scale: number): Tensor {
-    // Residuals of residuals: halves would change which code is nearest.
-    const turned = withPrecision('f32', () => this.convolutions[this.ofScale[scale]!]!.forward(h_BhwZ));
+    const turned = this.convolutions[this.ofScale[scale]!]!.forward(h_BhwZ);
     return add(mul(h_BhwZ, 1 - this.share), mul(turned, this.share));
   }
 }
@@ -83,6 +82,11 @@ export class Quantizer extends Module {
 
   /** Tokens of a latent map: each scale codes what the coarser ones left over. f: [B, h, w, Z]. */
   quantize(f_BhwZ: Tensor): Quantized {
+    return withPrecision('f32', () => this.quantizeExactly(f_BhwZ));
+  }
+
+  /** Residuals of residuals: halves would change which code is nearest. */
+  private quantizeExactly(f_BhwZ: Tensor): Quantized {
     const { patchNumbers } = this.config;
     const [indices, sums, lookups]: [Tensor[], Tensor[], Tensor[]] = [[], [], []];
     let rest_BhwZ = detach(f_BhwZ);
@@ -135,6 +139,14 @@ export class Quantizer extends Module {
 
   /** Adds a drawn scale to the sum. codes: [B, l, Z] -> the new sum [B, h, w, Z], and the input of the next scale [B, l', Z] unless this was the last. */
   nextInput(scale: number, codes_BlZ: Tensor, sum_BhwZ?: Tensor): { sum_BhwZ: Tensor; next_BlZ?: Tensor } {
+    return withPrecision('f32', () => this.nextExactly(scale, codes_BlZ, sum_BhwZ));
+  }
+
+  private nextExactly(
+    scale: number,
+    codes_BlZ: Tensor,
+    sum_BhwZ: Tensor | undefined,
+  ): { sum_BhwZ: Tensor; next_BlZ?: Tensor } {
     const h_BhwZ = this.contribution(codes_BlZ, scale);
     const sum = sum_BhwZ ? add(sum_BhwZ, h_BhwZ) : h_BhwZ;
     const side = this.config.patchNumbers[scale + 1];

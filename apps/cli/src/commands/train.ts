@@ -151,6 +151,7 @@ function runLoop(stage: Stage, { config, flags, packs, keys, preview }: Loop): P
     seed,
     clipNorm: training.clipNorm,
     accumulate: training.accumulate,
+    precision: training.precision,
     folder: join(flags.out, 'checkpoints'),
     saveEvery: training.saveEvery,
     keep: training.keepCheckpoints,

@@ -5,6 +5,7 @@ import { full, type Tensor, zeros } from '../tensor.ts';
 import type { DType } from '../dtype.ts';
 import { cast } from '../ops/cast.ts';
 import { add } from '../ops/elementwise.ts';
+import { withPrecision } from '../ops/precision.ts';
 import { contiguous, reshape } from '../ops/view.ts';
 import type { Node } from './node.ts';
 import { noGrad, wantsGrad } from './record.ts';
@@ -37,7 +38,8 @@ export function vectorJacobian(
   for (const node of nodesBackwards(outputs)) {
     const dys = node.outputs.map((output) => gradients.get(output) ?? null);
     if (dys.every((dy) => dy === null)) continue;
-    runNode(node, dys, gradients);
+    // Gradients have the types of what they belong to; none is narrowed by a precision that is in force around the call.
+    withPrecision('f32', () => runNode(node, dys, gradients));
     for (const output of node.outputs) {
       if (keep.has(output)) continue;
       gradients.get(output)?.dispose();

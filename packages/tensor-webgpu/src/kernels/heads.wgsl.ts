@@ -19,7 +19,7 @@ export interface HeadsSpec extends RowLanes, Readonly<Record<string, number | st
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 const lines = (all: readonly string[], separator = '\n    '): string => all.join(separator);
 
-export const partsOf = ({ parts }: Pick<HeadsSpec, 'parts'>): HeadPart[] => parts.split(',') as HeadPart[];
+const partsOf = ({ parts }: Pick<HeadsSpec, 'parts'>): HeadPart[] => parts.split(',') as HeadPart[];
 const isUnit = (part: HeadPart): boolean => part !== 'value';
 const hasBias = ({ bias }: HeadsSpec, part: HeadPart): boolean => bias && part !== 'key';
 

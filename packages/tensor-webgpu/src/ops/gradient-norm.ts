@@ -33,7 +33,7 @@ function summary(op: string, tensors: readonly Tensor[]): { norm: Tensor; finite
 }
 
 /** Blocks of a tensor: workgroups that the kernels over several tensors need for it. */
-export const blocksOf = ({ size }: Tensor): number => Math.ceil(size / (4 * vectorsPerBlock));
+const blocksOf = ({ size }: Tensor): number => Math.ceil(size / (4 * vectorsPerBlock));
 
 /** The first block behind each tensor, when their blocks are counted through. */
 export function blockEnds(tensors: readonly Tensor[]): number[] {

@@ -1,5 +1,4 @@
 import { type Tensor, tensor } from '../tensor.ts';
-import { mul } from './elementwise.ts';
 import { reshape, slice } from './view.ts';
 
 /** A loss scale as it is saved with a run. */
@@ -33,9 +32,9 @@ export class LossScale {
     this.state = tensor([start, 0], [2]).keep();
   }
 
-  /** The loss times the scale, to be differentiated. loss: f32 [] -> f32 []. */
-  apply(loss: Tensor): Tensor {
-    return mul(loss, reshape(slice(this.state, 0, 0, 1), []));
+  /** The scale itself, as the factor of all gradients that `backward` takes. f32 []. */
+  factor(): Tensor {
+    return reshape(slice(this.state, 0, 0, 1), []);
   }
 
   async read(): Promise<LossScaleState> {

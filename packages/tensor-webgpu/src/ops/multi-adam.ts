@@ -85,19 +85,12 @@ export class MultiAdamW {
 
   /** One step in place, gradients in the order of the parameters. Returns the norm of the unscaled gradients before clipping, f32 []. */
   step(gradients: readonly Tensor[], numbers: AdamWNumbers): Tensor {
-    const members = this.groups.flatMap((group) => group.members);
-    members.forEach(({ parameter }, i) => checkGradient(parameter, gradients[i]));
-    this.writeSettings(numbers);
-    return scope(() => {
-      const dense = noGrad(() => gradients.map((gradient) => contiguous(gradient)));
-      const { norm, control } = this.control(dense);
-      let at = 0;
-      for (const group of this.groups) this.stepGroup(group, dense.slice(at, (at += group.members.length)), control);
-      return norm;
-    });
+    this.prepare(numbers);
+    return this.update(gradients);
   }
 
-  private writeSettings({ learningRate, weightDecay, clipNorm, step }: AdamWNumbers): void {
+  /** Puts the numbers of the next update on the device. */
+  prepare({ learningRate, weightDecay, clipNorm, step }: AdamWNumbers): void {
     check('MultiAdamW', Number.isInteger(step) && step >= 1, () => `step must count from 1, got ${step}.`);
     const [beta1, beta2] = this.betas;
     const values = [
@@ -107,6 +100,19 @@ export class MultiAdamW {
       clipNorm,
     ];
     this.settings.storage.device.write(this.settings.buffer, Float32Array.from(values));
+  }
+
+  /** The device's part of a step, with the numbers that are there; it can be planned. Returns what `step` returns. */
+  update(gradients: readonly Tensor[]): Tensor {
+    const members = this.groups.flatMap((group) => group.members);
+    members.forEach(({ parameter }, i) => checkGradient(parameter, gradients[i]));
+    return scope(() => {
+      const dense = noGrad(() => gradients.map((gradient) => contiguous(gradient)));
+      const { norm, control } = this.control(dense);
+      let at = 0;
+      for (const group of this.groups) this.stepGroup(group, dense.slice(at, (at += group.members.length)), control);
+      return norm;
+    });
   }
 
   /** What the gradients make of the settings: the numbers that the parameters are stepped by. */
