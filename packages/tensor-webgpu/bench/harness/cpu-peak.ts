@@ -8,7 +8,7 @@ export interface CpuPeak {
   readonly threads: number;
 }
 
-const turns = 600_000;
+const turns = 6_000_000;
 const rounds = 7;
 
 const workerSource = `
