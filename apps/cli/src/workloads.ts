@@ -9,7 +9,7 @@ import {
   type Tensor,
   tensor,
 } from '@star-webgpu/tensor-webgpu';
-import type { Contender } from '@star-webgpu/tensor-webgpu/testing';
+import type { Contender } from './rounds.ts';
 
 /** Work to be timed. */
 export interface Workload extends Contender {

@@ -1,8 +1,8 @@
-import { timeRounds } from '@star-webgpu/tensor-webgpu/testing';
 import type { Command } from 'commander';
 import { openSession } from '../device.ts';
 import { wholeNumber } from '../numbers.ts';
 import { print, say } from '../output.ts';
+import { timeRounds } from '../rounds.ts';
 import { starSamplingWork, starStepWork } from '../star-workloads.ts';
 import { attentionWork, matmulWork, rateOf, type Workload } from '../workloads.ts';
 

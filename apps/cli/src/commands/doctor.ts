@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { matmulWork, rateOf } from '../workloads.ts';
-import { timeRounds } from '@star-webgpu/tensor-webgpu/testing';
 import { openSession, type Session } from '../device.ts';
 import { print } from '../output.ts';
+import { timeRounds } from '../rounds.ts';
 
 /** Adds `star doctor`. */
 export function addDoctor(program: Command): void {

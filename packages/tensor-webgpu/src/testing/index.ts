@@ -2,6 +2,5 @@ export { expectClose, relativeError, valuesOf } from './close.ts';
 export { type GoldenTensor, loadGolden, loadGoldenJson } from './golden.ts';
 export { gradcheck, type GradcheckOptions } from './gradcheck.ts';
 export { hashed, hashedValues } from './hashed.ts';
-export { type Contender, timeRounds, type Timing } from './rounds.ts';
 export { testDevice } from './test-device.ts';
 export { describeVariants } from './variants.ts';
