@@ -1,3 +1,10 @@
+/** Sides of the matrices that an adapter multiplies in hardware: C is m x n, A m x k, B k x n. */
+interface MatrixSides {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+}
+
 /** What an adapter offers, in the terms that kernels choose by. */
 export interface Profile {
   readonly vendor: string;
@@ -10,6 +17,26 @@ export interface Profile {
   /** The one size of all subgroups, or 0 where subgroups are missing or vary. */
   readonly subgroupSize: number;
   readonly timestamps: boolean;
+  /** Matrices of halves summed in f32, where the adapter has such units. */
+  readonly matrix: MatrixSides | undefined;
+}
+
+/** One kind of matrix that an adapter lists; newer than the types of WebGPU. */
+interface MatrixConfig {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
+/** The largest matrices of halves with f32 sums. */
+function matrixOf(info: GPUAdapterInfo): MatrixSides | undefined {
+  const { subgroupMatrixConfigs = [] } = info as { subgroupMatrixConfigs?: readonly MatrixConfig[] };
+  const [best] = [...subgroupMatrixConfigs]
+    .filter(({ componentType, resultComponentType }) => componentType === 'f16' && resultComponentType === 'f32')
+    .toSorted((a, b) => b.M * b.N * b.K - a.M * a.N * a.K);
+  return best && { m: best.M, n: best.N, k: best.K };
 }
 
 const cpuNames = /llvmpipe|lavapipe|swiftshader|software|subzero/i;
@@ -27,5 +54,6 @@ export function profileOf(adapter: GPUAdapter): Profile {
     f16: adapter.features.has('shader-f16'),
     subgroupSize: hasSubgroups ? (subgroupMaxSize ?? 0) : 0,
     timestamps: adapter.features.has('timestamp-query'),
+    matrix: matrixOf(adapter.info),
   };
 }

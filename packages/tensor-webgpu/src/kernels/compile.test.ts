@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { create, globals } from 'webgpu';
+import { gemmMatrixKernel } from './gemm/gemm-matrix.wgsl.ts';
 import { allKernels, type Kernel, shaderSource, type Spec } from './define-kernel.ts';
 
 const folder = new URL('./', import.meta.url);
@@ -13,7 +14,8 @@ const gpu = create(['backend=null', 'enable-dawn-features=allow_unsafe_apis']);
 beforeAll(async () => {
   Object.assign(globalThis, globals);
   const adapter = await gpu.requestAdapter();
-  const requiredFeatures = (['shader-f16', 'subgroups'] as const).filter((name) => adapter!.features.has(name));
+  const wanted = ['shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'] as GPUFeatureName[];
+  const requiredFeatures = wanted.filter((name) => adapter!.features.has(name));
   device = await adapter!.requestDevice({ requiredFeatures });
 });
 
@@ -34,6 +36,15 @@ describe('every kernel compiles for every one of its examples', () => {
   it.each(allKernels().map((kernel) => [kernel.name, kernel] as const))('%s', async (_, kernel) => {
     expect(kernel.examples.length).toBeGreaterThan(0);
     for (const spec of kernel.examples) expect(await faults(kernel, spec)).toEqual([]);
+  });
+
+  it('spells subgroup matrices by the standard as by its forerunner, but for the name of the extension', () => {
+    const [spec] = gemmMatrixKernel.examples;
+    const standard = shaderSource(gemmMatrixKernel, { ...spec!, syntax: 'subgroup_matrix' as const });
+    expect(standard).toContain('enable subgroup_matrix;');
+    expect(standard.replace('enable subgroup_matrix;', 'enable chromium_experimental_subgroup_matrix;')).toBe(
+      shaderSource(gemmMatrixKernel, spec!),
+    );
   });
 
   it('finds every kernel file', () => {

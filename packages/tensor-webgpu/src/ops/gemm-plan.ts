@@ -1,9 +1,10 @@
 import type { Device } from '../device/device.ts';
 import type { DType } from '../dtype.ts';
-import { type WorkgroupTile, workgroupBytes, workgroupThreads } from '../kernels/gemm/workgroup.ts';
+import { matrixBytes, matrixThreads, type MatrixTile } from '../kernels/gemm/matrix.ts';
 import { plainTile } from '../kernels/gemm/plain.ts';
 import type { SharedTile } from '../kernels/gemm/shared.ts';
 import type { SourceA, SourceB } from '../kernels/gemm/spec.ts';
+import { workgroupBytes, workgroupThreads, type WorkgroupTile } from '../kernels/gemm/workgroup.ts';
 
 /** What a plan is chosen by: sides, layouts and element types of one product. */
 export interface GemmProblem {
@@ -22,7 +23,10 @@ export interface GemmProblem {
 export type GemmTile =
   | ({ readonly backend: 'shared' } & SharedTile)
   | ({ readonly backend: 'workgroup' } & WorkgroupTile)
+  | ({ readonly backend: 'matrix' } & MatrixTile)
   | { readonly backend: 'plain' };
+
+export type GemmBackend = GemmTile['backend'];
 
 /** How one product is computed. */
 export interface GemmPlan {
@@ -43,6 +47,11 @@ export function overrideGemm(choice: GemmOverride | undefined): void {
   override = choice;
 }
 
+/** The plan of a product on a device: an override's, or the first candidate. */
+export function gemmPlan(problem: GemmProblem, device: Device): GemmPlan {
+  return override?.(problem, device) ?? gemmCandidates(problem, device)[0]!;
+}
+
 /** The widest subgroup for which the shared tile is compiled. */
 const widestShared = 8;
 
@@ -50,6 +59,37 @@ const widestShared = 8;
 export function sharedLanes(device: Device): number {
   const { subgroupSize } = device.profile;
   return !device.plainKernels && subgroupSize >= 4 && subgroupSize <= widestShared ? subgroupSize : 0;
+}
+
+/** The extension by which a device has matrix units, or undefined where it has none for halves with f32 sums. */
+function matrixSyntax({ gpu, profile }: Device): MatrixTile['syntax'] | undefined {
+  if (!profile.matrix || !profile.f16 || !profile.subgroupSize) return undefined;
+  const has = (feature: string): boolean => gpu.features.has(feature as GPUFeatureName);
+  if (has('subgroup-matrix')) return 'subgroup_matrix';
+  return has('chromium-experimental-subgroup-matrix') ? 'chromium_experimental_subgroup_matrix' : undefined;
+}
+
+/** Back ends that a device can run, the likely fastest first; matrix units take f16 only. On software adapters barriers cost more than they save. */
+export function gemmBackends(device: Device): readonly GemmBackend[] {
+  if (device.plainKernels) return ['plain'];
+  const shared: GemmBackend[] = sharedLanes(device) ? ['shared'] : [];
+  if (device.profile.isCpu) return [...shared, 'plain', 'workgroup'];
+  return [...(matrixSyntax(device) ? (['matrix'] as const) : []), 'workgroup', ...shared, 'plain'];
+}
+
+/** Plans worth timing for a product on a device, the likely best first. */
+export function gemmCandidates(problem: GemmProblem, device: Device): readonly GemmPlan[] {
+  const tiles = gemmBackends(device).flatMap((backend) => tilesOf(backend, problem, device));
+  const halves = device.profile.f16 && !device.profile.isCpu ? 'f16' : 'packed';
+  return tiles.map((tile) => ({ tile, parts: partsFor(problem, tile, device.profile.isCpu), halves }));
+}
+
+/** Tiles of a back end for a product, the likely best first. */
+function tilesOf(backend: GemmBackend, problem: GemmProblem, device: Device): readonly GemmTile[] {
+  if (backend === 'shared') return sharedTiles(sharedLanes(device), problem);
+  if (backend === 'workgroup') return workgroupTilesFor(problem, device);
+  if (backend === 'matrix') return problem.dtype === 'f16' ? matrixTilesFor(problem, device) : [];
+  return [{ backend: 'plain' }];
 }
 
 /** Rows and columns of C that one workgroup of a tile computes. */
@@ -60,66 +100,26 @@ export function tileSides(tile: GemmTile): { readonly rows: number; readonly col
 
 /** Length of K that one part sums: whole steps of the tile's loop. */
 export function partLength({ K, run }: GemmProblem, { tile, parts }: GemmPlan): number {
-  const step = tile.backend === 'shared' && run > 1 ? run : stepOf(tile);
+  const staged = tile.backend === 'workgroup' || tile.backend === 'matrix';
+  const step = staged ? tile.depth : tile.backend === 'shared' && run > 1 ? run : 4;
   return Math.ceil(K / parts / step) * step;
 }
 
-/** K of one step of a tile's loop. */
-const stepOf = (tile: GemmTile): number => (tile.backend === 'workgroup' ? tile.depth : 4);
+/** Output pixels of one part of a weight gradient on a software adapter: what the tiles of a part read stays in the cache. */
+const partPixels = 1024;
 
-/** The plan of a product on a device: an override's, or the profile's first candidate. */
-export function gemmPlan(problem: GemmProblem, device: Device): GemmPlan {
-  return override?.(problem, device) ?? gemmCandidates(problem, device)[0]!;
-}
+/** Workgroups that keep an adapter busy, and the least of K that is worth a part: a few cores, or a hundred units. */
+const cores = { busy: 16, leastK: 1024 } as const;
+const units = { busy: 200, leastK: 256 } as const;
+const mostParts = 64;
 
-export type GemmBackend = GemmTile['backend'];
-
-/** Back ends that a device can run, the likely fastest first. */
-export function gemmBackends(device: Device): readonly GemmBackend[] {
-  if (device.plainKernels) return ['plain'];
-  return [...(sharedLanes(device) ? (['shared'] as const) : []), 'workgroup', 'plain'];
-}
-
-/** Plans worth timing for a product on a device, the likely best first. */
-export function gemmCandidates(problem: GemmProblem, device: Device): readonly GemmPlan[] {
-  const tiles = gemmBackends(device).flatMap((backend) => tilesOf(backend, problem, device));
-  return tiles.map((tile) => ({ tile, parts: partsFor(problem, tile), halves: 'packed' }));
-}
-
-/** Tiles of a back end for a product, the likely best first. */
-function tilesOf(backend: GemmBackend, problem: GemmProblem, device: Device): readonly GemmTile[] {
-  if (backend === 'shared') return [sharedTile(sharedLanes(device), problem)];
-  if (backend === 'workgroup') return workgroupTilesFor(problem, device);
-  return [{ backend: 'plain' }];
-}
-
-/** Workgroup tiles from large to small: rows x columns x depth, then values of an invocation. */
-const workgroupTiles: readonly WorkgroupTile[] = [
-  { rows: 128, columns: 128, depth: 16, rowsEach: 8, columnsEach: 8 },
-  { rows: 64, columns: 128, depth: 16, rowsEach: 4, columnsEach: 8 },
-  { rows: 64, columns: 64, depth: 32, rowsEach: 4, columnsEach: 4 },
-  { rows: 64, columns: 64, depth: 16, rowsEach: 8, columnsEach: 8 },
-  { rows: 32, columns: 32, depth: 32, rowsEach: 4, columnsEach: 4 },
-  { rows: 8, columns: 128, depth: 32, rowsEach: 4, columnsEach: 4 },
-  { rows: 128, columns: 8, depth: 32, rowsEach: 4, columnsEach: 4 },
-];
-
-/** Workgroups that keep a GPU busy: two on each of about a hundred units. */
-const busyWorkgroups = 200;
-
-/** Tiles that the device can hold, the one first that wastes least at the edges and still gives every unit work. */
-function workgroupTilesFor({ M, N, batch }: GemmProblem, device: Device): readonly GemmTile[] {
-  const { maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } = device.gpu.limits;
-  const cost = ({ rows, columns, rowsEach, columnsEach }: WorkgroupTile): number => {
-    const groups = Math.ceil(M / rows) * Math.ceil(N / columns) * batch;
-    const loads = 1 / rowsEach + 1 / columnsEach + 4 / rows + 4 / columns;
-    return Math.max(groups, busyWorkgroups) * rows * columns * (1 + loads);
-  };
-  return workgroupTiles
-    .filter((tile) => workgroupBytes(tile) <= maxComputeWorkgroupStorageSize)
-    .filter((tile) => workgroupThreads(tile) <= maxComputeInvocationsPerWorkgroup)
-    .toSorted((a, b) => cost(a) - cost(b))
-    .map((tile) => ({ backend: 'workgroup', ...tile }));
+/** Parts of K: as many as keep the adapter busy where C has few tiles. */
+function partsFor({ M, N, K, batch, sourceA }: GemmProblem, tile: GemmTile, isCpu: boolean): number {
+  if (isCpu && sourceA === 'weight') return Math.ceil(K / partPixels);
+  const { rows, columns } = tileSides(tile);
+  const { busy, leastK } = isCpu ? cores : units;
+  const groups = Math.ceil(M / rows) * Math.ceil(N / columns) * batch;
+  return Math.max(1, Math.min(Math.ceil(busy / groups), Math.floor(K / leastK), mostParts));
 }
 
 /** Multiply-adds below which every product takes the same small tile: another one costs more to compile than it saves. */
@@ -134,19 +134,88 @@ function columnsFor(lanes: number, N: number): number {
   return times.lastIndexOf(Math.min(...times)) + 1;
 }
 
-/** Shared tiles: narrow ones are taller, which keeps loads of A and B in balance; with A [K, M] registers run out sooner. */
-function sharedTile(lanes: number, { M, N, K, batch, sourceA }: GemmProblem): GemmTile {
-  const backend = 'shared';
-  if (M * N * K * batch < smallProduct) return { backend, lanes, rows: 2 * lanes, columns: 4 };
+/** Shared tiles, the likely best first, then others worth timing. */
+function sharedTiles(lanes: number, problem: GemmProblem): readonly GemmTile[] {
+  const { M, N } = problem;
+  const sides = [
+    sharedSides(lanes, problem),
+    ...(M > lanes ? [2, 3].map((height) => ({ rows: height * lanes, columns: 4 })) : []),
+    ...(M > lanes && N <= 2 * lanes ? [{ rows: 4 * lanes, columns: Math.ceil(N / lanes) }] : []),
+  ];
+  const distinct = sides.filter(
+    ({ rows, columns }, i) => sides.findIndex((other) => other.rows === rows && other.columns === columns) === i,
+  );
+  return distinct.map(({ rows, columns }) => ({ backend: 'shared', lanes, rows, columns }));
+}
+
+/**
+ * Rows of a shared tile, and columns of a lane. Thin A: no more rows than there are; thin B: one or two columns a lane.
+ * Narrow tiles are taller, which keeps loads of A and B in balance; with A [K, M] registers run out sooner.
+ */
+function sharedSides(lanes: number, { M, N, K, batch, sourceA }: GemmProblem): { rows: number; columns: number } {
+  if (M <= lanes) return { rows: M <= 2 ? 2 : M <= 4 ? 4 : lanes, columns: 4 };
+  if (N <= 2 * lanes) return { rows: 4 * lanes, columns: Math.ceil(N / lanes) };
+  if (M * N * K * batch < smallProduct) return { rows: 2 * lanes, columns: 4 };
   const columns = columnsFor(lanes, N);
   const across = sourceA === 'columns' || sourceA === 'weight';
   const height = columns < 3 ? 4 : across ? 6 - columns : 7 - columns;
-  return { backend, lanes, rows: height * lanes, columns };
+  return { rows: height * lanes, columns };
 }
 
-/** Output pixels of one part of a weight gradient: what the tiles of a part read stays in the cache. */
-const partPixels = 1024;
+/** Sides of a tile, and of what one invocation or subgroup computes of it. */
+type Sides = Pick<WorkgroupTile, 'rows' | 'columns' | 'rowsEach' | 'columnsEach'>;
 
-function partsFor({ K, sourceA }: GemmProblem, _tile: GemmTile): number {
-  return sourceA === 'weight' ? Math.ceil(K / partPixels) : 1;
+/** Time of a tile's kernel in arbitrary units: the multiply-adds that run, edges included, and the loads behind them. Too few workgroups leave units idle. */
+function stagedCost({ M, N, batch }: GemmProblem, { rows, columns, rowsEach, columnsEach }: Sides): number {
+  const groups = Math.ceil(M / rows) * Math.ceil(N / columns) * batch;
+  const loads = 1 / rowsEach + 1 / columnsEach + 4 / rows + 4 / columns;
+  return Math.max(groups, units.busy) * rows * columns * (1 + loads);
+}
+
+const byCost =
+  (problem: GemmProblem) =>
+  (a: Sides, b: Sides): number =>
+    stagedCost(problem, a) - stagedCost(problem, b);
+
+/** True if a workgroup of that many bytes and invocations fits the device. */
+function fits({ gpu: { limits } }: Device, bytes: number, threads: number): boolean {
+  return bytes <= limits.maxComputeWorkgroupStorageSize && threads <= limits.maxComputeInvocationsPerWorkgroup;
+}
+
+const workgroupTiles: readonly WorkgroupTile[] = [
+  { rows: 128, columns: 128, depth: 16, rowsEach: 8, columnsEach: 8 },
+  { rows: 64, columns: 128, depth: 16, rowsEach: 4, columnsEach: 8 },
+  { rows: 64, columns: 64, depth: 32, rowsEach: 4, columnsEach: 4 },
+  { rows: 64, columns: 64, depth: 16, rowsEach: 8, columnsEach: 8 },
+  { rows: 32, columns: 32, depth: 32, rowsEach: 4, columnsEach: 4 },
+  { rows: 8, columns: 128, depth: 32, rowsEach: 4, columnsEach: 4 },
+  { rows: 128, columns: 8, depth: 32, rowsEach: 4, columnsEach: 4 },
+];
+
+/** Workgroup tiles that the device can hold, by the model's cost; measurements may come to another order. */
+function workgroupTilesFor(problem: GemmProblem, device: Device): readonly GemmTile[] {
+  return workgroupTiles
+    .filter((tile) => fits(device, workgroupBytes(tile), workgroupThreads(tile)))
+    .toSorted(byCost(problem))
+    .map((tile) => ({ backend: 'workgroup', ...tile }));
+}
+
+/** Sides of matrix tiles: multiples of every matrix that adapters list. */
+const matrixTiles: readonly (Sides & { readonly depth: number })[] = [
+  { rows: 128, columns: 128, depth: 32, rowsEach: 64, columnsEach: 32 },
+  { rows: 64, columns: 64, depth: 32, rowsEach: 32, columnsEach: 32 },
+  { rows: 32, columns: 64, depth: 32, rowsEach: 16, columnsEach: 32 },
+];
+
+/** Matrix tiles that the device can hold, by the model's cost. */
+function matrixTilesFor(problem: GemmProblem, device: Device): readonly GemmTile[] {
+  const { matrix, subgroupSize } = device.profile;
+  const syntax = matrixSyntax(device);
+  if (!matrix || !syntax) return [];
+  return matrixTiles
+    .map((sides) => ({ ...sides, ...matrix, lanes: subgroupSize, syntax }))
+    .filter(({ rowsEach, columnsEach, depth, m, n, k }) => !(rowsEach % m || columnsEach % n || depth % k))
+    .filter((tile) => fits(device, matrixBytes(tile), matrixThreads(tile)))
+    .toSorted(byCost(problem))
+    .map((tile) => ({ backend: 'matrix', ...tile }));
 }

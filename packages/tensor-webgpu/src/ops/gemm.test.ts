@@ -1,5 +1,8 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { currentDevice } from '../device/current.ts';
+import { Device } from '../device/device.ts';
+import { openGpu } from '../device/node.ts';
+import { profileOf } from '../device/profile.ts';
 import { type DType, fromHalfBits, toHalfBits } from '../dtype.ts';
 import { expectClose, gradcheck, hashed, hashedValues, testDevice } from '../testing/index.ts';
 import { empty, type Tensor, tensor } from '../tensor.ts';
@@ -179,6 +182,42 @@ describe.each(gemmBackends(currentDevice()))('the %s back end', (backend) => {
       await gradcheck((x, w, b) => conv2d(x!, w!, { bias: b!, padding: 1 }), inputs);
       await gradcheck((x, w, b) => conv2d(x!, w!, { bias: b!, stride: 2, padding: [0, 1, 1, 0] }), inputs);
     }
+  });
+});
+
+/** A device that compiles and checks every dispatch but computes nothing, with the profile of a GPU that has matrix units. */
+async function matrixDevice(): Promise<{ device: Device; close: () => void }> {
+  const { adapter, close } = await openGpu({ backend: 'null' });
+  const { maxComputeWorkgroupStorageSize } = adapter.limits;
+  const features = ['shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'] as GPUFeatureName[];
+  const gpu = await adapter.requestDevice({
+    requiredFeatures: features,
+    requiredLimits: { maxComputeWorkgroupStorageSize },
+  });
+  const matrix = { m: 16, n: 16, k: 16 };
+  return { device: new Device(gpu, { ...profileOf(adapter), isCpu: false, subgroupSize: 32, matrix }), close };
+}
+
+describe('matrix units', () => {
+  it('are chosen for f16 where the adapter has them, and their dispatches are valid', async () => {
+    const { device, close } = await matrixDevice();
+    expect(gemmBackends(device)).toEqual(['matrix', 'workgroup', 'plain']);
+    for (const [M, N, K, dtype, backend] of [
+      [256, 256, 64, 'f16', 'matrix'],
+      [33, 17, 700, 'f16', 'matrix'],
+      [256, 256, 64, 'f32', 'workgroup'],
+    ] as const) {
+      overrideGemm((problem, on) => {
+        const [first] = gemmCandidates(problem, on);
+        expect(first!.tile.backend).toBe(backend);
+        return first;
+      });
+      const [a, b, c] = [empty([M, K], dtype, device), empty([N, K], dtype, device), empty([M, N], dtype, device)];
+      gemm({ a, b, c, M, N, K, transposeB: true, activation: 'gelu', keep: empty([M, N], dtype, device) });
+    }
+    await device.idle();
+    device.destroy();
+    close();
   });
 });
 

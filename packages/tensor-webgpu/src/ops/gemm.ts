@@ -1,5 +1,6 @@
 import type { DType } from '../dtype.ts';
 import type { Kernel } from '../kernels/define-kernel.ts';
+import { gemmMatrixKernel } from '../kernels/gemm/gemm-matrix.wgsl.ts';
 import { gemmPlainKernel } from '../kernels/gemm/gemm-plain.wgsl.ts';
 import { gemmReduceKernel, reducedPerGroup } from '../kernels/gemm/gemm-reduce.wgsl.ts';
 import { gemmSharedKernel } from '../kernels/gemm/gemm-shared.wgsl.ts';
@@ -181,7 +182,12 @@ function launchTile(product: Gemm, { plan, problem, c, spec }: TileLaunch): void
   });
 }
 
-const kernels = { plain: gemmPlainKernel, shared: gemmSharedKernel, workgroup: gemmWorkgroupKernel } as const;
+const kernels = {
+  plain: gemmPlainKernel,
+  shared: gemmSharedKernel,
+  workgroup: gemmWorkgroupKernel,
+  matrix: gemmMatrixKernel,
+} as const;
 
 /** The kernel of a tile's back end; its spec is the product's with the tile's numbers. */
 const kernelOf = ({ backend }: GemmTile): Kernel => kernels[backend] as unknown as Kernel;
