@@ -1,55 +1,101 @@
 import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
-import { flatGroup, flatParameters } from './snippets.ts';
+import { flatGroup, laneParameters, type RowLanes, sumLanes } from './snippets.ts';
 
 /** Row-wise normalisations: what is subtracted and divided by. */
 export type RowNorm = 'layer' | 'l2';
 
-interface RowSpec extends Readonly<Record<string, number | string | boolean>> {
+/** How rows are shared out, and what lanes keep of them. */
+export interface RowPieces extends RowLanes {
+  /** Vectors of a row that each lane keeps in registers; 0 where rows are long or ragged, and are read again. */
+  readonly pieces: number;
+}
+
+interface RowNormSpec extends RowPieces, Readonly<Record<string, number | string | boolean>> {
   readonly norm: RowNorm;
   readonly type: 'f32' | 'f16';
 }
 
-const workgroup = 32;
-const head = `@compute @workgroup_size(${workgroup})
-fn main(${flatParameters}) {
-  let row = (${flatGroup}) * ${workgroup}u + local;
-  if (row >= u.rows) { return; }
-  let first = row * u.vectors;`;
+const uniforms = { rows: 'u32', vectors: 'u32', strip: 'u32', eps: 'f32' } as const;
 
-/** Rows that one workgroup handles. */
-export const rowsPerGroup: number = workgroup;
+/** Runs the body at each row of a strip: `first` is the row's first vector, `own` the lane's place in it. Rows beyond the last are the last one again. */
+const alongStrip = (spec: RowNormSpec, body: string): string => `
+@compute @workgroup_size(${spec.group})
+fn main(${laneParameters(spec)}) {
+  let own = local % ${spec.lanes}u;
+  let strip = (${flatGroup}) * ${spec.group / spec.lanes}u + local / ${spec.lanes}u;
+  let C = f32(u.vectors * 4u);
+  for (var r = 0u; r < u.strip; r++) {
+    let live = strip * u.strip + r < u.rows;
+    let row = min(strip * u.strip + r, u.rows - 1u);
+    let first = row * u.vectors;
+    ${body}
+  }
+}`;
+
+/** WGSL: a statement for each vector of the row that the lane owns; `k` is its place, `value(name)` the vector there. */
+function each(
+  { pieces, lanes }: RowNormSpec,
+  statement: (value: (name: string) => string, k: string) => string,
+): string {
+  if (!pieces)
+    return `for (var k = own; k < u.vectors; k += ${lanes}u) { ${statement((name) => `vec4<f32>(${name}[first + k])`, 'k')} }`;
+  return Array.from({ length: pieces }, (_, j) => statement((name) => `${name}_${j}`, `own + ${j * lanes}u`)).join(
+    '\n    ',
+  );
+}
+
+/** WGSL: reads the lane's vectors of some bindings into registers, where they stay there. */
+const loads = ({ pieces, lanes }: RowNormSpec, names: readonly string[]): string =>
+  names
+    .flatMap((name) =>
+      Array.from({ length: pieces }, (_, j) => `let ${name}_${j} = vec4<f32>(${name}[first + own + ${j * lanes}u]);`),
+    )
+    .join(' ');
+
+const examples: RowNormSpec[] = [
+  { norm: 'layer', type: 'f32', group: 8, lanes: 8, shuffles: true, pieces: 8 },
+  { norm: 'layer', type: 'f16', group: 32, lanes: 32, shuffles: true, pieces: 0 },
+  { norm: 'l2', type: 'f16', group: 32, lanes: 1, shuffles: false, pieces: 0 },
+];
+const enables = ({ shuffles }: RowNormSpec): string[] => (shuffles ? ['subgroups'] : []);
+const total = (name: string): string => `${name}.x + ${name}.y + ${name}.z + ${name}.w`;
 
 /**
  * layer: y = (x - mean) / sqrt(var + eps);  l2: y = x / max(|x|, eps).  x, y: [R, C], C a multiple of 4; factor: [R] is the divisor's inverse.
- * One invocation a row.
+ * Lanes of a subgroup share a row and walk a strip of rows.
  */
-export const rowNormKernel: Kernel<RowSpec> = defineKernel<RowSpec>({
+export const rowNormKernel: Kernel<RowNormSpec> = defineKernel<RowNormSpec>({
   name: 'row-norm',
   bindings: ({ type }) => ({
     x: `read vec4<${type}>` as Binding,
     y: `write vec4<${type}>` as Binding,
     factor: 'write f32',
   }),
-  uniforms: { rows: 'u32', vectors: 'u32', eps: 'f32' },
-  code: ({ norm, type }) => `${head}
-  let C = f32(u.vectors * 4u);
-  var mean = 0.0;
-  ${norm === 'layer' ? `var s = vec4<f32>(0.0); for (var k = 0u; k < u.vectors; k++) { s += vec4<f32>(x[first + k]); } mean = (s.x + s.y + s.z + s.w) / C;` : ''}
-  var q = vec4<f32>(0.0);
-  for (var k = 0u; k < u.vectors; k++) { let v = vec4<f32>(x[first + k]) - mean; q += v * v; }
-  let total = q.x + q.y + q.z + q.w;
-  let f = ${norm === 'layer' ? 'inverseSqrt(total / C + u.eps)' : '1.0 / max(sqrt(total), u.eps)'};
-  for (var k = 0u; k < u.vectors; k++) { y[first + k] = vec4<${type}>((vec4<f32>(x[first + k]) - mean) * f); }
-  factor[row] = f;
-}`,
-  examples: [
-    { norm: 'layer', type: 'f32' },
-    { norm: 'l2', type: 'f16' },
-  ],
+  uniforms,
+  enables,
+  code: (spec) => {
+    const isLayer = spec.norm === 'layer';
+    const mean = `var s = vec4<f32>(0.0); ${each(spec, (value) => `s += ${value('x')};`)}
+    var mean = ${total('s')}; ${sumLanes(spec, 'mean')} mean /= C;`;
+    return alongStrip(
+      spec,
+      `${loads(spec, ['x'])}
+    ${isLayer ? mean : 'let mean = 0.0;'}
+    var q = vec4<f32>(0.0);
+    ${each(spec, (value) => `{ let v = ${value('x')} - mean; q += v * v; }`)}
+    var squares = ${total('q')}; ${sumLanes(spec, 'squares')}
+    let f = ${isLayer ? 'inverseSqrt(squares / C + u.eps)' : '1.0 / max(sqrt(squares), u.eps)'};
+    if (live) {
+      ${each(spec, (value, k) => `y[first + ${k}] = vec4<${spec.type}>((${value('x')} - mean) * f);`)}
+      if (own == 0u) { factor[row] = f; }
+    }`,
+    );
+  },
+  examples,
 });
 
-/** dx = f (dy - y mean(dy y) - mean(dy)) for layer, f (dy - y sum(dy y)) for l2 (f dy where the divisor was eps).  y, dy, dx: [R, C].  One invocation a row. */
-export const rowNormInputKernel: Kernel<RowSpec> = defineKernel<RowSpec>({
+/** dx = f (dy - y mean(dy y) - mean(dy)) for layer, f (dy - y sum(dy y)) for l2 (f dy where the divisor was eps).  y, dy, dx: [R, C].  Lanes of a subgroup share a row. */
+export const rowNormInputKernel: Kernel<RowNormSpec> = defineKernel<RowNormSpec>({
   name: 'row-norm-input',
   bindings: ({ type }) => ({
     y: `read vec4<${type}>` as Binding,
@@ -57,19 +103,27 @@ export const rowNormInputKernel: Kernel<RowSpec> = defineKernel<RowSpec>({
     factor: 'read f32',
     dx: `write vec4<${type}>` as Binding,
   }),
-  uniforms: { rows: 'u32', vectors: 'u32', eps: 'f32' },
-  code: ({ norm, type }) => `${head}
-  let C = f32(u.vectors * 4u);
-  var s = vec4<f32>(0.0);
-  var q = vec4<f32>(0.0);
-  for (var k = 0u; k < u.vectors; k++) { let d = vec4<f32>(dy[first + k]); s += d; q += d * vec4<f32>(y[first + k]); }
-  let f = factor[row];
-  let mean = ${norm === 'layer' ? '(s.x + s.y + s.z + s.w) / C' : '0.0'};
-  let along = ${norm === 'layer' ? '(q.x + q.y + q.z + q.w) / C' : 'select(q.x + q.y + q.z + q.w, 0.0, f * u.eps >= 1.0)'};
-  for (var k = 0u; k < u.vectors; k++) { dx[first + k] = vec4<${type}>(f * (vec4<f32>(dy[first + k]) - mean - vec4<f32>(y[first + k]) * along)); }
-}`,
-  examples: [
-    { norm: 'layer', type: 'f16' },
-    { norm: 'l2', type: 'f32' },
-  ],
+  uniforms,
+  enables,
+  code: (spec) => {
+    const isLayer = spec.norm === 'layer';
+    return alongStrip(
+      spec,
+      `${loads(spec, ['y', 'dy'])}
+    var s = vec4<f32>(0.0);
+    var q = vec4<f32>(0.0);
+    ${each(spec, (value) => `{ let d = ${value('dy')}; s += d; q += d * ${value('y')}; }`)}
+    var along = ${total('q')}; ${sumLanes(spec, 'along')}
+    let f = factor[row];
+    ${
+      isLayer
+        ? `along /= C; var mean = ${total('s')}; ${sumLanes(spec, 'mean')} mean /= C;`
+        : 'let mean = 0.0; along = select(along, 0.0, f * u.eps >= 1.0);'
+    }
+    if (live) {
+      ${each(spec, (value, k) => `dx[first + ${k}] = vec4<${spec.type}>(f * (${value('dy')} - mean - ${value('y')} * along));`)}
+    }`,
+    );
+  },
+  examples,
 });

@@ -1,5 +1,5 @@
 import { beforeAll, describe, it } from 'vitest';
-import { expectClose, gradcheck, hashed, hashedValues, testDevice } from '../testing/index.ts';
+import { describeVariants, expectClose, gradcheck, hashed, hashedValues, testDevice } from '../testing/index.ts';
 import { mul } from './elementwise.ts';
 import { l2Normalize, layerNorm } from './norm.ts';
 import { rope } from './rope.ts';
@@ -12,8 +12,10 @@ const rows = (values: Float32Array, C: number): number[][] =>
   Array.from({ length: values.length / C }, (_, r) => [...values.subarray(r * C, (r + 1) * C)]);
 const total = (values: number[]): number => values.reduce((s, v) => s + v, 0);
 
-describe.each([4, 7, 12, 192])('rows of %i', (C) => {
-  it('layerNorm equals its formula, with and without affine, with gradients', async () => {
+const widths = [4, 7, 12, 192, 1028];
+
+describeVariants('rows', () => {
+  it.each(widths)('layerNorm of %i equals its formula, with and without affine, with gradients', async (C) => {
     const x = hashed('x', [3, 5, C], 2, 0.5);
     const want = rows(hashedValues('x', 15 * C, 2, 0.5), C).flatMap((row) => {
       const mean = total(row) / C;
@@ -28,7 +30,7 @@ describe.each([4, 7, 12, 192])('rows of %i', (C) => {
     );
   });
 
-  it('l2Normalize equals its formula, with gradients, and keeps zeros', async () => {
+  it.each(widths)('l2Normalize of %i equals its formula, with gradients, and keeps zeros', async (C) => {
     const x = hashed('x', [6, C]);
     const want = rows(hashedValues('x', 6 * C), C).flatMap((row) =>
       row.map((v) => v / Math.sqrt(total(row.map((w) => w * w)))),

@@ -1,7 +1,8 @@
 import { record } from '../autograd/record.ts';
+import type { Device } from '../device/device.ts';
 import { floatType } from '../dtype.ts';
 import { check } from '../errors.ts';
-import { type RowNorm, rowNormInputKernel, rowNormKernel, rowsPerGroup } from '../kernels/row-norm.wgsl.ts';
+import { type RowNorm, rowNormInputKernel, rowNormKernel, type RowPieces } from '../kernels/row-norm.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
 import { rowsOf } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
@@ -36,10 +37,36 @@ function layerNormByParts(x: Tensor, eps: number): Tensor {
   return div(centred, sqrt(add(mean(square(centred), { axis: -1, keepDim: true }), eps)));
 }
 
+/** Vectors of a row that a lane keeps in registers: more of them would spill, and take long to compile. */
+const mostPieces = 16;
+/** Rows that a subgroup walks on a software adapter, where starting a workgroup costs about as much as a row; a GPU wants many small ones. */
+const stripRows = 4;
+/** Invocations of a workgroup where each owns a row. */
+const plainGroup = 32;
+
+/** Whole subgroups share rows; where there are none, each invocation walks a row of its own. */
+function lanesFor({ profile, plainKernels }: Device, vectors: number): RowPieces {
+  const subgroup = plainKernels ? 0 : profile.subgroupSize;
+  if (subgroup < 2) return { group: plainGroup, lanes: 1, shuffles: false, pieces: 0 };
+  let lanes = subgroup;
+  while (lanes > 1 && lanes > vectors) lanes /= 2;
+  const pieces = vectors / lanes;
+  return {
+    group: subgroup,
+    lanes,
+    shuffles: true,
+    pieces: Number.isInteger(pieces) && pieces <= mostPieces ? pieces : 0,
+  };
+}
+
 function rowNorm(norm: RowNorm, x: Tensor, eps: number): Tensor {
   const { R, C } = rowsOf(x.shape);
-  const spec = { norm, type: floatType(x.dtype) };
-  const run = { uniforms: { rows: R, vectors: C / 4, eps }, grid: foldGrid(Math.ceil(R / rowsPerGroup)) };
+  const spec = { norm, type: floatType(x.dtype), ...lanesFor(x.storage.device, C / 4) } as const;
+  const strip = x.storage.device.profile.isCpu && spec.shuffles ? stripRows : 1;
+  const run = {
+    uniforms: { rows: R, vectors: C / 4, strip, eps },
+    grid: foldGrid(Math.ceil((Math.ceil(R / strip) * spec.lanes) / spec.group)),
+  };
   const [y, factor] = [empty(x.shape, x.dtype, x.storage.device), empty([R], 'f32', x.storage.device)];
   launch(rowNormKernel, { spec, tensors: { x: contiguous(x), y, factor }, ...run });
   return record(`${norm}Norm`, y, [x], (dy) => {
