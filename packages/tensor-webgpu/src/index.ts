@@ -67,6 +67,11 @@ export {
   type QueryHeadsOptions,
   queryKeyValueHeads,
 } from './ops/heads.ts';
+export {
+  type LinearCrossEntropy,
+  linearCrossEntropy,
+  type LinearCrossEntropyOptions,
+} from './ops/linear-cross-entropy.ts';
 export { l2Normalize, layerNorm, type LayerNormOptions } from './ops/norm.ts';
 export { type Precision, withPrecision } from './ops/precision.ts';
 export { resizeArea, resizeBicubic, upsampleNearest } from './ops/resize.ts';

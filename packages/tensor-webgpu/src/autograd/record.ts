@@ -25,6 +25,9 @@ export function withRecording<T>(on: boolean, run: () => T): T {
 export const wantsGrad = (tensor: Tensor): boolean =>
   isFloat(tensor.dtype) && (tensor.requiresGrad || tensor.node !== undefined);
 
+/** True if an op on these inputs would be recorded. */
+export const isRecorded = (inputs: readonly Tensor[]): boolean => enabled && inputs.some(wantsGrad);
+
 /** Notes how y came from its inputs, if recording is on and any of them wants a gradient. Returns y. */
 export function record(op: string, y: Tensor, inputs: readonly Tensor[], backward: Backward): Tensor {
   recordJoint(op, [y], inputs, ([dy]) => backward(dy!));
@@ -38,7 +41,7 @@ export function recordJoint(
   inputs: readonly Tensor[],
   backward: JointBackward,
 ): void {
-  if (!enabled || !inputs.some(wantsGrad)) return;
+  if (!isRecorded(inputs)) return;
   const node = { id: nextId++, op, inputs, outputs, backward };
   for (const output of outputs) output.node = node;
 }

@@ -29,16 +29,21 @@ export interface RowLanes {
 export const laneMemory = ({ group, shuffles }: RowLanes): string =>
   shuffles ? '' : `var<workgroup> lane_parts: array<f32, ${group}>;`;
 
-/** WGSL: replaces a variable by its sum over the lanes of a row, in an order that depends on the number of lanes only. Uniform control flow. */
-export function sumLanes({ lanes, shuffles }: RowLanes, name: string): string {
+/** WGSL: replaces a variable by its fold over the lanes of a row, in an order that depends on the number of lanes only. Uniform control flow. */
+export function foldLanes({ lanes, shuffles }: RowLanes, name: string, fold: (a: string, b: string) => string): string {
   if (lanes === 1) return '';
+  const first = `local - local % ${lanes}u`;
   if (!shuffles)
-    return `workgroupBarrier(); lane_parts[local] = ${name}; workgroupBarrier(); ${name} = 0.0;
-    for (var i = local - local % ${lanes}u; i < local - local % ${lanes}u + ${lanes}u; i++) { ${name} += lane_parts[i]; }`;
+    return `workgroupBarrier(); lane_parts[local] = ${name}; workgroupBarrier(); ${name} = lane_parts[${first}];
+    for (var i = ${first} + 1u; i < ${first} + ${lanes}u; i++) { ${name} = ${fold(name, 'lane_parts[i]')}; }`;
   const steps: string[] = [];
-  for (let offset = 1; offset < lanes; offset *= 2) steps.push(`${name} += subgroupShuffleXor(${name}, ${offset}u);`);
+  for (let offset = 1; offset < lanes; offset *= 2)
+    steps.push(`${name} = ${fold(name, `subgroupShuffleXor(${name}, ${offset}u)`)};`);
   return steps.join(' ');
 }
+
+/** WGSL: the same for a sum. */
+export const sumLanes = (lanes: RowLanes, name: string): string => foldLanes(lanes, name, (a, b) => `${a} + ${b}`);
 
 /** WGSL parameters like `flatParameters`, where `local` counts lanes. */
 export const laneParameters = ({ shuffles }: RowLanes): string =>

@@ -1,5 +1,13 @@
 import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
-import { flatGroup, flatParameters } from './snippets.ts';
+import {
+  flatGroup,
+  flatParameters,
+  foldLanes,
+  laneMemory,
+  laneParameters,
+  type RowLanes,
+  sumLanes,
+} from './snippets.ts';
 
 interface SoftmaxSpec extends Readonly<Record<string, number | string | boolean>> {
   readonly type: 'f32' | 'f16';
@@ -54,70 +62,129 @@ export const softmaxKernel: Kernel<SoftmaxSpec> = defineKernel<SoftmaxSpec>({
   ],
 });
 
-interface CrossEntropySpec extends Readonly<Record<string, number | string | boolean>> {
+interface CrossEntropySpec extends RowLanes, Readonly<Record<string, number | string | boolean>> {
   readonly type: 'f32' | 'f16';
-  readonly lanes: number;
+  /** Rows are whole vectors. */
+  readonly vector: boolean;
+  /** Logits are overwritten by the gradient of the mean loss. */
+  readonly inPlace: boolean;
 }
 
+/** WGSL: what the kernel does to one element or to four neighbours alike. */
+const valueSnippet = ({ vector, type }: Pick<CrossEntropySpec, 'vector' | 'type'>): string =>
+  vector
+    ? `alias value = vec4<f32>; alias places = vec4<u32>; alias stored = vec4<${type}>;
+fn top_of(v: value) -> f32 { return max(max(v.x, v.y), max(v.z, v.w)); }
+fn sum_of(v: value) -> f32 { return v.x + v.y + v.z + v.w; }
+fn places_of(k: u32) -> places { return vec4<u32>(4u * k) + vec4<u32>(0u, 1u, 2u, 3u); }`
+    : `alias value = f32; alias places = u32; alias stored = ${type};
+fn top_of(v: value) -> f32 { return v; }
+fn sum_of(v: value) -> f32 { return v; }
+fn places_of(k: u32) -> places { return k; }`;
+
 /**
- * loss = (1 - s) (lse - x[target]) + s (lse - mean(x)) per row; 0 for ignored rows.  x: [R, V], targets: [R], loss, lse: [R].
- * `lanes` invocations a row.
+ * loss = (1 - s) (lse - x[target]) + s (lse - mean(x)) per row; hit = 1 where no class beats the target; 0 both for ignored rows.
+ * In place: x = slope (softmax(x) - (1 - s) onehot(target) - s / V).  x: [R, V], targets, loss, lse, hits: [R].
+ * Lanes share a row; one read finds the maximum and the sum of exponentials, rescaled whenever the maximum rises.
  */
 export const crossEntropyKernel: Kernel<CrossEntropySpec> = defineKernel<CrossEntropySpec>({
   name: 'cross-entropy',
-  bindings: ({ type }) => ({ x: `read ${type}` as Binding, targets: 'read u32', loss: 'write f32', lse: 'write f32' }),
-  uniforms: { rows: 'u32', width: 'u32', smoothing: 'f32', ignored: 'i32' },
-  code: ({ lanes }) => `${rowHead(lanes)}
-  var top = -3.0e38;
-  var total = 0.0;
-  for (var k = lane; k < width; k += ${lanes}u) { let v = f32(x[base + k]); top = max(top, v); total += v; }
-  ${foldRow(lanes, 'top', (a, b) => `max(${a}, ${b})`)}
-  var sum = 0.0;
-  for (var k = lane; k < width; k += ${lanes}u) { sum += exp(f32(x[base + k]) - top); }
-  ${foldRow(lanes, 'sum', (a, b) => `${a} + ${b}`)}
-  ${foldRow(lanes, 'total', (a, b) => `${a} + ${b}`)}
-  if (live && lane == 0u) {
-    let target_index = targets[row];
-    let shift = top + log(sum);
-    let hit = f32(x[base + min(target_index, u.width - 1u)]);
-    let value = (1.0 - u.smoothing) * (shift - hit) + u.smoothing * (shift - total / f32(u.width));
-    loss[row] = select(value, 0.0, i32(target_index) == u.ignored);
+  bindings: ({ type, vector, inPlace }) => ({
+    x: `${inPlace ? 'read_write' : 'read'} ${vector ? `vec4<${type}>` : type}` as Binding,
+    targets: 'read u32',
+    loss: 'write f32',
+    lse: 'write f32',
+    hits: 'write f32',
+  }),
+  uniforms: { rows: 'u32', width: 'u32', steps: 'u32', smoothing: 'f32', ignored: 'i32', slope: 'f32' },
+  enables: ({ shuffles }) => (shuffles ? ['subgroups'] : []),
+  code: (spec) => `${valueSnippet(spec)}
+${laneMemory(spec)}
+@compute @workgroup_size(${spec.group})
+fn main(${laneParameters(spec)}) {
+  let own = local % ${spec.lanes}u;
+  let asked = (${flatGroup}) * ${spec.group / spec.lanes}u + local / ${spec.lanes}u;
+  let live = asked < u.rows;
+  let row = min(asked, u.rows - 1u);
+  let first = row * u.steps;
+  let goal = min(targets[row], u.width - 1u);
+  let goal_value = value(x[first + goal / ${spec.vector ? 4 : 1}u]);
+  let hit = ${spec.vector ? 'goal_value[goal % 4u]' : 'goal_value'};
+  var top = -3.0e38; var sum = 0.0; var total = 0.0; var betters = 0.0;
+  for (var k = own; k < u.steps; k += ${spec.lanes}u) {
+    let v = value(x[first + k]); let at = places_of(k);
+    let higher = max(top, top_of(v));
+    sum = sum * exp(top - higher) + sum_of(exp(v - higher));
+    top = higher;
+    total += sum_of(v);
+    betters += sum_of(select(value(0.0), value(1.0), (v > value(hit)) | ((v == value(hit)) & (at < places(goal)))));
+  }
+  let mine = top;
+  ${foldLanes(spec, 'top', (a, b) => `max(${a}, ${b})`)}
+  sum *= exp(mine - top);
+  ${sumLanes(spec, 'sum')}
+  ${sumLanes(spec, 'total')}
+  ${sumLanes(spec, 'betters')}
+  let shift = top + log(sum);
+  let counts = i32(targets[row]) != u.ignored;
+  if (live && own == 0u) {
+    let cost = (1.0 - u.smoothing) * (shift - hit) + u.smoothing * (shift - total / f32(u.width));
+    loss[row] = select(0.0, cost, counts);
     lse[row] = shift;
+    hits[row] = select(0.0, 1.0, counts && betters == 0.0);
+  }
+  ${
+    spec.inPlace
+      ? `let slope = select(0.0, u.slope, counts);
+  let even = u.smoothing / f32(u.width);
+  if (live) {
+    for (var k = own; k < u.steps; k += ${spec.lanes}u) {
+      let here = select(value(0.0), value(1.0 - u.smoothing), places_of(k) == places(goal));
+      x[first + k] = stored(slope * (exp(value(x[first + k]) - shift) - here - even));
+    }
+  }`
+      : ''
   }
 }`,
   examples: [
-    { type: 'f32', lanes: 1 },
-    { type: 'f16', lanes: 16 },
+    { type: 'f32', vector: true, inPlace: true, group: 8, lanes: 8, shuffles: true },
+    { type: 'f16', vector: true, inPlace: false, group: 32, lanes: 32, shuffles: true },
+    { type: 'f32', vector: false, inPlace: true, group: 64, lanes: 64, shuffles: false },
   ],
 });
 
-/** dx = dloss (softmax(x) - (1 - s) onehot(target) - s / V), 0 for ignored rows.  dx: [R, V].  One invocation 4 elements. */
-export const crossEntropyGradientKernel: Kernel<CrossEntropySpec> = defineKernel<CrossEntropySpec>({
+/** Gradient of costs that had an upstream gradient each. */
+type CrossEntropyGradientSpec = Pick<CrossEntropySpec, 'type' | 'vector'> &
+  Readonly<Record<string, number | string | boolean>>;
+
+/** dx = dloss (softmax(x) - (1 - s) onehot(target) - s / V), 0 for ignored rows.  dx: [R, V].  One invocation 4 vectors, or elements where rows are not whole vectors. */
+export const crossEntropyGradientKernel: Kernel<CrossEntropyGradientSpec> = defineKernel<CrossEntropyGradientSpec>({
   name: 'cross-entropy-gradient',
-  bindings: ({ type }) => ({
-    x: `read ${type}` as Binding,
+  bindings: ({ type, vector }) => ({
+    x: `read ${vector ? `vec4<${type}>` : type}` as Binding,
     targets: 'read u32',
     lse: 'read f32',
     dloss: 'read f32',
-    dx: `write ${type}` as Binding,
+    dx: `write ${vector ? `vec4<${type}>` : type}` as Binding,
   }),
-  uniforms: { rows: 'u32', width: 'u32', smoothing: 'f32', ignored: 'i32' },
-  code: ({ type }) => `
+  uniforms: { rows: 'u32', width: 'u32', steps: 'u32', smoothing: 'f32', ignored: 'i32' },
+  code: (spec) => `${valueSnippet(spec)}
 @compute @workgroup_size(64)
 fn main(${flatParameters}) {
   let first = (${flatGroup}) * 256u + local;
+  let even = u.smoothing / f32(u.width);
   for (var j = 0u; j < 4u; j++) {
     let i = first + j * 64u;
-    if (i < u.rows * u.width) {
-      let row = i / u.width;
-      let hit = select(0.0, 1.0 - u.smoothing, targets[row] == i % u.width);
-      let slope = dloss[row] * (exp(f32(x[i]) - lse[row]) - hit - u.smoothing / f32(u.width));
-      dx[i] = ${type}(select(slope, 0.0, i32(targets[row]) == u.ignored));
+    if (i < u.rows * u.steps) {
+      let row = i / u.steps;
+      let counts = i32(targets[row]) != u.ignored;
+      let here = select(value(0.0), value(1.0 - u.smoothing), places_of(i % u.steps) == places(targets[row]));
+      dx[i] = stored(select(0.0, dloss[row], counts) * (exp(value(x[i]) - lse[row]) - here - even));
     }
   }
 }`,
   examples: [
-    { type: 'f32', lanes: 1 },
-    { type: 'f16', lanes: 1 },
+    { type: 'f32', vector: true },
+    { type: 'f16', vector: false },
   ],
 });

@@ -1,7 +1,8 @@
 import { record } from '../autograd/record.ts';
+import type { Device } from '../device/device.ts';
 import { floatType } from '../dtype.ts';
 import { check } from '../errors.ts';
-import { foldGrid } from '../kernels/snippets.ts';
+import { foldGrid, type RowLanes } from '../kernels/snippets.ts';
 import { crossEntropyGradientKernel, crossEntropyKernel, softmaxKernel } from '../kernels/softmax.wgsl.ts';
 import { rowsOf, sameShape } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
@@ -62,27 +63,62 @@ export function crossEntropy(
     logits.rank === 2 && sameShape(targets.shape, [R]) && targets.dtype === 'u32',
     () => `logits must be [R, V] and targets u32 [R], got [${logits.shape}] and ${targets.dtype} [${targets.shape}].`,
   );
-  const lanes = lanesFor(V);
   const x = contiguous(logits);
   const labels = contiguous(targets);
-  const [loss, lse] = [empty([R], 'f32', x.storage.device), empty([R], 'f32', x.storage.device)];
-  const uniforms = { rows: R, width: V, smoothing: labelSmoothing, ignored: ignoreIndex };
-  const spec = { type: floatType(x.dtype), lanes } as const;
-  launch(crossEntropyKernel, {
-    spec,
-    tensors: { x, targets: labels, loss, lse },
-    uniforms,
-    grid: foldGrid(Math.ceil((R * lanes) / 64)),
-  });
+  const { loss, lse, uniforms } = crossEntropyRows(x, labels, { labelSmoothing, ignoreIndex });
   return record('crossEntropy', loss, [x], (dloss) => {
     const dx = empty(x.shape, x.dtype, x.storage.device);
     const tensors = { x, targets: labels, lse, dloss: contiguous(dloss), dx };
     launch(crossEntropyGradientKernel, {
-      spec: { ...spec, lanes: 1 },
+      spec: { type: floatType(x.dtype), vector: V % 4 === 0 },
       tensors,
       uniforms,
-      grid: foldGrid(Math.ceil((R * V) / 256)),
+      grid: foldGrid(Math.ceil((R * uniforms.steps) / 256)),
     });
     return [dx];
   });
+}
+
+/** Lanes that share a row of so many steps: a subgroup, or a workgroup through its memory. */
+function rowLanes({ profile, plainKernels }: Device, steps: number): RowLanes {
+  const subgroup = plainKernels ? 0 : profile.subgroupSize;
+  if (subgroup > 1) return { group: subgroup, lanes: subgroup, shuffles: true };
+  const lanes = steps < 64 ? 1 : 64;
+  return { group: 64, lanes, shuffles: false };
+}
+
+export interface CrossEntropyRowsOptions extends Required<CrossEntropyOptions> {
+  /** Overwrites the logits by the gradient of this times the sum of all costs. */
+  readonly slope?: number;
+}
+
+/** What cross-entropy gives of each row: f32 [R] each, and the numbers that its gradient kernel wants. */
+interface CrossEntropyRows {
+  readonly loss: Tensor;
+  readonly lse: Tensor;
+  /** 1 where no class is likelier than the target, and no earlier one as likely. */
+  readonly hits: Tensor;
+  readonly uniforms: Readonly<Record<'rows' | 'width' | 'steps' | 'smoothing' | 'ignored', number>>;
+}
+
+/** Cost, log-sum-exp and hit of each row of packed logits; not recorded. */
+export function crossEntropyRows(
+  x: Tensor,
+  targets: Tensor,
+  { labelSmoothing, ignoreIndex, slope }: CrossEntropyRowsOptions,
+): CrossEntropyRows {
+  const [R, V] = x.shape as [number, number];
+  const { device } = x.storage;
+  const vector = V % 4 === 0;
+  const steps = vector ? V / 4 : V;
+  const lanes = rowLanes(device, steps);
+  const [loss, lse, hits] = [empty([R], 'f32', device), empty([R], 'f32', device), empty([R], 'f32', device)];
+  const uniforms = { rows: R, width: V, steps, smoothing: labelSmoothing, ignored: ignoreIndex };
+  launch(crossEntropyKernel, {
+    spec: { type: floatType(x.dtype), vector, inPlace: slope !== undefined, ...lanes } as const,
+    tensors: { x, targets, loss, lse, hits },
+    uniforms: { ...uniforms, slope: slope ?? 0 },
+    grid: foldGrid(Math.ceil((R * lanes.lanes) / lanes.group)),
+  });
+  return { loss, lse, hits, uniforms };
 }
