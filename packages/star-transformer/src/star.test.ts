@@ -142,6 +142,18 @@ describe('the published numbers', () => {
     await expectClose(logits_BLV, numbers.get('logits')!.values, 5e-3);
   });
 
+  it('the loss without all logits at once is the same', async () => {
+    const features_BLC = star.features({ input_BlZ, text });
+    const { loss, hits } = star.loss(features_BLC, reshape(targets, [2, 85]));
+    await expectClose(loss, numbers.get('loss')!.values, 1e-5);
+    await expectClose(
+      star.loss(features_BLC, reshape(targets, [2, 85]), 0.1).loss,
+      numbers.get('loss_ls0.1')!.values,
+      1e-5,
+    );
+    expect(hits.shape).toEqual([170]);
+  });
+
   it('the gradient of every parameter', async () => {
     const wanted = await loadGoldenJson<Record<string, [number, number[]]>>(golden('star_grads.json'));
     const parameters = star.namedParameters();

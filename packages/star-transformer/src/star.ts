@@ -7,6 +7,8 @@ import {
   hostRandom,
   initZeros,
   layerNorm,
+  type LinearCrossEntropy,
+  linearCrossEntropy,
   Linear,
   Module,
   reshape,
@@ -88,6 +90,16 @@ export class Star extends Module {
   /** Logits from features, in f32 whatever the precision in force. [B, l, C] -> [B, l, V]. */
   logits(features_BlC: Tensor): Tensor {
     return withPrecision('f32', () => this.head.forward(layerNorm(cast(features_BlC, 'f32'), { eps: normEpsilon })));
+  }
+
+  /**
+   * Cross-entropy of the tokens that follow from features, in f32, without holding all logits. features: [B, L, C], targets: u32 [B, L].
+   */
+  loss(features_BLC: Tensor, targets_BL: Tensor, labelSmoothing = 0): LinearCrossEntropy {
+    const { weight, bias } = this.head;
+    const targets = reshape(targets_BL, [targets_BL.size]);
+    const rows = reshape(layerNorm(cast(features_BLC, 'f32'), { eps: normEpsilon }), [targets.size, this.config.width]);
+    return withPrecision('f32', () => linearCrossEntropy(rows, weight, { bias, targets, labelSmoothing }));
   }
 
   /** Keys and values of the text for every block, and room for those of all tokens. */

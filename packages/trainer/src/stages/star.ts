@@ -1,5 +1,4 @@
 import {
-  crossEntropy,
   hostRandom,
   mean,
   noGrad,
@@ -15,7 +14,6 @@ import { saveStar, type Star } from '@star-webgpu/star-transformer';
 import { saveTextEncoder, type TextEncoder } from '@star-webgpu/text-encoder';
 import type { Vqvae } from '@star-webgpu/vqvae';
 import { tokenOffsets } from '@star-webgpu/vqvae/scales';
-import { tokenAccuracy } from '../accuracy.ts';
 import { joined } from '../joined.ts';
 import type { HostValues, Stage, StageOutput, TrainingBatch } from '../stage.ts';
 
@@ -122,16 +120,15 @@ export class StarStage implements Stage {
 
   forward(inputs: Readonly<Record<string, Tensor>>): StageOutput {
     const { targets_BL, input_BlZ, ids_BT, mask_BT, seed } = inputs as Record<keyof StarInputs, Tensor>;
-    const { patchNumbers, codebookSize } = this.star.config;
     const [B, L] = targets_BL.shape as [number, number];
     const text = this.text.model.forward(ids_BT, mask_BT);
-    const logits_BLV = this.star.forward({ input_BlZ, text, dropPathSeed: seed });
-    const rows = reshape(logits_BLV, [B * L, codebookSize]);
-    const targets_R = reshape(targets_BL, [B * L]);
-    const losses = crossEntropy(rows, targets_R, { labelSmoothing: this.options.labelSmoothing });
-    const last = tokenOffsets(patchNumbers).at(-2)!;
-    const lastLoss = noGrad(() => mean(slice(reshape(losses, [B, L]), 1, last, L)));
-    return { loss: mean(losses), metrics: { lastScale: lastLoss, accuracy: tokenAccuracy(rows, targets_R) } };
+    const features_BLC = this.star.features({ input_BlZ, text, dropPathSeed: seed });
+    const { loss, losses, hits } = this.star.loss(features_BLC, targets_BL, this.options.labelSmoothing);
+    const last = tokenOffsets(this.star.config.patchNumbers).at(-2)!;
+    return noGrad(() => {
+      const lastScale = mean(slice(reshape(losses, [B, L]), 1, last, L));
+      return { loss, metrics: { lastScale, accuracy: mean(hits) } };
+    });
   }
 
   async files(dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, Uint8Array>> {
