@@ -54,7 +54,7 @@ function importFaults({ owner, path, text }: SourceFile): string[] {
 function roomFaults({ owner, path, text }: SourceFile): string[] {
   if (isTest(path) || owner === 'cli' || owner === 'demo') return [];
   const faults: string[] = [];
-  if (/@compute\b/.test(text) && !/kernels\/.*\.wgsl\.ts$/.test(path))
+  if (/@compute\b/.test(text) && !/kernels\/.*\.ts$/.test(path))
     faults.push('must not hold WGSL: it belongs in tensor-webgpu/src/kernels');
   if (/\bGPU(Device|Buffer)\b/.test(text) && owner !== 'tensor-webgpu')
     faults.push('must not touch GPUDevice or GPUBuffer: they belong to tensor-webgpu');
