@@ -1,12 +1,16 @@
-import { generate, type GuidedText } from '@star-webgpu/sampler';
+import { generate, type GuidedText, SamplingPlans } from '@star-webgpu/sampler';
 import { Star, type StarConfig, starConfig } from '@star-webgpu/star-transformer';
 import {
-  crossEntropy,
+  abs,
+  add,
+  currentDevice,
   hostRandom,
-  mean,
+  mul,
+  noGrad,
   ones,
-  reshape,
+  plan,
   seedWords,
+  sub,
   type Tensor,
   tensor,
 } from '@star-webgpu/tensor-webgpu';
@@ -21,7 +25,7 @@ import {
 } from '@star-webgpu/trainer';
 import { Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
 import { patchNumberPresets, tokenCount } from '@star-webgpu/vqvae/scales';
-import type { Workload } from './workloads.ts';
+import type { SizedWorkload, Workload } from './workloads.ts';
 
 /** A STAR of depth 4 and width 256 for 256 px pictures: small enough for a software adapter, with every part of a large one. */
 const config: StarConfig = starConfig({
@@ -54,7 +58,8 @@ export function starStepWork(batch = 2): Workload {
 
 /** One 256 px picture with guidance, drawn by a small STAR and decoded by a VQVAE of 32 channels; weights are random. */
 export function starSamplingWork(): Workload {
-  const models = { star: new Star(config).freeze(), vqvae: new Vqvae(vqvaeConfig({ channels: 32 })).freeze() };
+  const plans = new SamplingPlans();
+  const models = { star: new Star(config).freeze(), vqvae: new Vqvae(vqvaeConfig({ channels: 32 })).freeze(), plans };
   const text: GuidedText = { conditional: drawnText(1, 1), unconditional: drawnText(1, 2) };
   const last = config.patchNumbers.length - 1;
   const run = async (): Promise<void> => {
@@ -64,10 +69,53 @@ export function starSamplingWork(): Workload {
   const dispose = (): void => {
     for (const { states, mask, pooled } of [text.conditional, text.unconditional])
       for (const part of [states, mask, pooled]) part.dispose();
-    models.star.dispose();
-    models.vqvae.dispose();
+    for (const part of [plans, models.star, models.vqvae]) part.dispose();
   };
   return { name: `STAR sampling: ${size}, one 256 px picture with guidance, VQVAE of 32 channels`, run, dispose };
+}
+
+/** A forward pass of a small STAR over the pyramid of a picture size; `flops` are those of its products and of the pairs that attention lets through. */
+export function starForwardWork(patchNumbers: readonly number[]): SizedWorkload {
+  const small = starConfig({ ...config, patchNumbers, depth: 2, width: 128, heads: 2, codebookSize: 512 });
+  const star = new Star(small).freeze();
+  const text = drawnText(1, 1);
+  const L = tokenCount(patchNumbers);
+  const input_BlZ = tensor(drawn((L - 1) * small.codeWidth, 4), [1, L - 1, small.codeWidth]).keep();
+  const forward = plan(() => noGrad(() => star.features({ input_BlZ, text })));
+  const run = async (): Promise<void> => {
+    forward.run();
+    await currentDevice().idle();
+  };
+  const dispose = (): void => {
+    for (const part of [forward, star, input_BlZ, text.states, text.mask, text.pooled]) part.dispose();
+  };
+  return { name: `STAR forward: ${L} tokens, depth 2, width 128`, flops: forwardFlops(small), run, dispose };
+}
+
+/** Products of every token with the blocks' matrices, attention over visible pairs and over the text, and the text's keys and values. */
+function forwardFlops({ depth, width, textWidth, codeWidth, mlpRatio, patchNumbers }: StarConfig): number {
+  const L = tokenCount(patchNumbers);
+  const ends = patchNumbers.map((_, i) => tokenCount(patchNumbers.slice(0, i + 1)));
+  const pairs = patchNumbers.reduce((sum, side, i) => sum + side * side * ends[i]!, 0) + L * textTokens;
+  const matrices = L * width * width * (6 + 2 * mlpRatio) + 2 * textTokens * textWidth * width;
+  return 2 * (L * codeWidth * width + depth * (matrices + 2 * pairs * width));
+}
+
+/** The host's part of a replayed plan of so many small dispatches over four pipelines: it resolves once all is submitted. */
+export function replayWork(dispatches: number): Workload & { readonly before: () => Promise<void> } {
+  const x = ones([64]).keep();
+  const small = [
+    (y: Tensor): Tensor => add(y, 1),
+    (y: Tensor): Tensor => mul(y, 0.5),
+    (y: Tensor): Tensor => sub(y, x),
+    (y: Tensor): Tensor => abs(y),
+  ];
+  const chain = plan(() => Array.from({ length: dispatches }, (_, i) => small[i % 4]!).reduce((y, op) => op(y), x));
+  const before = (): Promise<void> => currentDevice().idle();
+  const dispose = (): void => {
+    for (const part of [chain, x]) part.dispose();
+  };
+  return { name: `host time to replay ${dispatches} dispatches`, before, run: async () => chain.run(), dispose };
 }
 
 /** The stage below draws its batches itself. */
@@ -125,11 +173,9 @@ class DrawnStage implements Stage {
 
   forward(inputs: Readonly<Record<string, Tensor>>): StageOutput {
     const { targets_BL, input_BlZ, seed, states, mask, pooled } = inputs as Record<string, Tensor> & TextFeatures;
-    const [B, L] = targets_BL!.shape as [number, number];
     const text = { states, mask, pooled };
-    const logits_BLV = this.star.forward({ input_BlZ: input_BlZ!, text, dropPathSeed: seed! });
-    const rows = reshape(logits_BLV, [B * L, this.star.config.codebookSize]);
-    return { loss: mean(crossEntropy(rows, reshape(targets_BL!, [B * L]))), metrics: {} };
+    const features_BLC = this.star.features({ input_BlZ: input_BlZ!, text, dropPathSeed: seed! });
+    return { loss: this.star.loss(features_BLC, targets_BL!).loss, metrics: {} };
   }
 
   files(): Promise<Map<string, Uint8Array>> {

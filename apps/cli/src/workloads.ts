@@ -19,7 +19,7 @@ export interface Workload extends Contender {
 }
 
 /** Work of a known size. */
-type SizedWorkload = Workload & Required<Pick<Workload, 'flops'>>;
+export type SizedWorkload = Workload & Required<Pick<Workload, 'flops'>>;
 
 /** Rate in GFLOPS, to a tenth, of so many floating-point operations in so many milliseconds. */
 export const rateOf = (flops: number, milliseconds: number): number => Math.round(flops / milliseconds / 1e5) / 10;

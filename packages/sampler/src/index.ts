@@ -13,3 +13,4 @@ export {
   type ReadFile,
   savePipeline,
 } from './pipeline.ts';
+export { type SamplingSpec, SamplingPlans } from './sampling-plan.ts';
