@@ -10,7 +10,8 @@ export { bytesPerElement, type DType, fromHalfBits, type HostArray, toHalfBits }
 export { DeviceLostError, GpuError, TensorError } from './errors.ts';
 export { cast } from './ops/cast.ts';
 export * from './ops/elementwise.ts';
-export { type MatmulOptions, linear, matmul } from './ops/matmul.ts';
+export { linear, type LinearFinish } from './ops/linear.ts';
+export { type MatmulOptions, matmul } from './ops/matmul.ts';
 export { argmax, argmin, max, mean, min, type ReduceOptions, sum } from './ops/reduce.ts';
 export {
   clone,

@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { backward } from '../autograd/backward.ts';
 import { add, gelu, mul, sub, square } from '../ops/elementwise.ts';
-import { linear, matmul } from '../ops/matmul.ts';
+import { linear } from '../ops/linear.ts';
+import { matmul } from '../ops/matmul.ts';
 import { layerNorm } from '../ops/norm.ts';
 import { sgdStep } from '../ops/optimizer.ts';
 import { mean, sum } from '../ops/reduce.ts';

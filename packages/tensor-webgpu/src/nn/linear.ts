@@ -1,4 +1,4 @@
-import { linear } from '../ops/matmul.ts';
+import { linear, type LinearFinish } from '../ops/linear.ts';
 import type { Tensor } from '../tensor.ts';
 import { type Init, initZeros } from './init.ts';
 import { Module } from './module.ts';
@@ -15,7 +15,8 @@ export class Linear extends Module {
       options.bias === false ? undefined : this.parameter('bias', [options.out], options.biasInit ?? initZeros);
   }
 
-  forward(x: Tensor): Tensor {
-    return linear(x, this.weight, this.bias);
+  /** x: [..., in] -> [..., out], finished in the same pass where asked. */
+  forward(x: Tensor, finish: LinearFinish = {}): Tensor {
+    return linear(x, this.weight, this.bias, finish);
   }
 }

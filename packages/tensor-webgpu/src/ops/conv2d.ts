@@ -2,7 +2,7 @@ import { record } from '../autograd/record.ts';
 import { check } from '../errors.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { gemm, type WindowUniforms } from './gemm.ts';
-import { linear } from './matmul.ts';
+import { linear } from './linear.ts';
 import { toOperand } from './precision.ts';
 import { sumTo } from './reduce.ts';
 import { contiguous, padAxis, permute, reshape, slice } from './view.ts';

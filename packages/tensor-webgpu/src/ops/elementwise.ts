@@ -2,6 +2,7 @@ import { record } from '../autograd/record.ts';
 import { isFloat } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { Tensor } from '../tensor.ts';
+import { activationRules, sigmoidOf, tanhOf } from './activations.ts';
 import { map } from './map.ts';
 import { sumTo } from './reduce.ts';
 
@@ -115,8 +116,10 @@ export const square = (x: Tensor): Tensor => unary('square', x, 'a * a', '2.0 * 
 export const exp = (x: Tensor): Tensor => unary('exp', x, 'exp(a)', 'a * c');
 export const log = (x: Tensor): Tensor => unary('log', x, 'log(a)', 'a / b');
 export const sqrt = (x: Tensor): Tensor => unary('sqrt', x, 'sqrt(a)', '0.5 * a / c');
-export const relu = (x: Tensor): Tensor =>
-  unary('relu', x, 'max(a, vec4<f32>(0.0))', 'select(vec4<f32>(0.0), a, b > vec4<f32>(0.0))');
+const activated = (name: keyof typeof activationRules, x: Tensor): Tensor =>
+  unary(name, x, activationRules[name].forward, activationRules[name].backward);
+
+export const relu = (x: Tensor): Tensor => activated('relu', x);
 /** x limited to low..high; no gradient outside. */
 export const clamp = (x: Tensor, low: number, high: number): Tensor =>
   unary(
@@ -127,17 +130,10 @@ export const clamp = (x: Tensor, low: number, high: number): Tensor =>
     [low, high],
   );
 
-/** Written with exp of a non-positive number, so that no adapter overflows. */
-const sigmoidOf = (v: string): string =>
-  `(select(exp(-abs(${v})), vec4<f32>(1.0), ${v} >= vec4<f32>(0.0)) / (1.0 + exp(-abs(${v}))))`;
-/** tanh saturates in f32 beyond 10; some drivers overflow there. */
-const tanhOf = (v: string): string => `tanh(clamp(${v}, vec4<f32>(-10.0), vec4<f32>(10.0)))`;
-
 export const sigmoid = (x: Tensor): Tensor => unary('sigmoid', x, sigmoidOf('a'), 'a * c * (1.0 - c)');
 export const tanh = (x: Tensor): Tensor => unary('tanh', x, tanhOf('a'), 'a * (1.0 - c * c)');
 /** x * sigmoid(x). */
-export const silu = (x: Tensor): Tensor =>
-  unary('silu', x, `a * ${sigmoidOf('a')}`, `a * ${sigmoidOf('b')} * (1.0 + b * (1.0 - ${sigmoidOf('b')}))`);
+export const silu = (x: Tensor): Tensor => activated('silu', x);
 /** x * sigmoid(1.702 x), the GELU of OpenAI's CLIP. */
 export const quickGelu = (x: Tensor): Tensor =>
   unary(
@@ -147,16 +143,8 @@ export const quickGelu = (x: Tensor): Tensor =>
     `a * ${sigmoidOf('(1.702 * b)')} * (1.0 + 1.702 * b * (1.0 - ${sigmoidOf('(1.702 * b)')}))`,
   );
 
-/** WGSL: argument of the tanh in the tanh-GELU. */
-const geluInner = (v: string): string => `(0.7978845608028654 * (${v} + 0.044715 * ${v} * ${v} * ${v}))`;
 /** 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). */
-export const gelu = (x: Tensor): Tensor =>
-  unary(
-    'gelu',
-    x,
-    `0.5 * a * (1.0 + ${tanhOf(geluInner('a'))})`,
-    `a * (0.5 * (1.0 + ${tanhOf(geluInner('b'))}) + 0.5 * b * (1.0 - ${tanhOf(geluInner('b'))} * ${tanhOf(geluInner('b'))}) * 0.7978845608028654 * (1.0 + 0.134145 * b * b))`,
-  );
+export const gelu = (x: Tensor): Tensor => activated('gelu', x);
 
 /** WGSL: t = 1/(1 + p|z|) of the Abramowitz-Stegun erf 7.1.26 is too coarse for f32, so erf is a degree-13/8 rational of z clamped to +-4. */
 const erfOf = (v: string): string => {

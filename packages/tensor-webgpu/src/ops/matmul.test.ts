@@ -3,8 +3,7 @@ import type { Device } from '../device/device.ts';
 import { fromHalfBits, toHalfBits } from '../dtype.ts';
 import { expectClose, gradcheck, testDevice } from '../testing/index.ts';
 import { tensor } from '../tensor.ts';
-import { linear, matmul } from './matmul.ts';
-import { permute } from './view.ts';
+import { matmul } from './matmul.ts';
 
 let device: Device;
 beforeAll(async () => {
@@ -78,13 +77,6 @@ describe.each(['fast', 'plain'] as const)('matmul by the %s kernel', (variant) =
     await gradcheck((p, q) => matmul(p!, q!), [x, z]);
     await gradcheck((p, q) => matmul(p!, q!), [x, one]);
   });
-
-  it('linear adds the bias and reads strided input', async () => {
-    const x = tensor(wave(24), [2, 4, 3]);
-    const weight = tensor(wave(35 * 4, 5), [35, 4]);
-    const bias = tensor(wave(35, 7), [35]);
-    await gradcheck((p, w, b) => linear(permute(p!, [0, 2, 1]), w!, b!), [x, weight, bias]);
-  });
 });
 
 describe('matmul', () => {
@@ -107,9 +99,6 @@ describe('matmul', () => {
     );
     expect(() => matmul(x, tensor([1, 2, 3], [3]))).toThrow(
       'matmul: operands must have at least 2 axes, got [2,3] and [3]. Reshape them.',
-    );
-    expect(() => linear(x, tensor(wave(4), [1, 4]))).toThrow(
-      'linear: input must end in 4 for weight [1,4], got [2,3].',
     );
   });
 });

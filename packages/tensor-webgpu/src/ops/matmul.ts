@@ -1,12 +1,12 @@
 import { record } from '../autograd/record.ts';
 import { check } from '../errors.ts';
-import { broadcastShapes, isContiguous, type Shape, sizeOf } from '../shape.ts';
+import { broadcastShapes, type Shape, sizeOf } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { gemm } from './gemm.ts';
 import { toOperand } from './precision.ts';
 import { sumTo } from './reduce.ts';
 import { expand } from './expand.ts';
-import { contiguous, reshape, transpose } from './view.ts';
+import { contiguous, transpose } from './view.ts';
 
 export { sharedLanes } from './gemm-plan.ts';
 
@@ -85,40 +85,4 @@ function batched(x: Tensor, lead: Shape): [Tensor, number] {
   const matrix = x.shape.at(-2)! * x.shape.at(-1)!;
   if (x.size === matrix) return [contiguous(x), 0];
   return [contiguous(expand(x, [...lead, x.shape.at(-2)!, x.shape.at(-1)!])), matrix];
-}
-
-/** The matrix itself where its elements lie row-major from any offset, as slices of stacked weights do; else a packed copy. */
-const rowMajor = (weight: Tensor): Tensor => (isContiguous(weight.shape, weight.strides) ? weight : contiguous(weight));
-
-/** x W^T + bias. x: [..., I], weight: [O, I], bias: [O] -> [..., O]. */
-export function linear(input: Tensor, matrix: Tensor, shift?: Tensor): Tensor {
-  const [x, weight] = [toOperand(input), toOperand(matrix)];
-  const bias = shift && toOperand(shift);
-  const [O, I] = weight.shape as [number, number];
-  check(
-    'linear',
-    weight.rank === 2 && x.shape.at(-1) === I,
-    () => `input must end in ${I} for weight [${weight.shape}], got [${x.shape}].`,
-  );
-  const M = x.size / I;
-  const rows = contiguous(x);
-  const y = empty([...x.shape.slice(0, -1), O], x.dtype, x.storage.device);
-  gemm({ a: rows, b: rowMajor(weight), c: y, bias, M, N: O, K: I, transposeB: true });
-  const inputs = bias ? [rows, weight, bias] : [rows, weight];
-  // dx = dy W, dW = dy^T x, db = sum of dy over rows
-  return record('linear', y, inputs, (dy) => {
-    const dyRows = reshape(dy, [M, O]);
-    const dx = rows.requiresGrad || rows.node ? reshape(rowsTimes(dyRows, weight), x.shape) : null;
-    const dWeight = matmul(dyRows, reshape(rows, [M, I]), { transposeA: true });
-    return bias ? [dx, dWeight, sumTo(dyRows, [O])] : [dx, dWeight];
-  });
-}
-
-/** dy W for a row-major weight at any offset. dy: [M, O], weight: [O, I] -> [M, I]. */
-function rowsTimes(dy: Tensor, weight: Tensor): Tensor {
-  const [M, O] = dy.shape as [number, number];
-  const I = weight.shape[1]!;
-  const dx = empty([M, I], dy.dtype, dy.storage.device);
-  gemm({ a: dy, b: rowMajor(weight), c: dx, M, N: I, K: O });
-  return dx;
 }

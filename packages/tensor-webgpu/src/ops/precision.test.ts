@@ -9,7 +9,7 @@ import { attention } from './attention.ts';
 import { conv2d } from './conv2d.ts';
 import { add, gelu } from './elementwise.ts';
 import { layerNorm } from './norm.ts';
-import { linear } from './matmul.ts';
+import { linear } from './linear.ts';
 import { withPrecision } from './precision.ts';
 import { mean, sum } from './reduce.ts';
 import { reshape } from './view.ts';

@@ -1,6 +1,6 @@
 import { defineKernel, type Kernel } from '../define-kernel.ts';
 import { matrixCode, type MatrixSpec } from './matrix.ts';
-import { baseSpec, gemmBindings, gemmUniforms } from './spec.ts';
+import { baseSpec, gemmBindings, gemmFlops, gemmUniforms } from './spec.ts';
 
 const halves = { storageA: 'f16', storageB: 'f16', storageC: 'f16', storageExtra: 'f16' } as const;
 const packed = { storageA: 'packed', storageB: 'packed', storageC: 'packed', storageExtra: 'packed' } as const;
@@ -32,6 +32,7 @@ export const gemmMatrixKernel: Kernel<MatrixSpec> = defineKernel<MatrixSpec>({
   uniforms: gemmUniforms,
   enables: ({ syntax }) => ['f16', 'subgroups', syntax],
   code: matrixCode,
+  flops: gemmFlops,
   examples: [
     base,
     { ...base, ...packed, ...finished, sourceB: 'columns' },

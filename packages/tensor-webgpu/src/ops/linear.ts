@@ -1,0 +1,125 @@
+import { record, wantsGrad } from '../autograd/record.ts';
+import { check } from '../errors.ts';
+import type { Activation } from '../kernels/gemm/spec.ts';
+import { isContiguous, sameShape, sizeOf } from '../shape.ts';
+import { empty, type Tensor } from '../tensor.ts';
+import { activationRules } from './activations.ts';
+import { gemm } from './gemm.ts';
+import { map } from './map.ts';
+import { matmul } from './matmul.ts';
+import { toOperand } from './precision.ts';
+import { sum, sumTo } from './reduce.ts';
+import { contiguous, reshape } from './view.ts';
+
+/** What a linear layer does to its sums before it stores them: y = residual + gate * activation(x W^T + bias). */
+export interface LinearFinish {
+  readonly activation?: Activation;
+  /** [B, ..., O], of fewer rows than x: each serves a run of neighbouring rows, as a modulation serves the tokens of its picture. */
+  readonly gate?: Tensor;
+  /** Of y's shape. */
+  readonly residual?: Tensor;
+}
+
+/** The matrix itself where its elements lie row-major from any offset, as slices of stacked weights do; else a packed copy. */
+const rowMajor = (weight: Tensor): Tensor => (isContiguous(weight.shape, weight.strides) ? weight : contiguous(weight));
+
+/** x W^T + bias, finished in the same pass where asked. x: [..., I], weight: [O, I], bias: [O] -> [..., O]. */
+export function linear(input: Tensor, matrix: Tensor, shift?: Tensor, finish: LinearFinish = {}): Tensor {
+  const [x, weight] = [toOperand(input), toOperand(matrix)];
+  const bias = shift && toOperand(shift);
+  const [O, I] = weight.shape as [number, number];
+  check(
+    'linear',
+    weight.rank === 2 && x.shape.at(-1) === I,
+    () => `input must end in ${I} for weight [${weight.shape}], got [${x.shape}].`,
+  );
+  const rows = contiguous(x);
+  const shape = [...x.shape.slice(0, -1), O];
+  const extras = finishOperands(finish, shape);
+  const M = x.size / I;
+  const y = empty(shape, x.dtype, x.storage.device);
+  const inputs = bias ? [rows, weight, bias] : [rows, weight];
+  const { activation = 'none' } = finish;
+  const bends = activation !== 'none' || extras.gate !== undefined;
+  const z =
+    bends && [...inputs, extras.gate].some((t) => t && wantsGrad(t))
+      ? empty(shape, x.dtype, x.storage.device)
+      : undefined;
+  const product = { a: rows, b: rowMajor(weight), M, N: O, K: I, transposeB: true } as const;
+  gemm({ ...product, c: y, bias, activation, ...extras, keep: z });
+  if (!bends) return recordLinear(y, inputs, extras.residual);
+  if (z) recordFinish(y, recordLinear(z, inputs), activation, extras);
+  else if (extras.residual) record('linear finish', y, [extras.residual], (dy) => [dy]);
+  return y;
+}
+
+interface FinishOperands {
+  readonly gate?: Tensor;
+  readonly gateRows?: number;
+  readonly residual?: Tensor;
+}
+
+/** Gate and residual, packed, in the products' type. */
+function finishOperands({ gate, residual }: LinearFinish, shape: readonly number[]): FinishOperands {
+  const M = sizeOf(shape.slice(0, -1));
+  const gates = gate ? gate.size / shape.at(-1)! : 1;
+  check(
+    'linear',
+    !gate || (gate.shape.at(-1) === shape.at(-1) && M % gates === 0),
+    () => `gate must end in ${shape.at(-1)} and have a divisor of ${M} rows, got [${gate!.shape}].`,
+  );
+  check(
+    'linear',
+    !residual || sameShape(residual.shape, shape),
+    () => `residual must have the result's shape [${shape}], got [${residual!.shape}].`,
+  );
+  return {
+    ...(gate && { gate: contiguous(toOperand(gate)), gateRows: M / gates }),
+    ...(residual && { residual: contiguous(toOperand(residual)) }),
+  };
+}
+
+/** Notes y = x W^T + bias (+ residual): dx = dy W, dW = dy^T x, db = sum of dy over rows, dresidual = dy. */
+function recordLinear(y: Tensor, inputs: readonly Tensor[], residual?: Tensor): Tensor {
+  const [rows, weight, bias] = inputs as [Tensor, Tensor, Tensor?];
+  const [O, I] = weight.shape as [number, number];
+  const M = rows.size / I;
+  return record('linear', y, residual ? [...inputs, residual] : inputs, (dy) => {
+    const dyRows = reshape(dy, [M, O]);
+    const dx = wantsGrad(rows) ? reshape(rowsTimes(dyRows, weight), rows.shape) : null;
+    const dWeight = matmul(dyRows, reshape(rows, [M, I]), { transposeA: true });
+    return [dx, dWeight, ...(bias ? [sumTo(dyRows, [O])] : []), ...(residual ? [dy] : [])];
+  });
+}
+
+/** Notes y = residual + gate * f(z): dz = dy gate f'(z), dgate = sum over its rows of dy f(z), dresidual = dy. */
+function recordFinish(y: Tensor, z: Tensor, activation: Activation, { gate, residual }: FinishOperands): void {
+  const { forward, backward } = activation === 'none' ? { forward: 'a', backward: 'a' } : activationRules[activation];
+  const O = y.shape.at(-1)!;
+  const inputs = [z, ...(gate ? [gate] : []), ...(residual ? [residual] : [])];
+  record('linear finish', y, inputs, (dy) => {
+    const groups = gate ? gate.size / O : 1;
+    const [upstream, sums] = [dy, z].map((t) => reshape(t, [groups, y.size / O / groups, O])) as [Tensor, Tensor];
+    const gated = gate && reshape(gate, [groups, 1, O]);
+    const dz = map(
+      'linear finish',
+      [upstream, sums, ...(gated ? [gated] : [])],
+      gated ? `(${backward}) * c` : backward,
+    );
+    const dgate = gate && wantsGrad(gate) ? gateGradient(upstream, sums, forward) : null;
+    return [reshape(dz, z.shape), ...(gate ? [dgate && reshape(dgate, gate.shape)] : []), ...(residual ? [dy] : [])];
+  });
+}
+
+/** dgate = sum over the rows that a gate serves of dy f(z). */
+const gateGradient = (dy: Tensor, z: Tensor, forward: string): Tensor =>
+  sum(map('linear finish', [dy, z], `a * (${forward.replace(/\ba\b/g, 'b')})`), { axis: 1 });
+
+/** dy W for a row-major weight at any offset. dy: [M, O], weight: [O, I] -> [M, I]. */
+function rowsTimes(dy: Tensor, weight: Tensor): Tensor {
+  const [M, O] = dy.shape as [number, number];
+  const I = weight.shape[1]!;
+  const dx = empty([M, I], dy.dtype, dy.storage.device);
+  gemm({ a: dy, b: rowMajor(weight), c: dx, M, N: I, K: O });
+  return dx;
+}
