@@ -1,4 +1,5 @@
 import {
+  add,
   attention,
   expand,
   initConstant,
@@ -6,6 +7,7 @@ import {
   keyValueHeads,
   Linear,
   linear,
+  type LinearFinish,
   Module,
   queryHeads,
   queryKeyValueHeads,
@@ -15,7 +17,7 @@ import {
 } from '@star-webgpu/tensor-webgpu';
 import type { StarConfig } from './config.ts';
 import type { StarInit } from './init.ts';
-import { type CacheRows, fillRows, type KeyValues } from './kv-cache.ts';
+import { type BlockText, type CacheRows, fillRows, type KeyValues } from './kv-cache.ts';
 
 /** What a token sees of a sequence: rotations of its positions, and where keys end in training. */
 export interface Positions {
@@ -23,6 +25,12 @@ export interface Positions {
   readonly rope_ld2: Tensor;
   /** u32 [L]; absent at sampling, where the cache holds only what may be seen. */
   readonly limits_L?: Tensor;
+}
+
+/** Where a scale's keys and values go at sampling, and what the projection adds its result to. */
+interface AttentionEnds {
+  readonly cache?: CacheRows | undefined;
+  readonly finish?: LinearFinish;
 }
 
 /** Logarithm of a head's factor at the start. */
@@ -54,7 +62,7 @@ export class SelfAttention extends Module {
   }
 
   /** Attends to the tokens themselves, and to those before them in the cache, if any, which takes theirs in. */
-  forward(x_BlC: Tensor, { rope_ld2, limits_L }: Positions, cache?: CacheRows): Tensor {
+  forward(x_BlC: Tensor, { rope_ld2, limits_L }: Positions, { cache, finish }: AttentionEnds = {}): Tensor {
     const { query, key, value } = queryKeyValueHeads(linear(x_BlC, this.weight), {
       heads: this.config.heads,
       rope: rope_ld2,
@@ -64,7 +72,7 @@ export class SelfAttention extends Module {
     });
     const all = cache ? fillRows(cache, { key, value }) : { key, value };
     const mixed_BlNd = attention(query, all.key, all.value, { scale: 1, ...(limits_L && { limits: limits_L }) });
-    return this.project.forward(joinHeads(mixed_BlNd));
+    return this.project.forward(joinHeads(mixed_BlNd), finish);
   }
 }
 
@@ -95,13 +103,15 @@ export class CrossAttention extends Module {
     return keyValueHeads(linear(states_BTD, this.weight), { heads: this.config.heads, valueBias: this.valueBias });
   }
 
-  forward(x_BlC: Tensor, { key, value }: KeyValues, mask_BT: Tensor): Tensor {
+  /** residual + attention. */
+  forward(x_BlC: Tensor, { key, value, mask_BT }: BlockText, residual_BlC: Tensor): Tensor {
     const query = queryHeads(linear(x_BlC, this.queryWeight), {
       heads: this.config.heads,
       scale: this.scale_1N11,
       queryBias: this.queryBias,
     });
-    const y_BlC = this.project.forward(joinHeads(attention(query, key, value, { scale: 1, keyMask: mask_BT })));
-    return this.config.crossAttention === 'first-sample' ? expand(slice(y_BlC, 0, 0, 1), y_BlC.shape) : y_BlC;
+    const mixed_BlC = joinHeads(attention(query, key, value, { scale: 1, keyMask: mask_BT }));
+    if (this.config.crossAttention === 'per-sample') return this.project.forward(mixed_BlC, { residual: residual_BlC });
+    return add(residual_BlC, expand(this.project.forward(slice(mixed_BlC, 0, 0, 1)), x_BlC.shape));
   }
 }

@@ -1,9 +1,9 @@
 import {
-  add,
   bernoulli,
-  gelu,
+  expand,
   layerNorm,
   Linear,
+  type LinearFinish,
   Module,
   mul,
   type Seed,
@@ -14,7 +14,7 @@ import { normEpsilon, type StarConfig } from './config.ts';
 import type { StarInit } from './init.ts';
 import type { BlockText, CacheRows } from './kv-cache.ts';
 
-/** fc2(gelu(fc1(x))). x: [B, l, C] -> [B, l, C]. */
+/** residual + fc2(gelu(fc1(x))). x: [B, l, C] -> [B, l, C]. */
 class FeedForward extends Module {
   private readonly fc1: Linear;
   private readonly fc2: Linear;
@@ -26,8 +26,8 @@ class FeedForward extends Module {
     this.fc2 = this.child('fc2', new Linear({ in: hidden, out: width, init: init.branchEnd }));
   }
 
-  forward(x_BlC: Tensor): Tensor {
-    return this.fc2.forward(gelu(this.fc1.forward(x_BlC)));
+  forward(x_BlC: Tensor, finish: LinearFinish): Tensor {
+    return this.fc2.forward(this.fc1.forward(x_BlC, { activation: 'gelu' }), finish);
   }
 }
 
@@ -67,15 +67,16 @@ export class Block extends Module {
 
   forward(x_BlC: Tensor, { positions, text, cache, drop }: BlockInput): Tensor {
     const norm = (x: Tensor): Tensor => layerNorm(x, { eps: normEpsilon });
-    let x = add(x_BlC, dropPath(this.attn.forward(norm(x_BlC), positions, cache), drop, 0));
-    x = add(x, this.cross.forward(norm(x), text, text.mask_BT));
-    return add(x, dropPath(this.ffn.forward(norm(x)), drop, 1));
+    let x = this.attn.forward(norm(x_BlC), positions, { cache, finish: branchInto(x_BlC, drop, 0) });
+    x = this.cross.forward(norm(x), text, x);
+    return this.ffn.forward(norm(x), branchInto(x, drop, 1));
   }
 }
 
-/** Zeroes a branch for a batch element with the given rate, and makes up for it in the others. */
-function dropPath(x_BlC: Tensor, drop: Drop | undefined, branch: 0 | 1): Tensor {
-  if (!drop || drop.rate === 0) return x_BlC;
-  const kept = bernoulli([x_BlC.shape[0]!, 1, 1], 1 - drop.rate, { seed: drop.seed, stream: drop.stream + branch });
-  return mul(x_BlC, mul(kept, 1 / (1 - drop.rate)));
+/** Adds a branch to the stream; for a batch element with the given rate not at all, which the others make up for. */
+function branchInto(residual: Tensor, drop: Drop | undefined, branch: 0 | 1): LinearFinish {
+  if (!drop || drop.rate === 0) return { residual };
+  const [B, , C] = residual.shape as [number, number, number];
+  const kept_B1 = bernoulli([B, 1], 1 - drop.rate, { seed: drop.seed, stream: drop.stream + branch });
+  return { residual, gate: expand(mul(kept_B1, 1 / (1 - drop.rate)), [B, C]) };
 }

@@ -6,8 +6,8 @@ import { type Tensor, tensor } from '../tensor.ts';
 import { describeVariants, expectClose, gradcheck, hashed } from '../testing/index.ts';
 import { cast } from './cast.ts';
 import { equal, mul } from './elementwise.ts';
+import { linear } from './linear.ts';
 import { linearCrossEntropy } from './linear-cross-entropy.ts';
-import { linear } from './matmul.ts';
 import { argmax, mean } from './reduce.ts';
 import { crossEntropy } from './softmax.ts';
 

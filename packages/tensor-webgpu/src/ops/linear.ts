@@ -1,9 +1,11 @@
 import { record, wantsGrad } from '../autograd/record.ts';
+import type { DType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import type { Activation } from '../kernels/gemm/spec.ts';
 import { isContiguous, sameShape, sizeOf } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { activationRules } from './activations.ts';
+import { cast } from './cast.ts';
 import { gemm } from './gemm.ts';
 import { map } from './map.ts';
 import { matmul } from './matmul.ts';
@@ -16,7 +18,7 @@ export interface LinearFinish {
   readonly activation?: Activation;
   /** [B, ..., O], of fewer rows than x: each serves a run of neighbouring rows, as a modulation serves the tokens of its picture. */
   readonly gate?: Tensor;
-  /** Of y's shape. */
+  /** Of y's shape; y takes its type, so that a stream of f32 stays f32 where products are of halves. */
   readonly residual?: Tensor;
 }
 
@@ -26,7 +28,8 @@ const rowMajor = (weight: Tensor): Tensor => (isContiguous(weight.shape, weight.
 /** x W^T + bias, finished in the same pass where asked. x: [..., I], weight: [O, I], bias: [O] -> [..., O]. */
 export function linear(input: Tensor, matrix: Tensor, shift?: Tensor, finish: LinearFinish = {}): Tensor {
   const [x, weight] = [toOperand(input), toOperand(matrix)];
-  const bias = shift && toOperand(shift);
+  const dtype = finish.residual?.dtype ?? x.dtype;
+  const bias = shift && cast(shift, dtype);
   const [O, I] = weight.shape as [number, number];
   check(
     'linear',
@@ -35,15 +38,15 @@ export function linear(input: Tensor, matrix: Tensor, shift?: Tensor, finish: Li
   );
   const rows = contiguous(x);
   const shape = [...x.shape.slice(0, -1), O];
-  const extras = finishOperands(finish, shape);
+  const extras = finishOperands(finish, shape, dtype);
   const M = x.size / I;
-  const y = empty(shape, x.dtype, x.storage.device);
+  const y = empty(shape, dtype, x.storage.device);
   const inputs = bias ? [rows, weight, bias] : [rows, weight];
   const { activation = 'none' } = finish;
   const bends = activation !== 'none' || extras.gate !== undefined;
   const z =
     bends && [...inputs, extras.gate].some((t) => t && wantsGrad(t))
-      ? empty(shape, x.dtype, x.storage.device)
+      ? empty(shape, dtype, x.storage.device)
       : undefined;
   const product = { a: rows, b: rowMajor(weight), M, N: O, K: I, transposeB: true } as const;
   gemm({ ...product, c: y, bias, activation, ...extras, keep: z });
@@ -59,8 +62,8 @@ interface FinishOperands {
   readonly residual?: Tensor;
 }
 
-/** Gate and residual, packed, in the products' type. */
-function finishOperands({ gate, residual }: LinearFinish, shape: readonly number[]): FinishOperands {
+/** Gate and residual, packed, in the result's type. */
+function finishOperands({ gate, residual }: LinearFinish, shape: readonly number[], dtype: DType): FinishOperands {
   const M = sizeOf(shape.slice(0, -1));
   const gates = gate ? gate.size / shape.at(-1)! : 1;
   check(
@@ -74,8 +77,8 @@ function finishOperands({ gate, residual }: LinearFinish, shape: readonly number
     () => `residual must have the result's shape [${shape}], got [${residual!.shape}].`,
   );
   return {
-    ...(gate && { gate: contiguous(toOperand(gate)), gateRows: M / gates }),
-    ...(residual && { residual: contiguous(toOperand(residual)) }),
+    ...(gate && { gate: contiguous(cast(gate, dtype)), gateRows: M / gates }),
+    ...(residual && { residual: contiguous(residual) }),
   };
 }
 
@@ -85,7 +88,7 @@ function recordLinear(y: Tensor, inputs: readonly Tensor[], residual?: Tensor): 
   const [O, I] = weight.shape as [number, number];
   const M = rows.size / I;
   return record('linear', y, residual ? [...inputs, residual] : inputs, (dy) => {
-    const dyRows = reshape(dy, [M, O]);
+    const dyRows = reshape(cast(dy, rows.dtype), [M, O]);
     const dx = wantsGrad(rows) ? reshape(rowsTimes(dyRows, weight), rows.shape) : null;
     const dWeight = matmul(dyRows, reshape(rows, [M, I]), { transposeA: true });
     return [dx, dWeight, ...(bias ? [sumTo(dyRows, [O])] : []), ...(residual ? [dy] : [])];
