@@ -148,17 +148,23 @@ function sharedTiles(lanes: number, problem: GemmProblem): readonly GemmTile[] {
   return distinct.map(({ rows, columns }) => ({ backend: 'shared', lanes, rows, columns }));
 }
 
+/** Rows of a tile in subgroups' lanes, measured: with four lanes or a window registers run out sooner where A is [K, M]. */
+function tileHeight(lanes: number, columns: number, sourceA: SourceA): number {
+  if (columns < 3) return 4;
+  if (sourceA === 'columns' && lanes === widestShared) return 3;
+  return sourceA === 'columns' || sourceA === 'weight' ? 6 - columns : 7 - columns;
+}
+
 /**
  * Rows of a shared tile, and columns of a lane. Thin A: no more rows than there are; thin B: one or two columns a lane.
- * Narrow tiles are taller, which keeps loads of A and B in balance; with A [K, M] registers run out sooner.
+ * Narrow tiles are taller, which keeps loads of A and B in balance.
  */
 function sharedSides(lanes: number, { M, N, K, batch, sourceA }: GemmProblem): { rows: number; columns: number } {
   if (M <= lanes) return { rows: M <= 2 ? 2 : M <= 4 ? 4 : lanes, columns: 4 };
   if (N <= 2 * lanes) return { rows: 4 * lanes, columns: Math.ceil(N / lanes) };
   if (M * N * K * batch < smallProduct) return { rows: 2 * lanes, columns: 4 };
   const columns = columnsFor(lanes, N);
-  const across = sourceA === 'columns' || sourceA === 'weight';
-  const height = columns < 3 ? 4 : across ? 6 - columns : 7 - columns;
+  const height = tileHeight(lanes, columns, sourceA);
   return { rows: height * lanes, columns };
 }
 
