@@ -39,7 +39,14 @@ const noOffsets: readonly number[] = [];
 const flushEvery = 96;
 const bindGroupLimit = 16_384;
 
-const features: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
+const features: readonly string[] = [
+  'shader-f16',
+  'subgroups',
+  'timestamp-query',
+  // Dawn's name for matrix units, then the standard's.
+  'chromium-experimental-subgroup-matrix',
+  'subgroup-matrix',
+];
 const limitNames = [
   'maxBufferSize',
   'maxStorageBufferBindingSize',
@@ -304,7 +311,7 @@ export class Device {
 /** Opens a device on an adapter with the adapter's own limits and every feature that the kernels can use. */
 export async function createDevice(adapter: GPUAdapter, options: DeviceOptions = {}): Promise<Device> {
   const requiredLimits = Object.fromEntries(limitNames.map((name) => [name, adapter.limits[name]]));
-  const requiredFeatures = features.filter((feature) => adapter.features.has(feature));
+  const requiredFeatures = features.filter((feature): feature is GPUFeatureName => adapter.features.has(feature));
   const gpu = await adapter.requestDevice({ label: 'star-webgpu', requiredLimits, requiredFeatures });
   return new Device(gpu, profileOf(adapter), options);
 }

@@ -4,6 +4,8 @@ export interface AttentionSpec extends Readonly<Record<string, number | string |
   readonly type: 'f32' | 'f16';
   /** Lanes of a subgroup that share a tile; 0 for the plain kernels. */
   readonly lanes: number;
+  /** Rows of queries (or keys) of a shared tile: a multiple of the lanes. */
+  readonly rows: number;
   /** Head width; a multiple of 4, and of 4 lanes where lanes share. */
   readonly width: number;
   /** Keys per query are limited by a table. */
@@ -25,11 +27,8 @@ const pairFlops =
   ({ spec, uniforms: u, grid }: KernelWork<AttentionSpec>): number =>
     2 * products * u['queries']! * u['keys']! * spec.width * u['heads']! * grid[2];
 
-/** Rows of queries (or keys) that one tile owns. */
-const tileRows = 8;
-
 /** Rows of queries or keys that one workgroup owns. */
-export const attentionRows = ({ lanes }: Pick<AttentionSpec, 'lanes'>): number => (lanes ? tileRows : 64);
+export const attentionRows = ({ lanes, rows }: Pick<AttentionSpec, 'lanes' | 'rows'>): number => (lanes ? rows : 64);
 
 const tables = ({ limits, mask }: AttentionSpec): Record<string, Binding> => ({
   ...(limits && { limits: 'read u32' as Binding }),
@@ -50,11 +49,11 @@ const visible = ({ limits, mask }: AttentionSpec, key: string, query: string): s
 const at = (length: string, row: string, width: number): string =>
   `((b * ${length} + ${row}) * u.heads + h) * ${width / 4}u`;
 
-const prologue = (lanes: number): string => `
+const prologue = ({ lanes, rows }: AttentionSpec): string => `
 @compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
   let h = group.y; let b = group.z;
-  let row0 = group.x * ${tileRows}u;`;
+  let row0 = group.x * ${rows}u;`;
 
 /** Sum or maximum over lanes by xor shuffles: the same order on every adapter. */
 function reduceLanes(lanes: number, name: string, op: (a: string, b: string) => string): string {
@@ -64,14 +63,14 @@ function reduceLanes(lanes: number, name: string, op: (a: string, b: string) => 
   return steps.join(' ');
 }
 
-/** Scores of 8 rows against this lane's four columns: dot products over the width, both sides read as vectors of width. */
+/** Scores of a tile's rows against this lane's four columns: dot products over the width, both sides read as vectors of width. */
 function scores(spec: AttentionSpec, { rows, columns, name }: { rows: string; columns: string; name: string }): string {
-  const loads = range(tileRows / spec.lanes).map((g) => `let r${g} = vec4<f32>(${rows.replace('$', `${g}`)});`);
+  const loads = range(spec.rows / spec.lanes).map((g) => `let r${g} = vec4<f32>(${rows.replace('$', `${g}`)});`);
   const gathers = [
     ...range(4).map((j) => `let t${j} = vec4<f32>(${columns.replace('$', `${j}`)});`),
     ...parts.map((part, j) => `let m${j} = vec4<f32>(t0.${part}, t1.${part}, t2.${part}, t3.${part});`),
   ];
-  const products = range(tileRows).map(
+  const products = range(spec.rows).map(
     (r) =>
       `{ let s = subgroupShuffle(r${Math.floor(r / spec.lanes)}, ${r % spec.lanes}u); ${name}${r} += s.x * m0 + s.y * m1 + s.z * m2 + s.w * m3; }`,
   );
@@ -90,7 +89,7 @@ function accumulate(
   const pieces = range(spec.width / (4 * spec.lanes));
   const step = (j: number): string => {
     const loads = pieces.map((d) => `let v${d} = vec4<f32>(${v(`(c0 + 4u * owner + ${j}u)`, d)});`);
-    const products = range(tileRows).map(
+    const products = range(spec.rows).map(
       (r) =>
         `{ let s = subgroupShuffle(${p}${r}.${parts[j]}, owner); ${pieces.map((d) => `${out}${r}_${d} += s * v${d};`).join(' ')} }`,
     );
@@ -102,19 +101,23 @@ function accumulate(
 }
 
 const declare = (spec: AttentionSpec, out: string): string =>
-  range(tileRows)
+  range(spec.rows)
     .flatMap((r) => range(spec.width / (4 * spec.lanes)).map((d) => `var ${out}${r}_${d} = vec4<f32>(0.0);`))
     .join(' ');
 
 /** Applies a statement to each of the tile's rows. */
-const eachRow = (statement: (r: number) => string): string => joined(range(tileRows).map(statement));
+const rowwise =
+  ({ rows }: AttentionSpec) =>
+  (statement: (r: number) => string): string =>
+    joined(range(rows).map(statement));
 
 function forwardShared(spec: AttentionSpec): string {
+  const eachRow = rowwise(spec);
   const { lanes, width, type } = spec;
   const columns = 4 * lanes;
   const pieces = range(width / columns);
-  return `${prologue(lanes)}
-  let end = ${spec.limits ? `limits[min(row0 + ${tileRows - 1}u, u.queries - 1u)]` : 'u.keys'};
+  return `${prologue(spec)}
+  let end = ${spec.limits ? `limits[min(row0 + ${spec.rows - 1}u, u.queries - 1u)]` : 'u.keys'};
   ${eachRow((r) => `var top${r} = -1e30; var sum${r} = 0.0;`)}
   ${declare(spec, 'o')}
   for (var c0 = 0u; c0 < end; c0 += ${columns}u) {
@@ -125,7 +128,7 @@ function forwardShared(spec: AttentionSpec): string {
           `let key${j} = min(c0 + lane * 4u + ${j}u, u.keys - 1u); let k${j} = ${at('u.keyRows', `key${j}`, width)};`,
       )
       .join(' ')}
-    ${range(tileRows / lanes)
+    ${range(spec.rows / lanes)
       .map((g) => `let q${g} = ${at('u.queries', laneRow(spec, `${g}u`, 'u.queries'), width)};`)
       .join(' ')}
     for (var e = 0u; e < ${width / 4}u; e++) {
@@ -186,17 +189,18 @@ function forwardPlain(spec: AttentionSpec): string {
 }
 
 const examples: AttentionSpec[] = [
-  { type: 'f32', lanes: 8, width: 64, limits: true, mask: false },
-  { type: 'f32', lanes: 4, width: 32, limits: false, mask: true },
-  { type: 'f16', lanes: 8, width: 32, limits: true, mask: true },
-  { type: 'f32', lanes: 0, width: 12, limits: true, mask: true },
+  { type: 'f32', lanes: 8, rows: 16, width: 64, limits: true, mask: false },
+  { type: 'f32', lanes: 8, rows: 24, width: 64, limits: true, mask: false },
+  { type: 'f32', lanes: 4, rows: 8, width: 32, limits: false, mask: true },
+  { type: 'f16', lanes: 8, rows: 8, width: 32, limits: true, mask: true },
+  { type: 'f32', lanes: 0, rows: 0, width: 12, limits: true, mask: true },
 ];
 
 const enables = ({ lanes }: AttentionSpec): string[] => (lanes ? ['subgroups'] : []);
 
 /**
  * o = softmax(scale q k^T over visible keys) v by online softmax; lse = log of the softmax's denominator.
- * q, o: [B, Lq, heads, width], k, v: [B, Lk, heads, width], lse: [B, heads, Lq].  One subgroup owns 8 queries of one head; no Lq x Lk matrix exists.
+ * q, o: [B, Lq, heads, width], k, v: [B, Lk, heads, width], lse: [B, heads, Lq].  One subgroup owns a few queries of one head; no Lq x Lk matrix exists.
  */
 export const attentionKernel: Kernel<AttentionSpec> = defineKernel<AttentionSpec>({
   name: 'attention',
@@ -230,11 +234,12 @@ export const attentionDeltaKernel: Kernel<AttentionSpec> = defineKernel<Attentio
 
 /** ds of one (query row, four keys): p (dp - delta) scale, with p recomputed from the log-sum-exp. */
 function queryGradientShared(spec: AttentionSpec): string {
+  const eachRow = rowwise(spec);
   const { lanes, width, type } = spec;
   const columns = 4 * lanes;
   const pieces = range(width / columns);
-  return `${prologue(lanes)}
-  let end = ${spec.limits ? `limits[min(row0 + ${tileRows - 1}u, u.queries - 1u)]` : 'u.keys'};
+  return `${prologue(spec)}
+  let end = ${spec.limits ? `limits[min(row0 + ${spec.rows - 1}u, u.queries - 1u)]` : 'u.keys'};
   let base = (b * u.heads + h) * u.queries;
   ${declare(spec, 'o')}
   for (var c0 = 0u; c0 < end; c0 += ${columns}u) {
@@ -244,7 +249,7 @@ function queryGradientShared(spec: AttentionSpec): string {
         (j) => `let key${j} = min(c0 + lane * 4u + ${j}u, u.keys - 1u); let k${j} = ${at('u.keys', `key${j}`, width)};`,
       )
       .join(' ')}
-    ${range(tileRows / lanes)
+    ${range(spec.rows / lanes)
       .map((g) => `let q${g} = ${at('u.queries', laneRow(spec, `${g}u`, 'u.queries'), width)};`)
       .join(' ')}
     for (var e = 0u; e < ${width / 4}u; e++) {
@@ -292,7 +297,7 @@ const gradientInputs = (spec: AttentionSpec): Record<string, Binding> => ({
   ...tables(spec),
 });
 
-/** dq = (p (do v^T - delta) scale) k.  Shapes as in attention.  One subgroup owns 8 queries of one head. */
+/** dq = (p (do v^T - delta) scale) k.  Shapes as in attention.  One subgroup owns a few queries of one head. */
 export const attentionQueryGradientKernel: Kernel<AttentionSpec> = defineKernel<AttentionSpec>({
   name: 'attention-query-gradient',
   bindings: (spec) => ({ ...gradientInputs(spec), dq_data: `write vec4<${spec.type}>` as Binding }),
@@ -305,11 +310,12 @@ export const attentionQueryGradientKernel: Kernel<AttentionSpec> = defineKernel<
 
 /** Rows are keys, columns are queries: the transpose of the forward tile. */
 function keyGradientShared(spec: AttentionSpec): string {
+  const eachRow = rowwise(spec);
   const { lanes, width, type } = spec;
   const columns = 4 * lanes;
   const pieces = range(width / columns);
   const queries = range(4).map((j) => `min(c0 + lane * 4u + ${j}u, u.queries - 1u)`);
-  return `${prologue(lanes)}
+  return `${prologue(spec)}
   let base = (b * u.heads + h) * u.queries;
   ${declare(spec, 'dk')}
   ${declare(spec, 'dv')}
@@ -317,7 +323,7 @@ function keyGradientShared(spec: AttentionSpec): string {
     ${spec.limits ? `if (limits[min(c0 + ${columns - 1}u, u.queries - 1u)] <= row0) { continue; }` : ''}
     ${eachRow((r) => `var s${r} = vec4<f32>(0.0); var g${r} = vec4<f32>(0.0);`)}
     ${queries.map((query, j) => `let q${j} = ${at('u.queries', query, width)};`).join(' ')}
-    ${range(tileRows / lanes)
+    ${range(spec.rows / lanes)
       .map((g) => `let k${g} = ${at('u.keys', laneRow(spec, `${g}u`, 'u.keys'), width)};`)
       .join(' ')}
     for (var e = 0u; e < ${width / 4}u; e++) {
@@ -365,7 +371,7 @@ function keyGradientPlain(spec: AttentionSpec): string {
 }`;
 }
 
-/** dv = p^T do, dk = (p (do v^T - delta) scale)^T q.  Shapes as in attention.  One subgroup owns 8 keys of one head. */
+/** dv = p^T do, dk = (p (do v^T - delta) scale)^T q.  Shapes as in attention.  One subgroup owns a few keys of one head. */
 export const attentionKeyGradientKernel: Kernel<AttentionSpec> = defineKernel<AttentionSpec>({
   name: 'attention-key-gradient',
   bindings: (spec) => ({

@@ -44,6 +44,7 @@ const cases: Case[] = [
     mask: [0, 0, 0, 0, 1, 1, 1, 1],
   },
   { title: 'many tiles', B: 1, Lq: 41, Lk: 130, N: 1, d: 64 },
+  { title: 'tall tiles', B: 1, Lq: 131, Lk: 137, N: 1, d: 32, limits: Array.from({ length: 131 }, (_, i) => i + 7) },
 ];
 const scale = 0.7;
 

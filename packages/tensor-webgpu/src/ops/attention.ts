@@ -25,6 +25,10 @@ export interface AttentionOptions {
   readonly keyMask?: Tensor;
 }
 
+/** Lengths from which taller tiles pay: more rows share what a tile loads of the other side. */
+const tallFrom = 128;
+const tileRows = (length: number, tall: number): number => (length >= tallFrom ? tall : 8);
+
 /** Widest head of the shared kernels: its accumulators must stay in registers. */
 const widestShared = 128;
 
@@ -46,6 +50,7 @@ export function attention(query: Tensor, key: Tensor, value: Tensor, options: At
   const spec: AttentionSpec = {
     type: floatType(q.dtype),
     lanes,
+    rows: lanes && tileRows(Lq, 16),
     width: d,
     limits: limits !== undefined,
     mask: keyMask !== undefined,
@@ -69,11 +74,12 @@ export function attention(query: Tensor, key: Tensor, value: Tensor, options: At
     });
     const saved = { ...operands, do_data: upstream, lse, delta, ...tables };
     launch(attentionQueryGradientKernel, { spec, tensors: { ...saved, dq_data: dq }, uniforms, grid: grid(Lq) });
+    const keySpec = { ...spec, rows: lanes && tileRows(Lk, 24) };
     launch(attentionKeyGradientKernel, {
-      spec,
+      spec: keySpec,
       tensors: { ...saved, dk_data: dk, dv_data: dv },
       uniforms,
-      grid: grid(Lk),
+      grid: grid(Lk, attentionRows(keySpec)),
     });
     return [dq, dk, dv];
   });
