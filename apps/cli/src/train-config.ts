@@ -86,6 +86,16 @@ const starRun = z.strictObject({
   /** Which captions are drawn: all of a picture's, or its first. */
   captions: z.enum(['random', 'first']),
   labelSmoothing: share,
+  /** What the finished model is best drawn with; its folder keeps it. */
+  sampling: z
+    .strictObject({
+      guidance: z.number().min(0),
+      topK: z.number().int().min(0),
+      topP: share,
+      smooth: z.boolean(),
+    })
+    .partial()
+    .optional(),
   /** Pictures drawn with the weights of every so many steps; never without it. */
   preview: z.strictObject({ every: count, prompts: z.array(z.string()).nonempty() }).optional(),
 });

@@ -4,7 +4,14 @@ export { filterTokens } from './filter.ts';
 export { generate, type GuidedText, type Models, type ScaleStep } from './generate.ts';
 export { guidanceStrength, guide, scaleRatio } from './guidance.ts';
 export { pictureAt, type Pictures, toPictures } from './image.ts';
-export { type ResolvedOptions, resolveOptions, type SamplingOptions, SamplingOptionsError } from './options.ts';
+export {
+  type ResolvedOptions,
+  resolveOptions,
+  type SamplingDefaults,
+  samplingFile,
+  type SamplingOptions,
+  SamplingOptionsError,
+} from './options.ts';
 export {
   generateFromPrompts,
   loadPipeline,

@@ -1,4 +1,4 @@
-/** How pictures are drawn; the defaults are those of the published demo. */
+/** How pictures are drawn; the defaults are those of the published demo, unless a pipeline's model has its own. */
 export interface SamplingOptions {
   /** Strength of classifier-free guidance at the last scale; 0 ignores the unconditional text. */
   readonly guidance?: number;
@@ -13,6 +13,36 @@ export interface SamplingOptions {
   /** Stops between scales. */
   readonly signal?: AbortSignal;
 }
+
+/** What a model is best drawn with, kept in its folder as sampling.json; options of a call go before. */
+export type SamplingDefaults = Pick<SamplingOptions, 'guidance' | 'topK' | 'topP' | 'smooth'>;
+
+const defaultTypes: Readonly<Record<keyof SamplingDefaults, 'number' | 'boolean'>> = {
+  guidance: 'number',
+  topK: 'number',
+  topP: 'number',
+  smooth: 'boolean',
+};
+
+/** Reads sampling.json. @throws SamplingOptionsError listing every entry that is unknown or out of range. */
+export function parseSamplingDefaults(text: string): SamplingDefaults {
+  const values = JSON.parse(text) as Readonly<Record<string, unknown>>;
+  const faults = Object.entries(values)
+    .filter(([name, value]) => defaultTypes[name as keyof SamplingDefaults] !== typeof value)
+    .map(
+      ([name, value]) =>
+        `${name} ${JSON.stringify(value)} in sampling.json instead of ${Object.keys(defaultTypes).join(', ')}`,
+    );
+  if (faults.length) throw new SamplingOptionsError(faults);
+  resolveOptions(values, 1);
+  return values;
+}
+
+/** The file of a model's own defaults. */
+export const samplingFile = (defaults: SamplingDefaults): readonly [path: string, bytes: Uint8Array] => [
+  'sampling.json',
+  new TextEncoder().encode(`${JSON.stringify(defaults, null, 2)}\n`),
+];
 
 /** Options with nothing left out, for a batch of known size. */
 export interface ResolvedOptions {

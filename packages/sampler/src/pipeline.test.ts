@@ -29,10 +29,26 @@ describe('Pipeline', () => {
       read.push(path);
       return files.get(path)!;
     });
-    expect(read.sort()).toEqual([...files.keys()].sort());
+    expect(read.sort()).toEqual([...files.keys(), 'sampling.json'].sort());
     const options = { seed: 7, smooth: true };
     expect(await loaded.pictures(['green pear'], options)).toEqual(await pipeline.pictures(['green pear'], options));
     loaded.dispose();
+  });
+
+  it('draws with what its model is best drawn with, unless a call says otherwise', async () => {
+    const own = { guidance: 0, topK: 1 };
+    const tuned = tinyPipeline({ defaults: own });
+    const files = await savePipeline(tuned);
+    const loaded = await loadPipeline(async (path) => files.get(path)!);
+    expect(loaded.defaults).toEqual(own);
+    expect(await loaded.pictures(['red'], { seed: 5 })).toEqual(await pipeline.pictures(['red'], { seed: 5, ...own }));
+    const other = { seed: 5, guidance: 9, topK: 16 };
+    expect(await loaded.pictures(['red'], other)).toEqual(await pipeline.pictures(['red'], other));
+    files.set('sampling.json', new TextEncoder().encode('{ "guidance": -1, "topk": 3 }'));
+    await expect(loadPipeline(async (path) => files.get(path)!)).rejects.toThrow(
+      'generate: options must be in range, got topk 3 in sampling.json instead of guidance, topK, topP, smooth. Correct these options.',
+    );
+    for (const one of [tuned, loaded]) one.dispose();
   });
 
   it('keeps what it recorded for the next pictures, and a bounded number of such recordings', async () => {

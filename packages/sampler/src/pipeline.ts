@@ -5,7 +5,7 @@ import { loadVqvae, saveVqvae } from '@star-webgpu/vqvae';
 import { checkModels } from './check-models.ts';
 import { generate, type Models, type ScaleStep } from './generate.ts';
 import type { Pictures } from './image.ts';
-import type { SamplingOptions } from './options.ts';
+import { parseSamplingDefaults, type SamplingDefaults, samplingFile, type SamplingOptions } from './options.ts';
 import { SamplingPlans } from './sampling-plan.ts';
 
 /** Reads a file of a model folder by its path inside it. */
@@ -39,19 +39,22 @@ export class Pipeline implements PromptModels {
   readonly vqvae: Models['vqvae'];
   readonly text: TextEncoder;
   readonly plans: SamplingPlans = new SamplingPlans();
+  /** What this model is best drawn with, where a call does not say otherwise. */
+  readonly defaults: SamplingDefaults;
 
   /** Takes over the models: they only serve from now on, and are freed with the pipeline. @throws ModelsError */
-  constructor({ star, vqvae, text }: PromptModels) {
+  constructor({ star, vqvae, text }: PromptModels, defaults: SamplingDefaults = {}) {
     checkModels({ star, vqvae }, text.width);
     this.star = star.freeze();
     this.vqvae = vqvae.freeze();
     this.text = text;
     text.model.freeze();
+    this.defaults = defaults;
   }
 
   /** Draws one picture a prompt, scale by scale; an empty prompt draws an unconditional picture. */
   generate(prompts: readonly string[], options: SamplingOptions = {}): AsyncGenerator<ScaleStep, void, undefined> {
-    return generateFromPrompts(this, prompts, options);
+    return generateFromPrompts(this, prompts, { ...this.defaults, ...options });
   }
 
   /** Draws one picture a prompt and gives the finished ones. */
@@ -67,23 +70,26 @@ export class Pipeline implements PromptModels {
   }
 }
 
-/** Opens the folders `star`, `vqvae` and `text` of a model. @throws the errors of their loaders, each naming what is wrong. */
+/** Opens the folders `star`, `vqvae` and `text` of a model, and its sampling.json if it has one. @throws the errors of their loaders, each naming what is wrong. */
 export async function loadPipeline(read: ReadFile): Promise<Pipeline> {
   const inside =
     (folder: string): ReadFile =>
     (name) =>
       read(`${folder}/${name}`);
+  // A folder need not have the file; what a reader says of a missing one differs from place to place.
+  const written = await read('sampling.json').catch(() => undefined);
+  const defaults = written ? parseSamplingDefaults(new TextDecoder().decode(written)) : {};
   const [star, vqvae, text] = await Promise.all([
     loadStar(inside('star')),
     loadVqvae(inside('vqvae')),
     loadTextEncoder(inside('text')),
   ]);
-  return new Pipeline({ star, vqvae, text });
+  return new Pipeline({ star, vqvae, text }, defaults);
 }
 
 /** The files of a pipeline's folder, by path. */
 export async function savePipeline(
-  { star, vqvae, text }: PromptModels,
+  { star, vqvae, text, defaults }: Pipeline,
   dtype: 'F32' | 'F16' = 'F32',
 ): Promise<Map<string, Uint8Array>> {
   const parts = {
@@ -91,11 +97,10 @@ export async function savePipeline(
     vqvae: await saveVqvae(vqvae, dtype),
     text: await saveTextEncoder(text, { dtype }),
   };
-  return new Map(
-    Object.entries(parts).flatMap(([folder, files]) =>
-      [...files].map(([name, bytes]): [string, Uint8Array] => [`${folder}/${name}`, bytes]),
-    ),
+  const files = Object.entries(parts).flatMap(([folder, named]) =>
+    [...named].map(([name, bytes]) => [`${folder}/${name}`, bytes] as const),
   );
+  return new Map([...files, ...(Object.keys(defaults).length ? [samplingFile(defaults)] : [])]);
 }
 
 function takeRows({ states, mask, pooled }: TextFeatures, from: number, to: number): TextFeatures {

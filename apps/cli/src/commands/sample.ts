@@ -13,9 +13,9 @@ interface Flags {
   readonly prompts?: string;
   readonly count: number;
   readonly seed: number;
-  readonly cfg: number;
-  readonly topK: number;
-  readonly topP: number;
+  readonly cfg?: number;
+  readonly topK?: number;
+  readonly topP?: number;
   readonly smooth?: boolean;
   readonly out: string;
   readonly grid?: boolean;
@@ -34,9 +34,9 @@ export function addSample(program: Command): void {
     .option('--prompts <file>', 'one prompt a line instead of the prompt')
     .option('--count <number>', 'pictures a prompt', wholeNumber(1), 1)
     .option('--seed <number>', 'seed of the first picture; it counts up', wholeNumber(0), 42)
-    .option('--cfg <strength>', 'guidance at the last scale', numberIn(0, 100), 4)
-    .option('--top-k <number>', 'tokens kept for each draw, 0 for all', wholeNumber(0), 600)
-    .option('--top-p <share>', 'share of the probability kept for each draw, 0 for all', numberIn(0, 1), 0.8)
+    .option('--cfg <strength>', 'guidance at the last scale; the model’s own by default, else 4', numberIn(0, 100))
+    .option('--top-k <number>', 'tokens kept for each draw, 0 for all; the model’s own, else 600', wholeNumber(0))
+    .option('--top-p <share>', 'share of the probability kept, 0 for all; the model’s own, else 0.8', numberIn(0, 1))
     .option('--smooth', 'mix codes instead of drawing one')
     .option('--out <folder>', 'where the pictures go', 'out')
     .option('--grid', 'one file with all pictures')
@@ -90,12 +90,13 @@ async function promptsOf(prompt: string, { prompts, count }: Flags): Promise<str
   return lines.flatMap((line) => new Array<string>(count).fill(line));
 }
 
+/** Only what was asked for: the model's own defaults hold for the rest. */
 const optionsOf = ({ seed, cfg, topK, topP, smooth }: Flags, index: number): SamplingOptions => ({
   seed: seed + index,
-  guidance: cfg,
-  topK,
-  topP,
-  smooth: smooth ?? false,
+  ...(cfg !== undefined && { guidance: cfg }),
+  ...(topK !== undefined && { topK }),
+  ...(topP !== undefined && { topP }),
+  ...(smooth !== undefined && { smooth }),
 });
 
 /** Draws one picture with a line a scale; gives the last scale's picture, and with `all` every scale's. */

@@ -2,7 +2,7 @@ import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { loadBatches, openPack, type Pack } from '@star-webgpu/data-lmdb';
-import { generateFromPrompts, type PromptModels } from '@star-webgpu/sampler';
+import { generateFromPrompts, type PromptModels, type SamplingDefaults, samplingFile } from '@star-webgpu/sampler';
 import { Star, starConfig } from '@star-webgpu/star-transformer';
 import { initText, textConfig, TextEncoder, Tokenizer, trainBpe } from '@star-webgpu/text-encoder';
 import {
@@ -100,15 +100,21 @@ async function starStage(
   });
   const models = { star: model, text: new TextEncoder(tokenizer, textModel), vqvae };
   const stage = new StarStage(models, { seed, captionDropout, labelSmoothing, trainText: true });
-  return { stage, ...(config.preview && { preview: previewOf(models, config.preview) }) };
+  const sampling = config.sampling as SamplingDefaults | undefined;
+  return { stage, ...(config.preview && { preview: previewOf(models, { ...config.preview, sampling }) }) };
 }
 
+type PreviewOptions = NonNullable<StarRun['preview']> & { readonly sampling: SamplingDefaults | undefined };
+
 const previewOf =
-  (models: PromptModels, { every, prompts }: NonNullable<StarRun['preview']>): Preview =>
+  (models: PromptModels, { every, prompts, sampling }: PreviewOptions): Preview =>
   async (folder, step) => {
     if (step % every !== 0) return;
     const last = models.star.config.patchNumbers.length - 1;
-    for await (const { scale, decode } of generateFromPrompts(models, prompts, { seed: 1 }))
+    for await (const { scale, decode } of generateFromPrompts(models, prompts, {
+      ...sampling,
+      seed: 1,
+    }))
       if (scale === last)
         await writeGrid([await decode()], prompts.length, join(folder, `step-${String(step).padStart(8, '0')}.png`));
   };
@@ -187,6 +193,7 @@ function progressLine({ step, steps, loss, metrics, imagesPerSecond, eta }: Step
 /** Writes the finished model in half precision; a transformer takes its VQVAE along, so that the folder can be sampled from. */
 async function writeModel(stage: Stage, folder: string, config: TrainConfig): Promise<string> {
   const files = await stage.files('F16');
+  if (config.stage === 'star' && config.sampling) files.set(...samplingFile(config.sampling as SamplingDefaults));
   if (config.stage === 'star')
     for (const name of ['config.json', 'model.safetensors'])
       files.set(`vqvae/${name}`, await readFile(join(config.vqvaeFolder, name)));
