@@ -1,6 +1,6 @@
 import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
 import { philoxSnippet } from './random.wgsl.ts';
-import { flatGroup, flatParameters } from './snippets.ts';
+import { flatGroup, flatParameters, foldLanes, laneParameters, type RowLanes, sumLanes } from './snippets.ts';
 
 interface RowSpec extends Readonly<Record<string, number | string | boolean>> {
   readonly type: 'f32' | 'f16';
@@ -8,15 +8,12 @@ interface RowSpec extends Readonly<Record<string, number | string | boolean>> {
   readonly vector: boolean;
 }
 
-export interface SelectSpec extends RowSpec {
+interface SelectSpec extends RowSpec, RowLanes {
   readonly topK: boolean;
   readonly topP: boolean;
   /** The filtered logits, or one index a row drawn from them. */
   readonly result: 'logits' | 'index';
 }
-
-/** Rows that one workgroup of the filter handles: few, so that small scales still spread over cores. */
-export const rowsPerSelectGroup = 8;
 
 const parts = ['x', 'y', 'z', 'w'] as const;
 const each = (statement: (part: string, j: number) => string): string => parts.map(statement).join(' ');
@@ -41,41 +38,70 @@ fn keys(value: vec4<f32>, i: u32) -> vec4<u32> {
   ${vector ? 'return key;' : 'return select(vec4<u32>(0xffffffffu), key, vec4<u32>(4u * i, 4u * i + 1u, 4u * i + 2u, 4u * i + 3u) < vec4<u32>(u.V));'}
 }`;
 
+/** Words of workgroup memory that keep the elements which a search has not ruled out. */
+const heldWords = 2048;
+const capacity = ({ group }: RowLanes): string => `${Math.floor(heldWords / group)}u`;
+
+const quads = [0, 1, 2, 3];
+const count = (q: number): string => `select(none, ${q < 3 ? 'one' : 'vec4<u32>(1u, 1u, 1u, 0u)'}, m${q} <= most)`;
+
+/** WGSL: adds the weights of four keys below each candidate, of keys that are still in question; and lists these keys. */
+const weigh = (spec: SelectSpec, weight: string, list: boolean): string => `
+      let inside = (key >= vec4<u32>(floor_key)) & (key <= vec4<u32>(0xff800000u)) & (((key >> vec4<u32>(window)) == vec4<u32>(prefix >> window)) | vec4<bool>(round == 0u));
+      let weight = select(vec4<f32>(0.0), ${weight}, inside);
+      ${list ? each((part) => `if (inside.${part}) { if (kept < ${capacity(spec)}) { held[kept * ${spec.group}u + local] = key.${part}; } kept++; }`) : ''}
+      ${each((part) => `{ let k = vec4<u32>(key.${part}); let w = vec4<f32>(weight.${part}); ${quads.map((q) => `m${q} += select(vec4<f32>(0.0), w, k < c${q});`).join(' ')} }`)}`;
+
 /**
  * WGSL: the largest key T such that the weight of elements with a smaller key is at most the budget, found four bits a round:
- * the weights below 15 candidates are summed in one pass over the row, and are monotone in the candidate.
+ * the weights below 15 candidates are summed in one pass, and are monotone in the candidate. Elements below the floor weigh nothing.
+ * From the second round on, or the first where there is a floor, a lane lists those of its elements that later rounds can still tell apart, and reads the list
+ * instead of the row as long as it fits; each round leaves a sixteenth or so.
  */
-const searchFunction = (name: string, weight: string): string => `
-fn ${name}(row: u32, top: f32, floor_key: u32, budget: f32) -> u32 {
-  var prefix = 0u;
+const searchFunction = (spec: SelectSpec, name: string, weight: string, firstListed: 0 | 1): string => `
+fn ${name}(row: u32, own: u32, local: u32, top: f32, floor_key: u32, budget: f32) -> u32 {
+  var prefix = 0u; var base = 0.0; var listed = false; var length = 0u;
   for (var round = 0u; round < 8u; round++) {
     let shift = vec4<u32>(28u - 4u * round);
+    let window = min(shift.x + 4u, 31u);
     let c0 = prefix + (vec4<u32>(1u, 2u, 3u, 4u) << shift); let c1 = prefix + (vec4<u32>(5u, 6u, 7u, 8u) << shift);
     let c2 = prefix + (vec4<u32>(9u, 10u, 11u, 12u) << shift); let c3 = prefix + (vec4<u32>(13u, 14u, 15u, 15u) << shift);
     var m0 = vec4<f32>(0.0); var m1 = m0; var m2 = m0; var m3 = m0;
-    for (var i = 0u; i < u.vectors; i++) {
-      let value = load(row, i); let key = keys(value, i);
-      let weight = ${weight};
-      ${each((part) => `{ let k = vec4<u32>(key.${part}); let w = vec4<f32>(weight.${part}); ${[0, 1, 2, 3].map((q) => `m${q} += select(vec4<f32>(0.0), w, k < c${q});`).join(' ')} }`)}
+    var kept = 0u;
+    ${firstListed ? `for (var i = select(own, u.vectors, round > 0u); i < u.vectors; i += ${spec.lanes}u) { let key = keys(load(row, i), i); ${weigh(spec, weight, false)} }` : ''}
+    for (var i = select(own, u.vectors, listed || round < ${firstListed}u); i < u.vectors; i += ${spec.lanes}u) { let key = keys(load(row, i), i); ${weigh(spec, weight, true)} }
+    for (var i = select(length, 0u, listed); i < length; i += 4u) {
+      var key: vec4<u32>;
+      ${each((part, j) => `key.${part} = held[min(i + ${j}u, ${capacity(spec)} - 1u) * ${spec.group}u + local];`)}
+      key = select(vec4<u32>(0xffffffffu), key, vec4<u32>(i) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(length));
+      ${weigh(spec, weight, true)}
     }
+    listed = round >= ${firstListed}u && kept <= ${capacity(spec)}; length = kept;
+    ${quads.map((q) => `${sumLanes(spec, `m${q}`)} m${q} += base;`).join(' ')}
     let most = vec4<f32>(budget); let one = vec4<u32>(1u); let none = vec4<u32>(0u);
-    let n = select(none, one, m0 <= most) + select(none, one, m1 <= most) + select(none, one, m2 <= most) + select(none, vec4<u32>(1u, 1u, 1u, 0u), m3 <= most);
-    prefix += (n.x + n.y + n.z + n.w) << shift.x;
+    let n4 = ${quads.map(count).join(' + ')};
+    let n = n4.x + n4.y + n4.z + n4.w;
+    prefix += n << shift.x;
+    if (n > 0u) { let all = array<vec4<f32>, 4>(m0, m1, m2, m3); base = all[(n - 1u) / 4u][(n - 1u) % 4u]; }
   }
   return prefix;
 }`;
 
-/** WGSL: exp(value - top) of live elements that top-k keeps. */
+/** WGSL: exp(value - top) of live elements that top-k keeps, by value or by key. */
 const weightFunction = `
 fn weights(value: vec4<f32>, key: vec4<u32>, top: f32, floor_key: u32) -> vec4<f32> {
   let live = (key >= vec4<u32>(floor_key)) & (value > vec4<f32>(-3.0e38));
   return select(vec4<f32>(0.0), exp((value - top) * u.sharpness), live);
+}
+fn key_weights(key: vec4<u32>, top: f32) -> vec4<f32> {
+  let value = bitcast<vec4<f32>>(select(~key, key ^ vec4<u32>(0x80000000u), (key >> vec4<u32>(31u)) == vec4<u32>(1u)));
+  return select(vec4<f32>(0.0), exp((value - top) * u.sharpness), value > vec4<f32>(-3.0e38));
 }`;
 
-/** Keeps elements above the cut, and of those equal to it all but the first `drops`. */
+/** Keeps elements above the cut, and of those equal to it all but the first `drops` of the row; goes through the lane's block of neighbours. */
 const keptLoop = (body: (part: string, j: number) => string): string => `
-  var ties = 0u;
-  for (var i = 0u; i < u.vectors; i++) {
+  var ties = ties_before;
+  for (var i = block; i < block_end; i++) {
     let value = load(row, i); let key = keys(value, i);
     let weight = weights(value, key, top, floor_key);
     ${each(
@@ -89,20 +115,35 @@ const inside = ({ vector }: RowSpec, j: number, statement: string): string =>
   vector ? statement : `if (4u * i + ${j}u < u.V) { ${statement} }`;
 
 const writeLogits = (spec: SelectSpec): string =>
-  keptLoop((part, j) =>
+  `if (live) { ${keptLoop((part, j) =>
     inside(
       spec,
       j,
       `y[row * u.V + 4u * i + ${j}u] = ${spec.type}(select(bitcast<f32>(u.minusInfinity), value.${part}, kept));`,
     ),
-  );
+  )} }`;
 
+/** WGSL: sums of a variable over the lanes before this one, in their order. */
+const sumBefore = ({ lanes }: RowLanes, name: string, type: 'f32' | 'u32'): string =>
+  lanes === 1
+    ? `let ${name}_before = ${type}(0);`
+    : `var ${name}_before = ${type}(0);
+  for (var lane = 0u; lane < ${lanes}u; lane++) { let other = subgroupShuffle(${name}, lane); if (lane < own) { ${name}_before += other; } }`;
+
+/**
+ * Lanes own blocks of neighbours, so that a lane whose block starts below the goal either passes it or holds the last element so far;
+ * the last of these lanes is right.
+ */
 const drawIndex = (spec: SelectSpec): string => `
-  let own = row / u.perSeed;
+  let seed = row / u.perSeed;
   let number = u.offset + row % u.perSeed;
-  let part = uniforms(philox(vec4<u32>(number / 4u, 0u, u.stream, 0u), seeds[own]))[number % 4u];
+  let part = uniforms(philox(vec4<u32>(number / 4u, 0u, u.stream, 0u), seeds[seed]))[number % 4u];
   let goal = part * (above + f32(count - drops) * tied);
-  var sum = 0.0; var at = 0u; var found = false;
+  let own_drops = clamp(drops, ties_before, ties_before + own_count) - ties_before;
+  let mass = own_above + f32(own_count - own_drops) * tied;
+  ${sumBefore(spec, 'mass', 'f32')}
+  var sum = mass_before; var at = 0u; var found = false;
+  if (mass > 0.0 && sum <= goal) {
   ${keptLoop((component, j) =>
     inside(
       spec,
@@ -110,12 +151,14 @@ const drawIndex = (spec: SelectSpec): string => `
       `if (kept && !found && weight.${component} > 0.0) { at = 4u * i + ${j}u; sum += weight.${component}; found = sum > goal; }`,
     ),
   )}
-  y[row] = at;`;
+  }
+  ${foldLanes(spec, 'at', (a, b) => `max(${a}, ${b})`)}
+  if (live && own == 0u) { y[row] = at; }`;
 
 /**
  * Per row: keep the k largest with ties of the k-th, then drop the smallest while their running share of the probability is at most 1 - p, never the largest;
  * write the others (dropped ones as -infinity), or draw one by the inverse of the cumulative distribution.
- * x: [R, V] logits, y: [R, V] or [R].  One invocation a row: it searches thresholds by bits instead of sorting.
+ * x: [R, V] logits, y: [R, V] or [R].  A subgroup a row, or one invocation: it searches thresholds by bits instead of sorting.
  */
 export const selectKernel: Kernel<SelectSpec> = defineKernel<SelectSpec>({
   name: 'select',
@@ -136,42 +179,56 @@ export const selectKernel: Kernel<SelectSpec> = defineKernel<SelectSpec>({
     stream: 'u32',
     offset: 'u32',
   },
+  enables: ({ shuffles }) => (shuffles ? ['subgroups'] : []),
   code: (spec) => `${rowSnippet(spec)}
 ${weightFunction}
-${spec.topK ? searchFunction('rank_search', 'vec4<f32>(1.0)') : ''}
-${spec.topP ? searchFunction('mass_search', 'weights(value, key, top, floor_key)') : ''}
+${spec.topK || spec.topP ? `var<workgroup> held: array<u32, ${heldWords}>;` : ''}
+${spec.topK ? searchFunction(spec, 'rank_search', 'vec4<f32>(1.0)', 1) : ''}
+${spec.topP ? searchFunction(spec, 'mass_search', 'key_weights(key, top)', spec.topK ? 0 : 1) : ''}
 ${spec.result === 'index' ? philoxSnippet : ''}
-@compute @workgroup_size(${rowsPerSelectGroup})
-fn main(${flatParameters}) {
-  let row = (${flatGroup}) * ${rowsPerSelectGroup}u + local;
-  if (row >= u.rows) { return; }
+@compute @workgroup_size(${spec.group})
+fn main(${laneParameters(spec)}) {
+  let own = local % ${spec.lanes}u;
+  let asked = (${flatGroup}) * ${spec.group / spec.lanes}u + local / ${spec.lanes}u;
+  let live = asked < u.rows;
+  let row = min(asked, u.rows - 1u);
   var peak = vec4<f32>(lowest);
-  for (var i = 0u; i < u.vectors; i++) { peak = max(peak, load(row, i)); }
-  let top = max(max(peak.x, peak.y), max(peak.z, peak.w));
+  for (var i = own; i < u.vectors; i += ${spec.lanes}u) { peak = max(peak, load(row, i)); }
+  var top = max(max(peak.x, peak.y), max(peak.z, peak.w));
+  ${foldLanes(spec, 'top', (a, b) => `max(${a}, ${b})`)}
   let top_key = keys(vec4<f32>(top), 0u).x;
-  let floor_key = ${spec.topK ? 'rank_search(row, top, 0u, f32(u.V - u.k))' : '0u'};
+  let floor_key = ${spec.topK ? 'rank_search(row, own, local, top, 0u, f32(u.V - u.k))' : '0u'};
   ${
     spec.topP
-      ? `var mass = vec4<f32>(0.0);
-  for (var i = 0u; i < u.vectors; i++) { let value = load(row, i); mass += weights(value, keys(value, i), top, floor_key); }
-  let budget = u.dropped * (mass.x + mass.y + mass.z + mass.w);
-  let cut = min(mass_search(row, top, floor_key, budget), top_key);`
+      ? `var masses = vec4<f32>(0.0);
+  for (var i = own; i < u.vectors; i += ${spec.lanes}u) { let value = load(row, i); masses += weights(value, keys(value, i), top, floor_key); }
+  var total = masses.x + masses.y + masses.z + masses.w;
+  ${sumLanes(spec, 'total')}
+  let budget = u.dropped * total;
+  let cut = min(mass_search(row, own, local, top, floor_key, budget), top_key);`
       : 'let budget = 0.0; let cut = floor_key;'
   }
-  var below = 0.0; var above = 0.0; var tied = 0.0; var count = 0u;
-  for (var i = 0u; i < u.vectors; i++) {
+  let block_size = (u.vectors + ${spec.lanes - 1}u) / ${spec.lanes}u;
+  let block = min(own * block_size, u.vectors); let block_end = min(block + block_size, u.vectors);
+  var below = 0.0; var own_above = 0.0; var tied = 0.0; var own_count = 0u;
+  for (var i = block; i < block_end; i++) {
     let value = load(row, i); let key = keys(value, i);
     let weight = weights(value, key, top, floor_key);
-    ${each((part) => `if (key.${part} < cut) { below += weight.${part}; } else if (key.${part} > cut) { above += weight.${part}; } else { tied = weight.${part}; count++; }`)}
+    ${each((part) => `if (key.${part} < cut) { below += weight.${part}; } else if (key.${part} > cut) { own_above += weight.${part}; } else { tied = weight.${part}; own_count++; }`)}
   }
+  var above = own_above; var count = own_count;
+  ${sumLanes(spec, 'below')} ${sumLanes(spec, 'above')} ${sumLanes(spec, 'count')}
+  ${foldLanes(spec, 'tied', (a, b) => `max(${a}, ${b})`)}
+  ${sumBefore(spec, 'own_count', 'u32')}
+  let ties_before = own_count_before;
   let drops = ${spec.topP ? 'select(0u, min(u32(max(budget - below, 0.0) / max(tied, 1e-38)), max(count, 1u) - 1u), tied > 0.0)' : '0u'};
   ${spec.result === 'index' ? drawIndex(spec) : writeLogits(spec)}
 }`,
   examples: [
-    { type: 'f32', vector: true, topK: true, topP: true, result: 'logits' },
-    { type: 'f16', vector: false, topK: false, topP: true, result: 'logits' },
-    { type: 'f32', vector: false, topK: true, topP: false, result: 'index' },
-    { type: 'f16', vector: true, topK: false, topP: false, result: 'index' },
+    { type: 'f32', vector: true, topK: true, topP: true, result: 'logits', group: 8, lanes: 8, shuffles: true },
+    { type: 'f16', vector: false, topK: false, topP: true, result: 'logits', group: 8, lanes: 1, shuffles: false },
+    { type: 'f32', vector: false, topK: true, topP: true, result: 'index', group: 32, lanes: 32, shuffles: true },
+    { type: 'f16', vector: true, topK: false, topP: false, result: 'index', group: 8, lanes: 1, shuffles: false },
   ],
 });
 

@@ -1,8 +1,9 @@
 import { noGrad } from '../autograd/record.ts';
+import type { Device } from '../device/device.ts';
 import { floatType } from '../dtype.ts';
 import { check } from '../errors.ts';
-import { rowsPerSelectGroup, selectKernel, topKKernel } from '../kernels/select.wgsl.ts';
-import { foldGrid } from '../kernels/snippets.ts';
+import { selectKernel, topKKernel } from '../kernels/select.wgsl.ts';
+import { foldGrid, type RowLanes } from '../kernels/snippets.ts';
 import { scope } from '../scope.ts';
 import { rowsOf } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
@@ -83,12 +84,31 @@ interface Selection {
 
 const minusInfinity = 0xff80_0000;
 
+/** Invocations of a workgroup where each owns a row: few, so that small scales still spread over cores. */
+const plainGroup = 8;
+
+/** A subgroup a row, or one invocation where there are none. */
+function selectLanes({ profile, plainKernels }: Device): RowLanes {
+  const subgroup = plainKernels ? 0 : profile.subgroupSize;
+  return subgroup > 1
+    ? { group: subgroup, lanes: subgroup, shuffles: true }
+    : { group: plainGroup, lanes: 1, shuffles: false };
+}
+
 function select(result: 'logits' | 'index', { logits, y, seeds }: Selection, options: Partial<DrawOptions>): void {
   const { topK: k = 0, topP = 0, temperature = 1, stream = 0, offset = 0 } = options;
   const [rows, V] = logits.shape as [number, number];
   const x = noGrad(() => contiguous(logits));
+  const lanes = selectLanes(x.storage.device);
   launch(selectKernel, {
-    spec: { type: floatType(x.dtype), vector: V % 4 === 0, topK: k > 0 && k < V, topP: topP > 0, result },
+    spec: {
+      type: floatType(x.dtype),
+      vector: V % 4 === 0,
+      topK: k > 0 && k < V,
+      topP: topP > 0,
+      result,
+      ...lanes,
+    } as const,
     tensors: { x, ...(seeds && { seeds }), y },
     uniforms: {
       rows,
@@ -102,7 +122,7 @@ function select(result: 'logits' | 'index', { logits, y, seeds }: Selection, opt
       stream,
       offset,
     },
-    grid: foldGrid(Math.ceil(rows / rowsPerSelectGroup)),
+    grid: foldGrid(Math.ceil((rows * lanes.lanes) / lanes.group)),
   });
   if (x !== logits) x.dispose();
 }
