@@ -38,6 +38,7 @@ export default defineConfig({
           ['use-in-your-code', 'Use in your code'],
           ['training', 'Training'],
           ['adapters', 'Adapters'],
+          ['offline', 'Without network or Node'],
         ]),
       },
       {
