@@ -138,6 +138,7 @@ const commands = {
   start: (args) => star(['sample', ...(args.length ? args : ['red apple'])]),
   star,
   bench: (args) => run(process.execPath, [...source, join(root, 'apps/cli/bench/main.ts'), ...args]),
+  bundle: (args) => run(bin('tsx'), [join(root, 'tools/bundle-offline.main.ts'), ...args], { env: toolEnvironment }),
   test,
 };
 

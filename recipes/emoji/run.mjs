@@ -1,5 +1,5 @@
 // Makes the model in the box again, from nothing: packs the emoji, trains the VQVAE and the transformer, measures the result.
-// About two hours on two cores with lavapipe; each training goes on where it was stopped. Run it from anywhere: node recipes/emoji/run.mjs
+// About an hour and a half on two cores with lavapipe; each training goes on where it was stopped. Run it from anywhere: node recipes/emoji/run.mjs
 import { runSteps } from '../run-steps.mjs';
 
 const model = 'runs/emoji-star/model';

@@ -5,7 +5,7 @@ import type { BundleOptions } from './bundle.ts';
 /** How to call the tool. */
 export const usage = `Packs the star command with Node and a Vulkan loader into one folder for Linux x64.
 
-  tsx tools/bundle-offline.main.ts [options]
+  npm run bundle -- [options]
 
   --out DIR             the folder; out/star-offline by default
   --node FILE           a Node binary for Linux x64; the running one by default

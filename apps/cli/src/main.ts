@@ -17,6 +17,12 @@ const program = new Command('star')
 for (const add of [addSample, addPack, addTrain, addEvaluate, addDoctor, addBench]) add(program);
 for (const command of program.commands) command.exitOverride();
 
+/** A reader that has seen enough, such as `head`, ends the command without a complaint. */
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
 /** 0 for success and help, 2 for wrong usage, 130 after an interrupt, 1 for every other failure. */
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;

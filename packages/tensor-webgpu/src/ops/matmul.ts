@@ -1,4 +1,4 @@
-import { record } from '../autograd/record.ts';
+import { record, wantsGrad } from '../autograd/record.ts';
 import { check } from '../errors.ts';
 import { broadcastShapes, type Shape, sizeOf } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
@@ -59,20 +59,16 @@ export function matmul(left: Tensor, right: Tensor, options: MatmulOptions = {})
   });
   // C = A B: dA = dC B^T, dB = A^T dC; with stored transposes, operands swap places.
   return record('matmul', c, [a, b], (dc) => [
-    sumTo(
-      transposeA
-        ? matmul(b, dc, { transposeA: transposeB, transposeB: true })
-        : matmul(dc, b, { transposeB: !transposeB }),
-      a.shape,
-    ),
-    sumTo(
-      transposeB
-        ? matmul(dc, a, { transposeA: true, transposeB: transposeA })
-        : matmul(a, dc, { transposeA: !transposeA }),
-      b.shape,
-    ),
+    wantsGrad(a) ? sumTo(gradientOfLeft(dc, b, options), a.shape) : null,
+    wantsGrad(b) ? sumTo(gradientOfRight(dc, a, options), b.shape) : null,
   ]);
 }
+
+const gradientOfLeft = (dc: Tensor, b: Tensor, { transposeA = false, transposeB = false }: MatmulOptions): Tensor =>
+  transposeA ? matmul(b, dc, { transposeA: transposeB, transposeB: true }) : matmul(dc, b, { transposeB: !transposeB });
+
+const gradientOfRight = (dc: Tensor, a: Tensor, { transposeA = false, transposeB = false }: MatmulOptions): Tensor =>
+  transposeB ? matmul(dc, a, { transposeA: true, transposeB: transposeA }) : matmul(a, dc, { transposeA: !transposeA });
 
 /** Rows and columns of a stored matrix as the product sees it. */
 function lastTwo(shape: Shape, transposed: boolean): [number, number] {
