@@ -79,7 +79,7 @@ describe('star sample', () => {
     const trace = join(folder, 'trace.json');
     const { code, stderr } = await runStar(['sample', 'pear', '--out', folder], folder, { STAR_PROFILE: trace });
     expect(code, stderr).toBe(0);
-    expect(stderr).toMatch(/^gemm +\d+\.\d\d +\d+\.\d% +\d+ +\d+\.\d +\d+\.\d$/m);
+    expect(stderr).toMatch(/^gemm-\w+ +\d+\.\d\d +\d+\.\d% +\d+ +\d+\.\d +\d+\.\d$/m);
     const { traceEvents } = JSON.parse(await readFile(trace, 'utf8')) as { traceEvents: { dur: number }[] };
     expect(stderr).toContain(`${traceEvents.length} dispatches in `);
     expect(traceEvents.every(({ dur }) => dur >= 0)).toBe(true);
