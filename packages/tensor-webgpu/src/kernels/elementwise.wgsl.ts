@@ -13,7 +13,9 @@ export type OperandMode =
   | 'period4'
   | 'repeat4'
   /** any strides, up to rank 6 */
-  | 'strided';
+  | 'strided'
+  /** the same where the output's last side is a multiple of 4: one place is worked out for a vector, not four */
+  | 'strided4';
 
 export interface ElementwiseSpec extends Readonly<Record<string, number | string | boolean>> {
   /** WGSL expression over vec4 operands a, b, c, d and scalars u.s0, u.s1. */
@@ -21,10 +23,13 @@ export interface ElementwiseSpec extends Readonly<Record<string, number | string
   /** Comma-separated `mode:type` of each operand. */
   readonly operands: string;
   readonly result: string;
+  /** Axes that strided operands are indexed by, once neighbours that lie alike are joined: each costs a division. */
+  readonly rank: number;
 }
 
 const names = ['a', 'b', 'c', 'd'] as const;
-const maxRank = 6;
+/** Most axes of a strided operand. */
+export const maxRank = 6;
 const workgroup = 64;
 
 /** Vectors that one invocation computes: loads of strided operands are long code, which is not repeated. */
@@ -54,12 +59,21 @@ function load({ name, mode, type }: { name: string; mode: OperandMode; type: str
     return `${vector}(${wide(type)}(${name}_data[min(i / (u.${name}_period / 4u), u.${name}_last)]))`;
   if (mode === 'period') return scalars((j) => `(i * 4u + ${j}u) % u.${name}_period`);
   if (mode === 'repeat') return scalars((j) => `min((i * 4u + ${j}u) / u.${name}_period, u.${name}_last)`);
+  if (mode === 'strided4') return scalars((j) => `${name}_place + ${j}u * u.${name}_stride${maxRank - 1}`);
   return scalars((j) => `${name}_index(min(i * 4u + ${j}u, u.count - 1u))`);
 }
 
-function indexFunction(name: string): string {
-  const axes = Array.from({ length: maxRank }, (_, k) => maxRank - 1 - k);
-  const steps = axes.map((k) => `  at += (rest % u.side${k}) * u.${name}_stride${k}; rest = rest / u.side${k};`);
+/** Statements ahead of an operand's load. */
+const place = ({ name, mode }: { name: string; mode: OperandMode }): string =>
+  mode === 'strided4' ? `let ${name}_place = ${name}_index(i * 4u); ` : '';
+
+function indexFunction(name: string, rank: number): string {
+  const axes = Array.from({ length: rank }, (_, k) => maxRank - 1 - k);
+  const steps = axes.map((k, i) =>
+    i === rank - 1
+      ? `  at += rest * u.${name}_stride${k};`
+      : `  at += (rest % u.side${k}) * u.${name}_stride${k}; rest = rest / u.side${k};`,
+  );
   return [
     `fn ${name}_index(flat: u32) -> u32 {`,
     `  var rest = flat; var at = u.${name}_offset;`,
@@ -99,8 +113,8 @@ export const elementwiseKernel: Kernel<ElementwiseSpec> = defineKernel<Elementwi
     const operands = parse(spec);
     return `
 ${operands
-  .filter(({ mode }) => mode === 'strided')
-  .map(({ name }) => indexFunction(name))
+  .filter(({ mode }) => mode.startsWith('strided'))
+  .map(({ name }) => indexFunction(name, spec.rank))
   .join('\n')}
 @compute @workgroup_size(${workgroup})
 fn main(${flatParameters}) {
@@ -109,17 +123,23 @@ fn main(${flatParameters}) {
   for (var j = 0u; j < ${perThread(spec)}u; j++) {
     let i = first + j * ${workgroup}u;
     if (i < vectors) {
-      ${operands.map((operand) => `let ${operand.name} = ${load(operand)};`).join('\n      ')}
+      ${operands.map((operand) => `${place(operand)}let ${operand.name} = ${load(operand)};`).join('\n      ')}
       y_data[i] = vec4<${spec.result}>(${spec.expression});
     }
   }
 }`;
   },
   examples: [
-    { expression: 'a + b', operands: 'full:f32,period:f32', result: 'f32' },
-    { expression: 'select(vec4<u32>(0u), vec4<u32>(1u), a < b)', operands: 'strided:f32,repeat:f32', result: 'u32' },
-    { expression: 'a * b', operands: 'period4:f16,repeat4:f32', result: 'f32' },
-    { expression: 'a * u.s0', operands: 'full:f16', result: 'f16' },
-    { expression: 'vec4<f32>(u.s0)', operands: '', result: 'f32' },
+    { expression: 'a', operands: 'strided4:f32', result: 'f32', rank: 3 },
+    { expression: 'a + b', operands: 'full:f32,period:f32', result: 'f32', rank: 6 },
+    {
+      expression: 'select(vec4<u32>(0u), vec4<u32>(1u), a < b)',
+      operands: 'strided:f32,repeat:f32',
+      result: 'u32',
+      rank: 3,
+    },
+    { expression: 'a * b', operands: 'period4:f16,repeat4:f32', result: 'f32', rank: 6 },
+    { expression: 'a * u.s0', operands: 'full:f16', result: 'f16', rank: 6 },
+    { expression: 'vec4<f32>(u.s0)', operands: '', result: 'f32', rank: 6 },
   ],
 });

@@ -1,12 +1,11 @@
 import { type DType, storageType } from '../dtype.ts';
 import { check } from '../errors.ts';
-import { elementsPerGroup, elementwiseKernel, type OperandMode } from '../kernels/elementwise.wgsl.ts';
+import { elementsPerGroup, elementwiseKernel, maxRank, type OperandMode } from '../kernels/elementwise.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
 import { broadcastShapes, sameShape, type Shape, sizeOf } from '../shape.ts';
 import { empty, Tensor } from '../tensor.ts';
 import { launch } from './launch.ts';
 
-const maxRank = 6;
 const names = ['a', 'b', 'c', 'd'];
 
 /** An operand of a map, with how its elements line up with the output. */
@@ -44,10 +43,14 @@ export function mapInto(
   const count = y.size;
   if (count === 0) return;
   const operands = inputs.map((tensor) => operandOf(op, tensor, y.shape));
+  const walk = walkOf(operands, y.shape);
+  const modeOf = ({ mode }: Operand): OperandMode =>
+    mode === 'strided' && walk.sides.at(-1)! % 4 === 0 ? 'strided4' : mode;
   const spec = {
     expression,
-    operands: operands.map(({ mode, tensor }) => `${mode}:${storageType[tensor.dtype]}`).join(','),
+    operands: operands.map((operand) => `${modeOf(operand)}:${storageType[operand.tensor.dtype]}`).join(','),
     result: storageType[y.dtype],
+    rank: walk.sides.length <= fewAxes ? fewAxes : maxRank,
   };
   const tensors: Record<string, Tensor> = {};
   operands.forEach(({ tensor }, i) => (tensors[`${names[i]}_data`] = tensor));
@@ -59,8 +62,8 @@ export function mapInto(
       count,
       s0: scalars[0] ?? 0,
       s1: scalars[1] ?? 0,
-      ...sides(y.shape),
-      ...operandUniforms(operands, y.shape),
+      ...sideUniforms(walk.sides),
+      ...operandUniforms(operands, walk),
     },
     grid: foldGrid(Math.ceil(count / elementsPerGroup(spec))),
   });
@@ -102,31 +105,61 @@ function isLeading(shape: Shape, target: Shape): boolean {
   return shape.slice(0, shape.length - ones).every((side, i) => side === target[i]);
 }
 
-/** Output sides, right-aligned in the kernel's fixed rank. */
-function sides(shape: Shape): Record<string, number> {
-  const padded = [...new Array<number>(Math.max(0, maxRank - shape.length)).fill(1), ...shape].slice(-maxRank);
-  return Object.fromEntries(padded.map((side, k) => [`side${k}`, side]));
+/** Axes of the shorter of the two kernels for strided operands. */
+const fewAxes = 3;
+
+/** The output's axes as strided operands need them: sides, and for each operand its strides. */
+interface Walk {
+  readonly sides: readonly number[];
+  readonly strides: ReadonlyMap<Operand, readonly number[]>;
 }
 
-function operandUniforms(operands: readonly Operand[], shape: Shape): Record<string, number> {
+/** Joins neighbouring axes along which every strided operand goes on as it would along one. */
+function walkOf(operands: readonly Operand[], shape: Shape): Walk {
+  const strided = operands.filter(({ mode }) => mode === 'strided');
+  const own = strided.map(({ tensor }) => strideAlong(tensor, shape));
+  const axes: { side: number; strides: number[] }[] = [];
+  shape.forEach((side, axis) => {
+    if (side === 1) return;
+    const strides = own.map((all) => all[axis]!);
+    const before = axes.at(-1);
+    const goesOn = before?.strides.every((stride, i) => stride === strides[i]! * side);
+    if (before && goesOn) axes[axes.length - 1] = { side: before.side * side, strides };
+    else axes.push({ side, strides });
+  });
+  if (!axes.length) axes.push({ side: 1, strides: own.map(() => 0) });
+  return {
+    sides: axes.map(({ side }) => side),
+    strides: new Map(strided.map((operand, i) => [operand, axes.map(({ strides }) => strides[i]!)])),
+  };
+}
+
+/** Values of the walk's axes, right-aligned in the kernel's fixed rank. */
+const aligned = (values: readonly number[], missing: number): number[] => [
+  ...new Array<number>(maxRank - values.length).fill(missing),
+  ...values,
+];
+
+/** A packed output without strided operands may have more axes than the kernel knows; it does not look at them. */
+const sideUniforms = (sides: readonly number[]): Record<string, number> =>
+  Object.fromEntries(aligned(sides.slice(-maxRank), 1).map((side, k) => [`side${k}`, side]));
+
+function operandUniforms(operands: readonly Operand[], walk: Walk): Record<string, number> {
   const uniforms: Record<string, number> = {};
   names.forEach((name, i) => {
     const operand = operands[i];
-    const strides =
-      operand?.mode === 'strided' ? broadcastStrides(operand.tensor, shape) : new Array<number>(maxRank).fill(0);
     uniforms[`${name}_period`] = operand?.period ?? 1;
     uniforms[`${name}_last`] = operand ? Math.max(0, operand.tensor.size - 1) : 0;
     uniforms[`${name}_offset`] = operand?.tensor.offset ?? 0;
-    strides.forEach((stride, k) => (uniforms[`${name}_stride${k}`] = stride));
+    const strides = (operand && walk.strides.get(operand)) ?? [];
+    aligned(strides, 0).forEach((stride, k) => (uniforms[`${name}_stride${k}`] = stride));
   });
   return uniforms;
 }
 
-/** Strides along the output's axes, 0 where the operand is repeated, right-aligned in the fixed rank. */
-function broadcastStrides(tensor: Tensor, shape: Shape): number[] {
-  const lead = maxRank - shape.length;
-  return Array.from({ length: maxRank }, (_, k) => {
-    const axis = k - lead - (shape.length - tensor.rank);
+/** Strides of a tensor along the output's axes, 0 where it is repeated. */
+const strideAlong = (tensor: Tensor, shape: Shape): number[] =>
+  shape.map((_, k) => {
+    const axis = k - (shape.length - tensor.rank);
     return axis >= 0 && tensor.shape[axis] !== 1 ? tensor.strides[axis]! : 0;
   });
-}
