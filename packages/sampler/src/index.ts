@@ -20,4 +20,4 @@ export {
   type ReadFile,
   savePipeline,
 } from './pipeline.ts';
-export { type SamplingSpec, SamplingPlans } from './sampling-plan.ts';
+export { SamplingPlan, type SamplingSpec, SamplingPlans } from './sampling-plan.ts';

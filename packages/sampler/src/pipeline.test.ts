@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { currentDevice } from '@star-webgpu/tensor-webgpu';
+import { currentDevice, Device, profileOf, setDevice } from '@star-webgpu/tensor-webgpu';
+import { openGpu, throttledWait } from '@star-webgpu/tensor-webgpu/node';
 import { testDevice } from '@star-webgpu/tensor-webgpu/testing';
 import { pictureAt, type Pictures } from './image.ts';
 import { loadPipeline, type Pipeline, savePipeline } from './pipeline.ts';
@@ -80,6 +81,23 @@ describe('Pipeline', () => {
     }
     expect(together).toEqual(alone);
     await Promise.all([first.return(), second.return()]);
+  });
+
+  it('draws within the limits that WebGPU grants everywhere', async () => {
+    const usual = currentDevice();
+    const { adapter, close } = await openGpu();
+    const names = (['subgroups', 'shader-f16'] as const).filter((name) => adapter.features.has(name));
+    const gpu = await adapter.requestDevice({ requiredFeatures: names });
+    expect(gpu.limits.maxStorageBuffersPerShaderStage).toBe(8);
+    const small = new Device(gpu, profileOf(adapter), { wait: throttledWait, onDestroy: close });
+    setDevice(small);
+    const options = { seed: 3, smooth: true };
+    const other = tinyPipeline();
+    const drawn = await other.pictures(['red apple', ''], options);
+    other.dispose();
+    small.destroy();
+    setDevice(usual);
+    expect(drawn).toEqual(await pipeline.pictures(['red apple', ''], options));
   });
 
   it('gives everything back in the end', async () => {

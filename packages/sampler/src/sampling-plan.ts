@@ -6,6 +6,7 @@ import {
   noGrad,
   type Plan,
   plan,
+  type PlanSize,
   scope,
   seedWords,
   type Tensor,
@@ -83,24 +84,38 @@ export class SamplingPlan {
 
   /** Draws one scale, after all coarser ones of this run. Its tensors hold until the next run. */
   draw(scale: number): Drawn {
-    const before = this.scales[scale - 1]?.result;
-    this.scales[scale] ??= plan(() => noGrad(() => this.advance(scale, before)));
-    this.scales[scale].run();
-    return this.scales[scale].result;
+    const recorded = this.recorded(scale);
+    recorded.run();
+    return recorded.result;
+  }
+
+  /** What every scale will need, and the decoder last, without running any. */
+  sizes(): PlanSize[] {
+    const scales = this.models.star.config.patchNumbers.map((_, scale) => this.recorded(scale).size);
+    return [...scales, this.recordedDecoder().size];
   }
 
   /** The pictures of a latent map. */
   async decode(sum_BhwZ: Tensor): Promise<Pictures> {
     writeSlice(this.latent_BhwZ, sum_BhwZ, { axis: 0, start: 0 });
-    this.decoder ??= plan(() => noGrad(() => this.models.vqvae.decode(this.latent_BhwZ)));
-    this.decoder.run();
-    return toPictures(this.decoder.result);
+    const decoder = this.recordedDecoder();
+    decoder.run();
+    return toPictures(decoder.result);
   }
 
   /** Frees the memory of all scales. */
   dispose(): void {
     for (const recorded of [...this.scales, this.decoder]) recorded?.dispose();
     for (const tensor of [...(Object.values(this.text) as Tensor[]), this.seeds_B2, this.latent_BhwZ]) tensor.dispose();
+  }
+
+  private recorded(scale: number): Plan<Drawn> {
+    const before = this.scales[scale - 1]?.result;
+    return (this.scales[scale] ??= plan(() => noGrad(() => this.advance(scale, before))));
+  }
+
+  private recordedDecoder(): Plan<Tensor> {
+    return (this.decoder ??= plan(() => noGrad(() => this.models.vqvae.decode(this.latent_BhwZ))));
   }
 
   /** Predicts, guides, filters and draws one scale. */

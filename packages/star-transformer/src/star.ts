@@ -2,6 +2,7 @@ import {
   add,
   cast,
   concat,
+  currentPrecision,
   embedding,
   empty,
   hostRandom,
@@ -106,10 +107,12 @@ export class Star extends Module {
   startCache(text: TextFeatures): KvCache {
     const { width, heads, patchNumbers } = this.config;
     const shape = [text.pooled.shape[0]!, tokenOffsets(patchNumbers).at(-1)!, heads, width / heads];
+    // Keys and values come out of products, in the type that these have.
+    const type = currentPrecision();
     return {
       text,
       texts: this.blocks.map((block) => block.text(text.states, text.mask)),
-      tokens: this.blocks.map(() => ({ key: empty(shape), value: empty(shape) })),
+      tokens: this.blocks.map(() => ({ key: empty(shape, type), value: empty(shape, type) })),
     };
   }
 

@@ -56,7 +56,7 @@ export {
   initZeros,
 } from './nn/init.ts';
 export { Linear } from './nn/linear.ts';
-export { type LoadOptions, Module, WeightsError } from './nn/module.ts';
+export { type LoadOptions, Module, WeightsError, withoutValues } from './nn/module.ts';
 export { attention, type AttentionOptions } from './ops/attention.ts';
 export { conv2d, type Conv2dOptions, type Padding } from './ops/conv2d.ts';
 export { embedding, scatterAdd } from './ops/embedding.ts';
@@ -74,7 +74,7 @@ export {
   type LinearCrossEntropyOptions,
 } from './ops/linear-cross-entropy.ts';
 export { l2Normalize, layerNorm, type LayerNormOptions } from './ops/norm.ts';
-export { type Precision, withPrecision } from './ops/precision.ts';
+export { currentPrecision, type Precision, withPrecision } from './ops/precision.ts';
 export { resizeArea, resizeBicubic, upsampleNearest } from './ops/resize.ts';
 export { rope } from './ops/rope.ts';
 export { crossEntropy, type CrossEntropyOptions, logSoftmax, softmax } from './ops/softmax.ts';

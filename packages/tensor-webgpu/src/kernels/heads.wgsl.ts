@@ -14,6 +14,8 @@ export interface HeadsSpec extends RowLanes, Readonly<Record<string, number | st
   readonly rope: boolean;
   /** Queries and values have a bias. */
   readonly bias: boolean;
+  /** What the backward needs is written too. Without it all three parts bind 8 buffers, as many as WebGPU grants everywhere. */
+  readonly keep: boolean;
 }
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
@@ -85,7 +87,7 @@ function forwardPart(spec: HeadsSpec, part: HeadPart, index: number): string {
     ' + ',
   )}; ${sumLanes(spec, 'total')}
     let factor = 1.0 / max(sqrt(total), 1e-12);
-    if (live && own == 0u) { factors[(${index}u * u.rows + row) * u.heads + head] = factor; }
+    ${spec.keep ? `if (live && own == 0u) { factors[(${index}u * u.rows + row) * u.heads + head] = factor; }` : ''}
     ${turned(spec, 'v', 1)}
     ${lines(pieces.map((j) => `v${j} *= factor${part === 'query' ? ' * scaling' : ''};`))}`;
   const stores = pieces.map((j) => `${part}[row * width + column + ${at(j)}] = vec4<${spec.type}>(v${j});`);
@@ -108,10 +110,50 @@ const scaling = (spec: HeadsSpec): string =>
   hasQuery(spec) ? `let exponent = f32(scale[head]); let scaling = exp(min(exponent, ${largest}));` : '';
 
 const examples: HeadsSpec[] = [
-  { type: 'f32', parts: 'query,key,value', vectors: 16, group: 8, lanes: 8, shuffles: true, rope: true, bias: true },
-  { type: 'f16', parts: 'query', vectors: 3, group: 63, lanes: 3, shuffles: false, rope: false, bias: true },
-  { type: 'f32', parts: 'key,value', vectors: 16, group: 32, lanes: 16, shuffles: true, rope: false, bias: true },
-  { type: 'f32', parts: 'query,key,value', vectors: 2, group: 4, lanes: 2, shuffles: true, rope: true, bias: false },
+  {
+    type: 'f32',
+    parts: 'query,key,value',
+    vectors: 16,
+    group: 8,
+    lanes: 8,
+    shuffles: true,
+    rope: true,
+    bias: true,
+    keep: false,
+  },
+  {
+    type: 'f16',
+    parts: 'query',
+    vectors: 3,
+    group: 63,
+    lanes: 3,
+    shuffles: false,
+    rope: false,
+    bias: true,
+    keep: true,
+  },
+  {
+    type: 'f32',
+    parts: 'key,value',
+    vectors: 16,
+    group: 32,
+    lanes: 16,
+    shuffles: true,
+    rope: false,
+    bias: true,
+    keep: true,
+  },
+  {
+    type: 'f32',
+    parts: 'query,key,value',
+    vectors: 2,
+    group: 4,
+    lanes: 2,
+    shuffles: true,
+    rope: true,
+    bias: false,
+    keep: true,
+  },
 ];
 const enables = ({ shuffles }: HeadsSpec): string[] => (shuffles ? ['subgroups'] : []);
 const vector = (access: 'read' | 'write', type: string): Binding => `${access} vec4<${type}>` as Binding;
@@ -135,7 +177,7 @@ export const headsKernel: Kernel<HeadsSpec> = defineKernel<HeadsSpec>({
       vector('read', spec.type),
     ),
     ...named(partsOf(spec), '', vector('write', spec.type)),
-    factors: 'write f32',
+    ...(spec.keep && { factors: 'write f32' as Binding }),
   }),
   uniforms,
   enables,

@@ -1,7 +1,7 @@
-import { isFloat } from '../dtype.ts';
+import { type DType, isFloat } from '../dtype.ts';
 import { type HostTensor, hostFloats, hostTensor } from '../io/host-tensor.ts';
 import { sameShape, type Shape } from '../shape.ts';
-import { type Tensor, tensor } from '../tensor.ts';
+import { empty, type Tensor, tensor } from '../tensor.ts';
 import { contiguous } from '../ops/view.ts';
 import type { Init } from './init.ts';
 
@@ -27,6 +27,25 @@ export class WeightsError extends Error {
   }
 }
 
+let unfilled: DType | undefined;
+
+/**
+ * Runs a function in which modules make their parameters without values, of that type: for weights that are loaded or never needed,
+ * as when a plan's memory is all that is asked for.
+ */
+export function withoutValues<T>(run: () => T, dtype: 'f32' | 'f16' = 'f32'): T {
+  const before = unfilled;
+  unfilled = dtype;
+  try {
+    return run();
+  } finally {
+    unfilled = before;
+  }
+}
+
+/** A tensor of initial values, or of none. */
+const filled = (shape: Shape, init: Init): Tensor => (unfilled ? empty(shape, unfilled) : tensor(init(shape), shape));
+
 export interface LoadOptions {
   /** Names that may be present without being used. */
   readonly ignore?: RegExp;
@@ -39,14 +58,15 @@ export abstract class Module {
 
   /** Makes a parameter with initial values; its name is the one in weight files. */
   protected parameter(name: string, shape: Shape, init: Init): Tensor {
-    const value = tensor(init(shape), shape, { requiresGrad: true }).keep();
+    const value = filled(shape, init).keep();
+    value.requiresGrad = true;
     this.own.set(name, value);
     return value;
   }
 
   /** Makes a tensor that is stored with the weights but takes no gradient. */
   protected state(name: string, shape: Shape, init: Init): Tensor {
-    const value = tensor(init(shape), shape).keep();
+    const value = filled(shape, init).keep();
     this.own.set(name, value);
     return value;
   }

@@ -1,4 +1,4 @@
-import { recordJoint } from '../autograd/record.ts';
+import { isRecorded, recordJoint } from '../autograd/record.ts';
 import { floatType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import {
@@ -100,17 +100,19 @@ function split(op: string, x: Tensor, parts: readonly HeadPart[], options: Optio
     ...rowLanes(x.storage.device, d / 4),
     rope: rope !== undefined,
     bias: true,
+    keep: isRecorded([x, scale, queryBias, valueBias].filter((input) => input !== undefined)),
   };
   const fixed = { ...(rope && { table: contiguous(rope) }), ...(scale && { scale: contiguous(scale) }) };
   const biases = { ...(queryBias && { bias_query: queryBias }), ...(valueBias && { bias_value: valueBias }) };
   const outputs = Object.fromEntries(parts.map((part) => [part, empty([B, L, heads, d], x.dtype, x.storage.device)]));
-  const factors = empty([parts.length, B * L, heads], 'f32', x.storage.device);
+  const factors = spec.keep ? empty([parts.length, B * L, heads], 'f32', x.storage.device) : undefined;
   launch(headsKernel, {
     spec,
-    tensors: { x: contiguous(x), ...fixed, ...biases, ...outputs, factors },
+    tensors: { x: contiguous(x), ...fixed, ...biases, ...outputs, ...(factors && { factors }) },
     ...places(x, heads, spec, forwardStrip),
   });
   const all = parts.map((part) => outputs[part]!);
+  if (!factors) return all;
   const taken = {
     ...(queryBias && { query: queryBias }),
     ...(valueBias && { value: valueBias }),
