@@ -127,6 +127,21 @@ async function writePictures(where: string): Promise<void> {
   await writeFile(join(where, 'broken.txt'), 'broken');
 }
 
+describe('star bench', () => {
+  it('plans the published sizes without running them: memory within reach, parameters as published', async () => {
+    const { code, stdout, stderr } = await runStar(['bench', '--plan', '--json']);
+    expect(code, stderr).toBe(0);
+    const { works } = JSON.parse(stdout) as { works: { work: string; bytes: Record<string, number> }[] };
+    const totalOf = (name: RegExp): number =>
+      Object.values(works.find(({ work }) => name.test(work))!.bytes).reduce((sum, bytes) => sum + bytes, 0);
+    expect(works[0]!.bytes['weights']! / 4e6).toBeCloseTo(275, -1);
+    // f16: d30 has about 1.68 billion parameters, the VQVAE about 0.1 billion
+    expect(works.at(-1)!.bytes['weights']! / 2e9).toBeCloseTo(1.78, 1);
+    expect(totalOf(/training step of 256-d16/)).toBeLessThan(10e9);
+    expect(totalOf(/picture of 1024-d30/)).toBeLessThan(12e9);
+  });
+});
+
 describe('star pack', () => {
   it('makes the folder of the pack, packs what is whole and names what is not', async () => {
     await writePictures(join(folder, 'pictures'));

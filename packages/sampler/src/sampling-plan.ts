@@ -89,10 +89,14 @@ export class SamplingPlan {
     return recorded.result;
   }
 
-  /** What every scale will need, and the decoder last, without running any. */
-  sizes(): PlanSize[] {
-    const scales = this.models.star.config.patchNumbers.map((_, scale) => this.recorded(scale).size);
-    return [...scales, this.recordedDecoder().size];
+  /** What every scale will need, known without running any. */
+  scaleSizes(): PlanSize[] {
+    return this.models.star.config.patchNumbers.map((_, scale) => this.recorded(scale).size);
+  }
+
+  /** What decoding will need. */
+  decoderSize(): PlanSize {
+    return this.recordedDecoder().size;
   }
 
   /** The pictures of a latent map. */

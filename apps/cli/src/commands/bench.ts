@@ -2,12 +2,14 @@ import type { Command } from 'commander';
 import { openSession } from '../device.ts';
 import { wholeNumber } from '../numbers.ts';
 import { print, say } from '../output.ts';
+import { plannedLines, plannedWorks } from '../plan-report.ts';
 import { timeRounds } from '../rounds.ts';
 import { starSamplingWork, starStepWork } from '../star-workloads.ts';
 import { attentionWork, matmulWork, rateOf, type Workload } from '../workloads.ts';
 
 interface Flags {
   readonly rounds: number;
+  readonly plan?: boolean;
   readonly adapter?: string;
   readonly json?: boolean;
 }
@@ -20,12 +22,17 @@ export function addBench(program: Command): void {
       'time products, attention, a training step and a picture of a small STAR on the adapter; the peers are timed by npm run bench in the repository',
     )
     .option('--rounds <number>', 'interleaved rounds', wholeNumber(1, 1000), 9)
+    .option('--plan', 'print the memory that the published sizes need, without running them')
     .addHelpText('after', '\nExample:\n  star bench --rounds 20 --json')
     .action(runBench);
 }
 
 async function runBench(_: unknown, command: Command): Promise<void> {
-  const { rounds, adapter, json } = command.optsWithGlobals<Flags>();
+  const { rounds, adapter, json, plan } = command.optsWithGlobals<Flags>();
+  if (plan) {
+    const works = await plannedWorks();
+    return print(json ? JSON.stringify({ works }) : plannedLines(works).join('\n'));
+  }
   const session = await openSession(adapter);
   say(`adapter: ${session.description}; ${rounds} interleaved rounds`);
   const works: Workload[] = [

@@ -3,7 +3,7 @@ import { type Kernel, type Spec, shaderSource } from '../kernels/define-kernel.t
 import { memoryOf, type PooledBuffer } from './buffer-pool.ts';
 import { computeStage } from './flags.ts';
 
-/** A compiled kernel for one spec, with what its dispatches need. */
+/** A kernel for one spec, with what its dispatches need; it is compiled when a dispatch is first encoded, not when it is recorded. */
 export interface Pipeline {
   readonly id: number;
   readonly kernel: Kernel;
@@ -60,18 +60,41 @@ export class Pipelines {
         buffer: { type: 'uniform', hasDynamicOffset: true, minBindingSize: 4 * uniformTypes.length },
       });
     }
+    let made: Compiled | undefined;
+    const compiled = (): Compiled =>
+      (made ??= this.compile(label, { code: () => shaderSource(kernel, spec), entries }));
+    return {
+      id: this.made.size,
+      kernel: kernel as unknown as Kernel,
+      spec,
+      label,
+      bindingNames: bindings.map(([name]) => name),
+      written,
+      uniformTypes,
+      get pipeline(): GPUComputePipeline {
+        return compiled().pipeline;
+      },
+      get layout(): GPUBindGroupLayout {
+        return compiled().layout;
+      },
+    };
+  }
+
+  private compile(
+    label: string,
+    { code, entries }: { readonly code: () => string; readonly entries: readonly GPUBindGroupLayoutEntry[] },
+  ): Compiled {
     const layout = this.gpu.createBindGroupLayout({ label, entries });
-    const module = this.gpu.createShaderModule({ label, code: shaderSource(kernel, spec) });
     const pipeline = this.gpu.createComputePipeline({
       label,
       layout: this.gpu.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
-      compute: { module, entryPoint: 'main' },
+      compute: { module: this.gpu.createShaderModule({ label, code: code() }), entryPoint: 'main' },
     });
-    const bindingNames = bindings.map(([name]) => name);
-    const erased = kernel as unknown as Kernel;
-    return { id: this.made.size, kernel: erased, spec, label, pipeline, layout, bindingNames, written, uniformTypes };
+    return { layout, pipeline };
   }
 }
+
+type Compiled = Pick<Pipeline, 'layout' | 'pipeline'>;
 
 /** Writes a dispatch's uniforms at a byte offset. @throws GpuError naming a uniform that is missing. */
 export function writeUniforms(

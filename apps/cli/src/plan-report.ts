@@ -1,0 +1,123 @@
+import { SamplingPlan } from '@star-webgpu/sampler';
+import { Star, starConfig, starPresets } from '@star-webgpu/star-transformer';
+import {
+  backward,
+  createDevice,
+  empty,
+  plan,
+  setDevice,
+  type Tensor,
+  withoutValues,
+  withPrecision,
+} from '@star-webgpu/tensor-webgpu';
+import { openGpu } from '@star-webgpu/tensor-webgpu/node';
+import { publishedConfig, Vqvae } from '@star-webgpu/vqvae';
+import { tokenCount } from '@star-webgpu/vqvae/scales';
+
+/** Memory of one kind of work, in bytes by kind. */
+export interface PlannedWork {
+  readonly work: string;
+  readonly dispatches: number;
+  readonly bytes: Readonly<Record<string, number>>;
+  /** What does not fit an adapter whose bindings hold 128 MiB. */
+  readonly note?: string;
+}
+
+const textTokens = 77;
+
+const sizeOf = (tensors: readonly Tensor[], bytes: number): number =>
+  tensors.reduce((sum, { size }) => sum + size * bytes, 0);
+
+/** Memory of training and sampling with the published sizes in half precision: recorded on Dawn's null backend, with no weights and no GPU. */
+export async function plannedWorks(): Promise<PlannedWork[]> {
+  const opened = await openGpu({ backend: 'null' });
+  const device = await createDevice(opened.adapter);
+  setDevice(device);
+  try {
+    return [
+      trainingWork('256-d16', 8),
+      ...(['256-d16', '256-d30', '512-d30', '1024-d30'] as const).map((preset) => samplingWork(preset)),
+    ];
+  } finally {
+    setDevice(undefined);
+    device.destroy();
+    opened.close();
+  }
+}
+
+/** A step with f32 weights, gradients and moments, and half floats in the products; all gradients live until the update. */
+function trainingWork(preset: keyof typeof starPresets, B: number): PlannedWork {
+  const step = plan(() => withoutValues(() => withPrecision('f16', () => forwardAndBackward(preset, B))));
+  const weights = sizeOf(step.result.parameters, 4);
+  return {
+    work: `training step of ${preset}, batch ${B}`,
+    dispatches: step.size.dispatches,
+    bytes: { weights, gradients: weights, moments: 2 * weights, activations: step.size.bytes - 2 * weights },
+  };
+}
+
+function forwardAndBackward(
+  preset: keyof typeof starPresets,
+  B: number,
+): { readonly loss: Tensor; readonly parameters: Tensor[]; readonly gradients: Tensor[] } {
+  const star = new Star(starConfig(starPresets[preset]));
+  const { patchNumbers, codeWidth, textWidth } = star.config;
+  const parameters = [...star.namedParameters().values()];
+  const L = tokenCount(patchNumbers);
+  const text = {
+    states: empty([B, textTokens, textWidth]),
+    mask: empty([B, textTokens], 'u32'),
+    pooled: empty([B, textWidth]),
+  };
+  const features_BLC = star.features({ input_BlZ: empty([B, L - 1, codeWidth]), text });
+  const { loss } = star.loss(features_BLC, empty([B, L], 'u32'));
+  return { loss, parameters, gradients: backward(loss, parameters) };
+}
+
+/** One guided picture with f16 weights and cache. */
+function samplingWork(preset: keyof typeof starPresets): PlannedWork {
+  const built = plan(() =>
+    withoutValues(() => {
+      const star = new Star(starConfig(starPresets[preset]));
+      const vqvae = new Vqvae({ ...publishedConfig, patchNumbers: star.config.patchNumbers });
+      return { star, vqvae, weights: [star, vqvae].flatMap((model) => [...model.namedTensors().values()]) };
+    }, 'f16'),
+  );
+  const { star, vqvae, weights } = built.result;
+  const spec = { B: 1, T: textTokens, D: star.config.textWidth, guidance: 4, topK: 600, topP: 0.8, smooth: false };
+  const sampling = new SamplingPlan({ star: star.freeze(), vqvae: vqvae.freeze() }, spec);
+  const scales = withPrecision('f16', () => sampling.scaleSizes());
+  const decoder = triedSize(() => withPrecision('f16', () => sampling.decoderSize()));
+  return {
+    work: `one picture of ${preset}, guided`,
+    dispatches: [...scales, decoder].reduce((sum, { dispatches }) => sum + dispatches, 0),
+    bytes: {
+      weights: sizeOf(weights, 2),
+      scales: scales.reduce((sum, { bytes }) => sum + bytes, 0),
+      decoder: decoder.bytes,
+    },
+    ...('note' in decoder && { note: `decoder: ${decoder.note}` }),
+  };
+}
+
+type Tried = { readonly dispatches: number; readonly bytes: number; readonly note?: string };
+
+/** A plan's size, or what keeps it from fitting. */
+function triedSize(size: () => Tried): Tried {
+  try {
+    return size();
+  } catch (error) {
+    return { dispatches: 0, bytes: 0, note: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
+
+/** A line a work, and its notes below. */
+export const plannedLines = (works: readonly PlannedWork[]): string[] =>
+  works.flatMap(({ work, dispatches, bytes, note }) => {
+    const total = Object.values(bytes).reduce((sum, value) => sum + value, 0);
+    const kinds = Object.entries(bytes).map(([kind, value]) => `${kind} ${gigabytes(value)}`);
+    const line = `${work.padEnd(40)} ${gigabytes(total).padStart(9)}  (${kinds.join(', ')}; ${dispatches} dispatches)`;
+    return [line, ...(note ? [`  ${note}`] : [])];
+  });
