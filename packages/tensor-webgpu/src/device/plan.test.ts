@@ -132,6 +132,16 @@ describe('plan', () => {
     expect(() => replay.run()).toThrow('plan: run must come before dispose.');
   });
 
+  it('refuses to read what another plan left behind, once that is gone', () => {
+    const first = plan(() => add(hashed('x', [3]), 1));
+    const second = plan(() => mul(first.result, 2));
+    first.run();
+    second.run();
+    first.dispose();
+    expect(() => second.run()).toThrow('plan: every tensor from outside must still be alive');
+    second.dispose();
+  });
+
   it('refuses functions that a replay could not repeat, and leaves the device as it was', async () => {
     const x = hashed('x', [2, 2]);
     expect(() => plan(() => assign(x, [1, 2, 3, 4]))).toThrow('plan: a planned function must not write host values');

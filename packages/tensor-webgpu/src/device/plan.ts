@@ -72,6 +72,8 @@ export class Plan<T> {
   dispose(): void {
     if (this.disposed) return;
     this.disposed = true;
+    // Another plan may read what this one left behind: it then sees that it is gone.
+    for (const tenant of this.slots.flatMap(({ tenants }) => tenants)) tenant.generation++;
     for (const buffer of this.memory) this.device.discard(buffer);
     this.uniforms?.destroy();
     this.steps = [];
