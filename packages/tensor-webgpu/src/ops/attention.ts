@@ -27,7 +27,7 @@ export interface AttentionOptions {
 
 /** Lengths from which taller tiles pay: more rows share what a tile loads of the other side. */
 const tallFrom = 128;
-const tileRows = (length: number, tall: number): number => (length >= tallFrom ? tall : 8);
+const tileRows = (length: number): number => (length >= tallFrom ? 16 : 8);
 
 /** Widest head of the shared kernels: its accumulators must stay in registers. */
 const widestShared = 128;
@@ -50,7 +50,7 @@ export function attention(query: Tensor, key: Tensor, value: Tensor, options: At
   const spec: AttentionSpec = {
     type: floatType(q.dtype),
     lanes,
-    rows: lanes && tileRows(Lq, 16),
+    rows: lanes && tileRows(Lq),
     width: d,
     limits: limits !== undefined,
     mask: keyMask !== undefined,
@@ -74,7 +74,7 @@ export function attention(query: Tensor, key: Tensor, value: Tensor, options: At
     });
     const saved = { ...operands, do_data: upstream, lse, delta, ...tables };
     launch(attentionQueryGradientKernel, { spec, tensors: { ...saved, dq_data: dq }, uniforms, grid: grid(Lq) });
-    const keySpec = { ...spec, rows: lanes && tileRows(Lk, 24) };
+    const keySpec = { ...spec, rows: lanes && tileRows(Lk) };
     launch(attentionKeyGradientKernel, {
       spec: keySpec,
       tensors: { ...saved, dk_data: dk, dv_data: dv },
