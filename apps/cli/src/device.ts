@@ -1,6 +1,7 @@
 import { createDevice, type Device, setDevice } from '@star-webgpu/tensor-webgpu';
 import { openGpu, throttledWait } from '@star-webgpu/tensor-webgpu/node';
 import { reportProfile } from './profile.ts';
+import { loadTuning } from './tuning.ts';
 
 /** A device in use, what it runs on, and how to let go of it. */
 export interface Session {
@@ -22,6 +23,7 @@ export async function openSession(adapter?: string): Promise<Session> {
   const opened = await openGpu(adapter ? { adapter } : {});
   const device = await createDevice(opened.adapter, { wait: throttledWait });
   setDevice(device);
+  await loadTuning(device);
   const trace = traceFile();
   if (trace) device.startProfile();
   const close = async (): Promise<void> => {

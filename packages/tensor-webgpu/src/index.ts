@@ -105,3 +105,14 @@ export {
 } from './ops/multi-adam.ts';
 export { categorical, drawTokens, type DrawOptions, filterLogits, type FilterOptions, topK } from './ops/select.ts';
 export { checkpoint } from './autograd/checkpoint.ts';
+export type { TuningProblem } from './tuning/operands.ts';
+export {
+  parseTuning,
+  seedTuning,
+  type TuningEntry,
+  type TuningFound,
+  tuningJson,
+  type TuningTable,
+} from './tuning/table.ts';
+export { type DroppedTile, tune, type TuneOptions, type TuningResult, tryPlan } from './tuning/tune.ts';
+export { gemmCandidates, type GemmPlan, type GemmProblem, type GemmTile, useTuning } from './ops/gemm-plan.ts';

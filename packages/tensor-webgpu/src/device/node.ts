@@ -6,6 +6,8 @@ import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createBrotliDecompress } from 'node:zlib';
 
+export { readTuningFile, tuningFile, writeTuningFile } from '../tuning/node.ts';
+
 /** Kinds of adapters, best first; `null` compiles shaders without computing. */
 export type AdapterKind = 'hardware' | 'lavapipe' | 'swiftshader' | 'null';
 

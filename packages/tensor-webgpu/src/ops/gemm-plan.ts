@@ -5,6 +5,8 @@ import { plainTile } from '../kernels/gemm/plain.ts';
 import type { SharedTile } from '../kernels/gemm/shared.ts';
 import type { SourceA, SourceB } from '../kernels/gemm/spec.ts';
 import { workgroupBytes, workgroupThreads, type WorkgroupTile } from '../kernels/gemm/workgroup.ts';
+import { problemKey, tileKey } from '../tuning/keys.ts';
+import type { TuningTable } from '../tuning/table.ts';
 
 /** What a plan is chosen by: sides, layouts and element types of one product. */
 export interface GemmProblem {
@@ -47,9 +49,39 @@ export function overrideGemm(choice: GemmOverride | undefined): void {
   override = choice;
 }
 
-/** The plan of a product on a device: an override's, or the first candidate. */
+/** A device's tuned tiles by `problemKey`, and the plans that were made of them. */
+interface Tuned {
+  readonly tiles: ReadonlyMap<string, GemmTile | null>;
+  readonly plans: Map<string, GemmPlan>;
+}
+
+const tunings = new WeakMap<Device, Tuned>();
+
+/** Puts a table's tiles before the built-in choice on a device; undefined goes back to that. */
+export function useTuning(device: Device, table: TuningTable | undefined): void {
+  if (!table?.entries.length) return void tunings.delete(device);
+  const tiles = new Map(table.entries.map(({ problem, tile }) => [problemKey(problem), tile]));
+  tunings.set(device, { tiles, plans: new Map() });
+}
+
+/** The plan of a product on a device: an override's, a tuned one, or the first candidate. */
 export function gemmPlan(problem: GemmProblem, device: Device): GemmPlan {
-  return override?.(problem, device) ?? gemmCandidates(problem, device)[0]!;
+  const tuned = tunings.get(device);
+  return (
+    override?.(problem, device) ?? (tuned && tunedPlan(problem, device, tuned)) ?? gemmCandidates(problem, device)[0]!
+  );
+}
+
+/** The candidate with the tuned tile, or the first where the product has no tile or another one of its key cannot run it. */
+function tunedPlan(problem: GemmProblem, device: Device, { tiles, plans }: Tuned): GemmPlan {
+  const exact = JSON.stringify(problem);
+  const known = plans.get(exact);
+  if (known) return known;
+  const candidates = gemmCandidates(problem, device);
+  const tile = tiles.get(problemKey(problem));
+  const found = (tile && candidates.find((plan) => tileKey(plan.tile) === tileKey(tile))) ?? candidates[0]!;
+  plans.set(exact, found);
+  return found;
 }
 
 /** The widest subgroup for which the shared tile is compiled. */

@@ -73,7 +73,8 @@ const withoutEpilogue = (product: Gemm): Gemm => ({
   keep: undefined,
 });
 
-function problemOf({ a, M, N, K, batch = 1, transposeA, transposeB, window }: Gemm): GemmProblem {
+/** What a product's plan is chosen by. */
+export function problemOf({ a, M, N, K, batch = 1, transposeA, transposeB, window }: Gemm): GemmProblem {
   const sourceA = window?.kind ?? (transposeA ? 'columns' : 'rows');
   const { channels = 1, outWidth = 1 } = window?.uniforms ?? {};
   const run = window ? (window.kind === 'weight' ? outWidth : channels) : 1;

@@ -1,0 +1,63 @@
+import type { Device } from '../device/device.ts';
+import { bytesPerElement } from '../dtype.ts';
+import { cast } from '../ops/cast.ts';
+import { type Gemm, gemm, problemOf } from '../ops/gemm.ts';
+import { type GemmPlan, type GemmProblem, overrideGemm } from '../ops/gemm-plan.ts';
+import { normal } from '../ops/random.ts';
+import { empty, type Tensor } from '../tensor.ts';
+
+/** A product to be tuned: sides, batches, layouts, and the window where A is a picture. */
+export interface TuningProblem extends Pick<Gemm, 'M' | 'N' | 'K' | 'batch' | 'transposeA' | 'transposeB' | 'window'> {
+  readonly name: string;
+  readonly dtype: 'f32' | 'f16';
+}
+
+/** A product with its operands in place. */
+export interface Trial {
+  readonly problem: GemmProblem;
+  /** Runs the product by a plan; its result is in `c` once the device is idle. */
+  run(plan: GemmPlan): void;
+  /** Overwrites the result, so that a plan that stores nothing cannot pass by another's. */
+  clear(): void;
+  /** [batch, M, N] */
+  readonly c: Tensor;
+  dispose(): void;
+}
+
+/** Elements of A: the pictures behind a window, or the stored matrices. */
+function sizeOfA({ M, K, batch = 1, window }: TuningProblem): number {
+  if (!window) return batch * M * K;
+  const { inHeight, inWidth, outHeight, outWidth, channels } = window.uniforms;
+  const pixels = window.kind === 'weight' ? K : M;
+  return (pixels / (outHeight * outWidth)) * inHeight * inWidth * channels;
+}
+
+/** Normally distributed values that are the same at every run. */
+function drawn(count: number, stream: number, dtype: TuningProblem['dtype']): Tensor {
+  const exact = normal([count], { seed: 1, stream });
+  if (dtype === 'f32') return exact;
+  const rounded = cast(exact, dtype);
+  exact.dispose();
+  return rounded;
+}
+
+/** Operands of a problem on the device in use. */
+export function trialOf(problem: TuningProblem, device: Device): Trial {
+  const { M, N, K, batch = 1, dtype } = problem;
+  const [a, b] = [drawn(sizeOfA(problem), 1, dtype), drawn(batch * K * N, 2, dtype)];
+  const c = empty([batch, M, N], dtype, device);
+  const steps = batch > 1 ? { batchA: M * K, batchB: K * N } : {};
+  const product: Gemm = { ...problem, ...steps, a, b, c };
+  const run = (plan: GemmPlan): void => runBy(plan, product);
+  const clear = (): void => device.write(c.buffer, new Uint8Array(c.size * bytesPerElement[dtype]));
+  return { problem: problemOf(product), run, clear, c, dispose: () => [a, b, c].forEach((one) => one.dispose()) };
+}
+
+function runBy(plan: GemmPlan, product: Gemm): void {
+  overrideGemm(() => plan);
+  try {
+    gemm(product);
+  } finally {
+    overrideGemm(undefined);
+  }
+}
