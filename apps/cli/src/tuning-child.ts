@@ -23,7 +23,7 @@ export const tryInChild =
 export async function runChild(args: readonly string[], limit = timeLimit): Promise<void> {
   const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, STAR_TUNING: 'off' },
+    env: { ...process.env, STAR_TUNING: 'off', STAR_PROFILE: '' },
     timeout: limit,
     killSignal: 'SIGKILL',
   });

@@ -32,7 +32,8 @@ describe('star bench --tune', () => {
     const { tables } = JSON.parse(await readFile(file, 'utf8')) as {
       tables: { adapter: string; entries: unknown[] }[];
     };
-    expect(tables.map((table) => [table.adapter, table.entries.length])).toEqual([[adapter, 1]]);
+    expect(tables.map(({ entries }) => entries.length)).toEqual([1]);
+    expect(tables[0]!.adapter).toContain(adapter);
   });
 
   it('refuses a part of a name that no product has', async () => {

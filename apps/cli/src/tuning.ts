@@ -6,6 +6,8 @@ import {
   tune,
   tuningJson,
   type TuningResult,
+  tuningTable,
+  type TuningTable,
   useTuning,
 } from '@star-webgpu/tensor-webgpu';
 import { readTuningFile, tuningFile, writeTuningFile } from '@star-webgpu/tensor-webgpu/node';
@@ -43,19 +45,28 @@ export async function runTuning({ device, adapter, only = '', json }: TuneComman
   const onResult = (result: TuningResult): void => {
     results.push(result);
     say(`${results.length} of ${problems.length}: ${lineOf(result)}`);
+    if (result.skipped.length) say(`  no time was left for ${result.skipped.map(nameOf).join(', ')}`);
     for (const { tile, reason } of result.dropped) say(`  dropped ${nameOf(tile)}: ${reason.split('\n')[0]}`);
   };
-  const table = await tune(device, problems, {
-    onResult,
-    signal: interruptSignal(),
-    tryCandidate: tryInChild(adapter),
-  });
-  await writeTuningFile(tuningJson(table, await readTuningFile()));
+  const options = { onResult, signal: interruptSignal(), tryCandidate: tryInChild(adapter) };
+  try {
+    await tune(device, problems, options);
+  } finally {
+    // what an interrupted run measured is worth keeping too
+    if (results.length) await keep(tuningTable(device, results));
+  }
   print(
-    json ? JSON.stringify({ adapter: table.adapter, file: tuningFile(), results }) : results.map(lineOf).join('\n'),
+    json
+      ? JSON.stringify({ adapter: device.profile.description, file: tuningFile(), results })
+      : results.map(lineOf).join('\n'),
   );
+}
+
+/** Adds a table to the user's tuning file. */
+async function keep(table: TuningTable): Promise<void> {
+  await writeTuningFile(tuningJson(table, await readTuningFile()));
   const changed = table.entries.filter(({ tile }) => tile).length;
-  say(`${changed} of ${results.length} products take another tile; written to ${tuningFile()}`);
+  say(`${changed} of ${table.entries.length} products take another tile; written to ${tuningFile()}`);
 }
 
 /** A tile's back end with its sides. */

@@ -114,5 +114,5 @@ export {
   tuningJson,
   type TuningTable,
 } from './tuning/table.ts';
-export { type DroppedTile, tune, type TuneOptions, type TuningResult, tryPlan } from './tuning/tune.ts';
+export { type DroppedTile, tune, type TuneOptions, type TuningResult, tuningTable, tryPlan } from './tuning/tune.ts';
 export { gemmCandidates, type GemmPlan, type GemmProblem, type GemmTile, useTuning } from './ops/gemm-plan.ts';

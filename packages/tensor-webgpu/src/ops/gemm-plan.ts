@@ -49,6 +49,17 @@ export function overrideGemm(choice: GemmOverride | undefined): void {
   override = choice;
 }
 
+/** Runs something, every product of it by one plan. */
+export function withPlan(plan: GemmPlan, run: () => void): void {
+  const former = override;
+  override = () => plan;
+  try {
+    run();
+  } finally {
+    override = former;
+  }
+}
+
 /** A device's tuned tiles by `problemKey`, and the plans that were made of them. */
 interface Tuned {
   readonly tiles: ReadonlyMap<string, GemmTile | null>;

@@ -1,10 +1,9 @@
 import type { Device } from '../device/device.ts';
 import { bytesPerElement } from '../dtype.ts';
-import { cast } from '../ops/cast.ts';
 import { type Gemm, gemm, problemOf } from '../ops/gemm.ts';
-import { type GemmPlan, type GemmProblem, overrideGemm } from '../ops/gemm-plan.ts';
+import { type GemmPlan, type GemmProblem, withPlan } from '../ops/gemm-plan.ts';
 import { normal } from '../ops/random.ts';
-import { empty, type Tensor } from '../tensor.ts';
+import { empty, type Tensor, tensor } from '../tensor.ts';
 
 /** A product to be tuned: sides, batches, layouts, and the window where A is a picture. */
 export interface TuningProblem extends Pick<Gemm, 'M' | 'N' | 'K' | 'batch' | 'transposeA' | 'transposeB' | 'window'> {
@@ -32,32 +31,24 @@ function sizeOfA({ M, K, batch = 1, window }: TuningProblem): number {
   return (pixels / (outHeight * outWidth)) * inHeight * inWidth * channels;
 }
 
-/** Normally distributed values that are the same at every run. */
-function drawn(count: number, stream: number, dtype: TuningProblem['dtype']): Tensor {
+/** Normally distributed values that are the same at every run; halves are rounded on the host, which needs no feature. */
+async function drawn(count: number, stream: number, dtype: TuningProblem['dtype']): Promise<Tensor> {
   const exact = normal([count], { seed: 1, stream });
   if (dtype === 'f32') return exact;
-  const rounded = cast(exact, dtype);
+  const values = await exact.data();
   exact.dispose();
-  return rounded;
+  return tensor(values, [count], { dtype });
 }
 
 /** Operands of a problem on the device in use. */
-export function trialOf(problem: TuningProblem, device: Device): Trial {
+export async function trialOf(problem: TuningProblem, device: Device): Promise<Trial> {
   const { M, N, K, batch = 1, dtype } = problem;
-  const [a, b] = [drawn(sizeOfA(problem), 1, dtype), drawn(batch * K * N, 2, dtype)];
+  const a = await drawn(sizeOfA(problem), 1, dtype);
+  const b = await drawn(batch * K * N, 2, dtype);
   const c = empty([batch, M, N], dtype, device);
   const steps = batch > 1 ? { batchA: M * K, batchB: K * N } : {};
   const product: Gemm = { ...problem, ...steps, a, b, c };
-  const run = (plan: GemmPlan): void => runBy(plan, product);
+  const run = (plan: GemmPlan): void => withPlan(plan, () => gemm(product));
   const clear = (): void => device.write(c.buffer, new Uint8Array(c.size * bytesPerElement[dtype]));
   return { problem: problemOf(product), run, clear, c, dispose: () => [a, b, c].forEach((one) => one.dispose()) };
-}
-
-function runBy(plan: GemmPlan, product: Gemm): void {
-  overrideGemm(() => plan);
-  try {
-    gemm(product);
-  } finally {
-    overrideGemm(undefined);
-  }
 }
