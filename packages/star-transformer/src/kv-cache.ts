@@ -1,5 +1,6 @@
 import { slice, type Tensor, writeSlice } from '@star-webgpu/tensor-webgpu';
 import type { TextFeatures } from '@star-webgpu/text-encoder';
+import type { MapSize } from '@star-webgpu/vqvae/scales';
 
 /** Keys and values of tokens. [B, l, N, d] each. */
 export interface KeyValues {
@@ -15,6 +16,8 @@ export interface BlockText extends KeyValues {
 
 /** What sampling carries from scale to scale. */
 export interface KvCache {
+  /** Size of the latent map that is sampled. */
+  readonly latent: MapSize;
   readonly text: TextFeatures;
   /** Each block's keys and values of the text. */
   readonly texts: readonly BlockText[];

@@ -17,6 +17,7 @@ import {
 import {
   expectClose,
   type GoldenTensor,
+  gradcheck,
   hashed,
   hashedValues,
   loadGolden,
@@ -25,7 +26,7 @@ import {
   testDevice,
 } from '@star-webgpu/tensor-webgpu/testing';
 import type { TextFeatures } from '@star-webgpu/text-encoder';
-import { tokenOffsets } from '@star-webgpu/vqvae/scales';
+import { latentSize, type MapSize, ratios, tokenCount, tokenMaps, tokenOffsets } from '@star-webgpu/vqvae/scales';
 import { type StarConfig, starConfig, starPresets } from './config.ts';
 import { disposeCache } from './kv-cache.ts';
 import { ropeAngles, ropeTable } from './rope.ts';
@@ -108,10 +109,13 @@ describe('the published numbers', () => {
     const rows = await loadGolden(golden('rope.safetensors'));
     for (const [name, { values }] of rows) {
       const [side, row, kind] = name.split('.') as [string, string, 'cos' | 'sin'];
-      const angles = ropeAngles(Number(side), 64).subarray(Number(row) * 32, Number(row) * 32 + 32);
+      const angles = ropeAngles({ height: Number(side), width: Number(side) }, 64).subarray(
+        Number(row) * 32,
+        Number(row) * 32 + 32,
+      );
       expect(relativeError(Array.from(angles, Math[kind]), values)).toBeLessThan(1e-5);
     }
-    const table = ropeTable(config.patchNumbers, 64);
+    const table = ropeTable(tokenMaps(config.patchNumbers), 64);
     for (const [i, kind] of ['cos', 'sin'].entries())
       await expectClose(reshape(slice(table, 2, i, i + 1), [85, 32]), numbers.get(`rope_${kind}`)!.values, 1e-5);
   });
@@ -184,6 +188,57 @@ describe('sampling', () => {
     // keys are summed in another order
     await expectClose(concat(steps, 1), wanted, 1e-5);
     disposeCache(cache);
+  });
+});
+
+describe('latent maps that are not square', () => {
+  const [patchNumbers, d] = [config.patchNumbers, 64];
+
+  it.each(ratios)('steps over scales give the logits of the masked forward pass: %s', async (ratio) => {
+    const latent = latentSize(patchNumbers, ratio);
+    const offsets = tokenOffsets(patchNumbers, latent);
+    const given_BlZ = hashed(ratio, [2, offsets.at(-1)! - 1, 8]);
+    const wanted = star.forward({ input_BlZ: given_BlZ, text, latent });
+    const cache = star.startCache(text, latent);
+    const steps = patchNumbers.map((_, scale) => {
+      const input = scale ? slice(given_BlZ, 1, offsets[scale]! - 1, offsets[scale + 1]! - 1) : undefined;
+      return star.step(cache, scale, input).logits_BlV;
+    });
+    // keys are summed in another order
+    await expectClose(concat(steps, 1), wanted, 1e-5);
+    disposeCache(cache);
+  });
+
+  it('span the same coordinates as square ones: corners and the middle are at the same places', () => {
+    const at = (height: number, width: number, row: number, column: number): number[] => {
+      const token = row * width + column;
+      return [...ropeAngles({ height, width }, d).subarray((token * d) / 2, ((token + 1) * d) / 2)];
+    };
+    expect(at(5, 9, 4, 0)).toEqual(at(5, 5, 4, 0));
+    expect(at(5, 9, 4, 8)).toEqual(at(3, 3, 2, 2));
+    expect(at(5, 9, 2, 4)).toEqual(at(3, 3, 1, 1));
+    // a single row is the first
+    expect(at(1, 3, 0, 2)).toEqual(at(3, 3, 0, 2));
+  });
+
+  it('with as many tokens give other logits: places count, not the sequence alone', async () => {
+    const [wide, tall] = (['16:9', '9:16'] as const).map((ratio) => latentSize(patchNumbers, ratio)) as [
+      MapSize,
+      MapSize,
+    ];
+    expect(tokenCount(patchNumbers, wide)).toBe(tokenCount(patchNumbers, tall));
+    const given = hashed('wide', [2, tokenCount(patchNumbers, wide) - 1, 8]);
+    const [a, b] = [wide, tall].map((latent) => star.forward({ input_BlZ: given, text, latent })) as [Tensor, Tensor];
+    expect(relativeError(await a.data(), await b.data())).toBeGreaterThan(1e-3);
+  });
+
+  it('have numerical gradients', async () => {
+    const latent = latentSize([1, 2], '16:9');
+    const small = new Star({ ...config, patchNumbers: [1, 2], depth: 1, width: 16, codebookSize: 8 }, { seed: 2 });
+    const given = hashed('small', [2, tokenCount([1, 2], latent) - 1, 8]);
+    expect(given.shape).toEqual([2, 6, 8]);
+    await gradcheck((input_BlZ) => small.features({ input_BlZ: input_BlZ!, text, latent }), [given]);
+    small.dispose();
   });
 });
 

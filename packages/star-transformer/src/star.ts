@@ -20,7 +20,7 @@ import {
   withPrecision,
 } from '@star-webgpu/tensor-webgpu';
 import type { TextFeatures } from '@star-webgpu/text-encoder';
-import { tokenOffsets, tokenScales } from '@star-webgpu/vqvae/scales';
+import { latentSize, type MapSize, tokenCount, tokenMaps, tokenOffsets, tokenScales } from '@star-webgpu/vqvae/scales';
 import type { Positions } from './attention.ts';
 import { Block } from './block.ts';
 import { normEpsilon, type StarConfig } from './config.ts';
@@ -33,8 +33,16 @@ export interface StarInput {
   /** The quantiser's teacher-forcing input: tokens of scales 1..S-1. [B, L-1, Z]. */
   readonly input_BlZ: Tensor;
   readonly text: TextFeatures;
+  /** Size of the latent maps, whose scales have that many tokens; square if not given. */
+  readonly latent?: MapSize;
   /** Drops branches at the config's rate, from this seed; absent outside training. */
   readonly dropPathSeed?: Seed;
+}
+
+/** What depends on the places of the tokens alone. */
+interface TokenTables extends Required<Positions> {
+  /** Scale of each token, u32 [L]. */
+  readonly scales_L: Tensor;
 }
 
 /** The scale-wise transformer: predicts all tokens of each scale from all coarser scales and the text. */
@@ -46,15 +54,14 @@ export class Star extends Module {
   private readonly scaleEmbed: Tensor;
   private readonly blocks: readonly Block[];
   private readonly head: Linear;
-  private readonly rope_Ld2: Tensor;
-  private readonly limits_L: Tensor;
-  private readonly scales_L: Tensor;
+  /** Of square latent maps. */
+  private readonly square: TokenTables;
 
   /** Builds the model with initial weights that depend on the seed only. */
   constructor(config: StarConfig, { seed = 0 }: { readonly seed?: number } = {}) {
     super();
     this.config = config;
-    const { width, heads, textWidth, codeWidth, codebookSize, patchNumbers, depth } = config;
+    const { width, textWidth, codeWidth, codebookSize, patchNumbers, depth } = config;
     const init = starInit(config, hostRandom(seed));
     this.start = this.parameter('pos_start', [1, 1, width], init.weight);
     this.wordEmbed = this.child('word_embed', new Linear({ in: codeWidth, out: width, init: init.weight }));
@@ -65,10 +72,8 @@ export class Star extends Module {
       'head_logits',
       new Linear({ in: width, out: codebookSize, init: init.head, biasInit: initZeros }),
     );
-    this.rope_Ld2 = ropeTable(patchNumbers, width / heads).keep();
-    this.limits_L = blockCausalLimits(patchNumbers).keep();
-    const scales = tokenScales(patchNumbers);
-    this.scales_L = tensor(scales, [scales.length], { dtype: 'u32' }).keep();
+    this.square = this.tables(latentSize(patchNumbers));
+    for (const table of Object.values(this.square) as Tensor[]) table.keep();
   }
 
   /** Logits of every token of every scale, under the block-causal mask. -> [B, L, V]. */
@@ -77,10 +82,10 @@ export class Star extends Module {
   }
 
   /** Last hidden states of every token. -> [B, L, C]. */
-  features({ input_BlZ, text, dropPathSeed }: StarInput): Tensor {
-    const positions = { rope_ld2: this.rope_Ld2, limits_L: this.limits_L };
+  features({ input_BlZ, text, latent, dropPathSeed }: StarInput): Tensor {
+    const { scales_L, ...positions } = latent && !this.isSquare(latent) ? this.tables(latent) : this.square;
     const tokens_BLC = concat([this.firstToken(text), this.wordEmbed.forward(input_BlZ)], 1);
-    const first_BLC = add(tokens_BLC, embedding(this.scaleEmbed, this.scales_L));
+    const first_BLC = add(tokens_BLC, embedding(this.scaleEmbed, scales_L));
     return this.blocks.reduce((x_BLC, block, i) => {
       const drop =
         dropPathSeed === undefined ? undefined : { rate: this.dropRate(i), seed: dropPathSeed, stream: 2 * i };
@@ -103,13 +108,14 @@ export class Star extends Module {
     return withPrecision('f32', () => linearCrossEntropy(rows, weight, { bias, targets, labelSmoothing }));
   }
 
-  /** Keys and values of the text for every block, and room for those of all tokens. */
-  startCache(text: TextFeatures): KvCache {
+  /** Keys and values of the text for every block, and room for those of all tokens of latent maps of a size, square if not given. */
+  startCache(text: TextFeatures, latent: MapSize = latentSize(this.config.patchNumbers)): KvCache {
     const { width, heads, patchNumbers } = this.config;
-    const shape = [text.pooled.shape[0]!, tokenOffsets(patchNumbers).at(-1)!, heads, width / heads];
+    const shape = [text.pooled.shape[0]!, tokenCount(patchNumbers, latent), heads, width / heads];
     // Keys and values come out of products, in the type that these have.
     const type = currentPrecision();
     return {
+      latent,
       text,
       texts: this.blocks.map((block) => block.text(text.states, text.mask)),
       tokens: this.blocks.map(() => ({ key: empty(shape, type), value: empty(shape, type) })),
@@ -123,8 +129,8 @@ export class Star extends Module {
   step(cache: KvCache, scale: number, input_BlZ?: Tensor): { logits_BlV: Tensor; features_BlC: Tensor } {
     const tokens_BlC = input_BlZ ? this.wordEmbed.forward(input_BlZ) : this.firstToken(cache.text);
     const first_BlC = add(tokens_BlC, slice(this.scaleEmbed, 0, scale, scale + 1));
-    const positions = this.positionsOf(scale);
-    const start = tokenOffsets(this.config.patchNumbers)[scale]!;
+    const positions = this.positionsOf(scale, cache.latent);
+    const start = tokenOffsets(this.config.patchNumbers, cache.latent)[scale]!;
     const features_BlC = this.blocks.reduce(
       (x_BlC, block, i) =>
         block.forward(x_BlC, { positions, text: cache.texts[i]!, cache: { ...cache.tokens[i]!, start } }),
@@ -135,7 +141,7 @@ export class Star extends Module {
 
   override dispose(): void {
     super.dispose();
-    for (const table of [this.rope_Ld2, this.limits_L, this.scales_L]) table.dispose();
+    for (const table of Object.values(this.square) as Tensor[]) table.dispose();
   }
 
   /** Token 0: the pooled text. [B, 1, C]. */
@@ -145,9 +151,28 @@ export class Star extends Module {
   }
 
   /** Rotations of one scale's tokens. */
-  private positionsOf(scale: number): Positions {
-    const offsets = tokenOffsets(this.config.patchNumbers);
-    return { rope_ld2: slice(this.rope_Ld2, 0, offsets[scale]!, offsets[scale + 1]!) };
+  private positionsOf(scale: number, latent: MapSize): Positions {
+    const { patchNumbers, width, heads } = this.config;
+    if (!this.isSquare(latent))
+      return { rope_ld2: ropeTable([tokenMaps(patchNumbers, latent)[scale]!], width / heads) };
+    const offsets = tokenOffsets(patchNumbers);
+    return { rope_ld2: slice(this.square.rope_ld2, 0, offsets[scale]!, offsets[scale + 1]!) };
+  }
+
+  /** Tables for a size other than the square one are made where they are used: once in a plan. */
+  private tables(latent: MapSize): TokenTables {
+    const { patchNumbers, width, heads } = this.config;
+    const scales = tokenScales(patchNumbers, latent);
+    return {
+      rope_ld2: ropeTable(tokenMaps(patchNumbers, latent), width / heads),
+      limits_L: blockCausalLimits(patchNumbers, latent),
+      scales_L: tensor(scales, [scales.length], { dtype: 'u32' }),
+    };
+  }
+
+  private isSquare({ height, width }: MapSize): boolean {
+    const square = latentSize(this.config.patchNumbers);
+    return height === square.height && width === square.width;
   }
 
   /** Grows linearly over depth up to the config's rate. */

@@ -6,19 +6,61 @@ export const patchNumberPresets: Readonly<Record<'256' | '512' | '512-12-scales'
   '1024': [1, 2, 3, 4, 5, 7, 9, 12, 16, 21, 27, 36, 48, 64],
 };
 
+/** Height and width of a token map or of a latent map, in tokens. */
+export interface MapSize {
+  readonly height: number;
+  readonly width: number;
+}
+
+/** Ratios of width to height that models are trained and asked for. */
+export const ratios = ['1:1', '4:3', '3:4', '3:2', '2:3', '16:9', '9:16'] as const;
+
+/** A ratio of width to height. */
+export type Ratio = (typeof ratios)[number];
+
+/**
+ * Latent map of pictures of a ratio: about as many tokens as the square map of the last patch number n has. The longer side is
+ * n sqrt(r) and the shorter n / sqrt(r), r being the longer side of the ratio over the shorter, both rounded to whole tokens.
+ */
+export function latentSize(patchNumbers: readonly number[], ratio: Ratio = '1:1'): MapSize {
+  const side = patchNumbers.at(-1)!;
+  const [wide, high] = ratio.split(':').map(Number) as [number, number];
+  const stretch = Math.sqrt(Math.max(wide, high) / Math.min(wide, high));
+  const [long, short] = [Math.round(side * stretch), Math.max(1, Math.round(side / stretch))];
+  return wide < high ? { height: long, width: short } : { height: short, width: long };
+}
+
+/**
+ * Token maps of all scales, coarse to fine, for a latent map of a size, square if not given. A scale of patch number p has p / n of
+ * the latent map's height and width, n being the last patch number, both rounded, at least 1; patch number 1 is one token always.
+ */
+export function tokenMaps(
+  patchNumbers: readonly number[],
+  latent: MapSize = latentSize(patchNumbers),
+): readonly MapSize[] {
+  const last = patchNumbers.at(-1)!;
+  const sideAt = (side: number, patchNumber: number): number =>
+    patchNumber === 1 ? 1 : Math.max(1, Math.round((side * patchNumber) / last));
+  return patchNumbers.map((patchNumber) => ({
+    height: sideAt(latent.height, patchNumber),
+    width: sideAt(latent.width, patchNumber),
+  }));
+}
+
 /** First token of each scale, then the number of all tokens: S + 1 numbers. */
-export function tokenOffsets(patchNumbers: readonly number[]): number[] {
+export function tokenOffsets(patchNumbers: readonly number[], latent?: MapSize): number[] {
   const offsets = [0];
-  for (const side of patchNumbers) offsets.push(offsets.at(-1)! + side * side);
+  for (const { height, width } of tokenMaps(patchNumbers, latent)) offsets.push(offsets.at(-1)! + height * width);
   return offsets;
 }
 
-/** Tokens of all scales: L, the sum of squared sides. */
-export const tokenCount = (patchNumbers: readonly number[]): number => tokenOffsets(patchNumbers).at(-1)!;
+/** Tokens of all scales: L, the sum of height times width over the token maps. */
+export const tokenCount = (patchNumbers: readonly number[], latent?: MapSize): number =>
+  tokenOffsets(patchNumbers, latent).at(-1)!;
 
 /** Scale of every token, in sequence order: L numbers. */
-export const tokenScales = (patchNumbers: readonly number[]): number[] =>
-  patchNumbers.flatMap((side, scale) => new Array<number>(side * side).fill(scale));
+export const tokenScales = (patchNumbers: readonly number[], latent?: MapSize): number[] =>
+  tokenMaps(patchNumbers, latent).flatMap(({ height, width }, scale) => new Array<number>(height * width).fill(scale));
 
 /** Number of phi convolutions that `phis` asks for: 0 means one for each of S scales. */
 export const phiCount = (phis: number, scales: number): number => (phis === 0 ? scales : phis);

@@ -1,11 +1,14 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   backward,
+  concat,
+  contiguous,
   currentDevice,
   embedding,
   hostRandom,
   hostTensor,
   permute,
+  reshape,
   scope,
   slice,
   type Tensor,
@@ -20,10 +23,11 @@ import {
   loadGolden,
   loadGoldenJson,
   testDevice,
+  valuesOf,
 } from '@star-webgpu/tensor-webgpu/testing';
 import { codebookUsage, countHits, reviveDeadCodes } from './codebook.ts';
 import { publishedConfig, vqvaeConfig } from './config.ts';
-import { phiIndex, tokenOffsets } from './scales.ts';
+import { type MapSize, phiIndex, tokenCount, tokenMaps, tokenOffsets } from './scales.ts';
 import { Vqvae } from './vqvae.ts';
 import { loadVqvae, saveVqvae } from './weights.ts';
 
@@ -134,20 +138,27 @@ describe('the published numbers', () => {
 });
 
 describe('the quantiser', () => {
-  it('gives the same inputs step by step as for teacher forcing', async () => {
-    const odd = new Vqvae(vqvaeConfig({ ...config, patchNumbers: [1, 3, 5, 7], phis: 0 }), { seed: 1 });
+  it.each([
+    [7, 7],
+    [9, 5],
+    [4, 12],
+  ])('gives the same inputs step by step as for teacher forcing, on %i x %i tokens', async (height, width) => {
+    const [latent, patchNumbers] = [{ height, width }, [1, 3, 5, 7]];
+    const odd = new Vqvae(vqvaeConfig({ ...config, patchNumbers, phis: 0 }), { seed: 1 });
+    const offsets = tokenOffsets(patchNumbers, latent);
+    const L = offsets.at(-1)!;
     const tokens_BL = tensor(
-      Array.from({ length: 3 * 84 }, (_, i) => (i * 37) % 64),
-      [3, 84],
+      Array.from({ length: 3 * L }, (_, i) => (i * 37) % 64),
+      [3, L],
       { dtype: 'u32' },
     );
-    const teacher = odd.quantizer.teacherInput(tokens_BL);
-    const offsets = tokenOffsets([1, 3, 5, 7]);
+    const teacher = odd.quantizer.teacherInput(tokens_BL, latent);
     let sum: Tensor | undefined;
     for (let scale = 0; scale < 4; scale++) {
       const codes_BlZ = embedding(odd.quantizer.codebook, slice(tokens_BL, 1, offsets[scale]!, offsets[scale + 1]!));
-      const { sum_BhwZ, next_BlZ } = odd.quantizer.nextInput(scale, codes_BlZ, sum);
+      const { sum_BhwZ, next_BlZ } = odd.quantizer.nextInput(scale, codes_BlZ, sum, { latent });
       sum = sum_BhwZ;
+      expect(sum_BhwZ.shape).toEqual([3, height, width, 8]);
       expect(next_BlZ === undefined).toBe(scale === 3);
       if (next_BlZ)
         await expectClose(next_BlZ, slice(teacher, 1, offsets[scale + 1]! - 1, offsets[scale + 2]! - 1), 1e-6);
@@ -165,6 +176,62 @@ describe('the quantiser', () => {
     });
     expect(await reviveDeadCodes(codebook, { counts, lookups: Float32Array.of(9, 8), random: hostRandom(1) })).toBe(1);
     expect([...(await codebook.data())]).toEqual([1, 1, 9, 8, 3, 3]);
+  });
+});
+
+describe('pictures that are not square', () => {
+  const transposed = (x_BCHW: Tensor): Tensor => permute(x_BCHW, [0, 1, 3, 2]);
+  /** Tokens of a batch as maps with rows and columns exchanged. */
+  const turnedMaps = async (indices_BL: Tensor, latent: MapSize): Promise<number[]> => {
+    const offsets = tokenOffsets(config.patchNumbers, latent);
+    const maps = tokenMaps(config.patchNumbers, latent).map(({ height, width }, scale) =>
+      contiguous(
+        permute(reshape(slice(indices_BL, 1, offsets[scale]!, offsets[scale + 1]!), [2, height, width]), [0, 2, 1]),
+      ),
+    );
+    return [
+      ...(await valuesOf(
+        concat(
+          maps.map((map) => reshape(map, [2, map.size / 2])),
+          1,
+        ),
+      )),
+    ];
+  };
+
+  it('turned by a model of turned kernels give turned tokens, pixels and gradients, and the same losses', async () => {
+    const kernels = [...vqvae.namedParameters()].filter(([, { rank }]) => rank === 4).map(([name]) => name);
+    const turned = new Vqvae(config);
+    const weights = await vqvae.hostWeights();
+    for (const name of kernels) {
+      const weight = vqvae.namedParameters().get(name)!;
+      weights.set(name, hostTensor(await valuesOf(transposed(weight)), weight.shape));
+    }
+    turned.load(weights);
+    // 6 x 3 tokens where the square has 4 x 4
+    const tall_B3HW = hashed('tall', [2, 3, 96, 48]);
+    const wide_B3HW = transposed(tall_B3HW);
+    const wanted = vqvae.imageToTokens(tall_B3HW);
+    expect(wanted.shape).toEqual([2, tokenCount(config.patchNumbers, { height: 6, width: 3 })]);
+    expect([...(await valuesOf(turned.imageToTokens(wide_B3HW)))]).toEqual(
+      await turnedMaps(wanted, { height: 6, width: 3 }),
+    );
+    const [tall, wide] = [vqvae.trainForward(tall_B3HW), turned.trainForward(wide_B3HW)];
+    expect(tall.reconstruction_B3HW.shape).toEqual([2, 3, 96, 48]);
+    // the same sums in another order
+    await expectClose(wide.loss, await valuesOf(tall.loss), 5e-5);
+    await expectClose(wide.reconstruction_B3HW, await valuesOf(transposed(tall.reconstruction_B3HW)), 5e-5);
+    const gradients = (model: Vqvae, loss: Tensor): Tensor[] =>
+      scope(() =>
+        backward(
+          loss,
+          kernels.map((name) => model.namedParameters().get(name)!),
+        ),
+      );
+    const [ofTall, ofWide] = [gradients(vqvae, tall.loss), gradients(turned, wide.loss)];
+    for (const [i, gradient] of ofTall.entries())
+      await expectClose(ofWide[i]!, await valuesOf(transposed(gradient)), 1e-4);
+    turned.dispose();
   });
 });
 
