@@ -75,7 +75,8 @@ export {
 } from './ops/linear-cross-entropy.ts';
 export { l2Normalize, layerNorm, type LayerNormOptions } from './ops/norm.ts';
 export { currentPrecision, type Precision, withPrecision } from './ops/precision.ts';
-export { resizeArea, resizeBicubic, upsampleNearest } from './ops/resize.ts';
+export { averagePool2d, type AveragePoolOptions, maxPool2d, type PoolOptions } from './ops/pool.ts';
+export { resizeArea, resizeBicubic, resizeBilinear, upsampleNearest } from './ops/resize.ts';
 export { rope } from './ops/rope.ts';
 export { crossEntropy, type CrossEntropyOptions, logSoftmax, softmax } from './ops/softmax.ts';
 export { Conv2d } from './nn/conv2d.ts';

@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest';
 import { describeVariants, expectClose, gradcheck, hashed, hashedValues } from '../testing/index.ts';
+import { type Tensor, tensor } from '../tensor.ts';
 import { conv2d, type Padding } from './conv2d.ts';
+import { contiguous, permute } from './view.ts';
 
 interface Case {
   readonly title: string;
@@ -69,6 +71,28 @@ describeVariants('conv2d', () => {
       1e-5,
     );
     await gradcheck((x, w, b) => conv2d(x!, w!, { bias: b!, stride: given.stride, padding }), inputs);
+  });
+
+  it.each(cases)('$title ends with relu, with gradients or without', async (given) => {
+    const { x, weight, stride, padding } = given;
+    const inputs = [hashed('x', x), hashed('w', weight), hashed('b', [weight[0]])] as const;
+    const run = (a: Tensor, b: Tensor, c: Tensor): Tensor =>
+      conv2d(a, b, { bias: c, stride, padding: padding as Padding, activation: 'relu' });
+    const wanted = reference(given).map((value) => Math.max(0, value));
+    await expectClose(run(...inputs), wanted, 1e-5);
+    // Biases far from zero on both sides keep the differences away from the kink.
+    const far = Float32Array.from({ length: weight[0] }, (_, o) => (o % 2 ? -50 : 50));
+    await gradcheck((a, b, c) => run(a!, b!, c!), [inputs[0], inputs[1], tensor(far, [weight[0]])]);
+  });
+
+  it('reads a weight that is stored [kh, kw, I, O] where it lies', async () => {
+    const [x, stored] = [hashed('x', [1, 5, 6, 4]), hashed('w', [3, 1, 4, 8])];
+    const view = permute(stored, [3, 2, 0, 1]);
+    const packed = contiguous(view);
+    const before = stored.storage.device.stats().dispatches;
+    const y = conv2d(x, view, { padding: [1, 0, 1, 0] });
+    expect(stored.storage.device.stats().dispatches - before).toBe(1);
+    await expectClose(y, await conv2d(x, packed, { padding: [1, 0, 1, 0] }).data(), 0);
   });
 
   it('refuses what does not fit', () => {

@@ -1,6 +1,7 @@
-import { record } from '../autograd/record.ts';
+import { isRecorded, record } from '../autograd/record.ts';
 import { check } from '../errors.ts';
 import { empty, type Tensor } from '../tensor.ts';
+import { relu } from './elementwise.ts';
 import { gemm, type WindowUniforms } from './gemm.ts';
 import { linear } from './linear.ts';
 import { toOperand } from './precision.ts';
@@ -14,6 +15,8 @@ export interface Conv2dOptions {
   readonly bias?: Tensor;
   readonly stride?: number;
   readonly padding?: Padding;
+  /** What follows the sums and the bias, in the same pass where no gradient is wanted. */
+  readonly activation?: 'relu';
 }
 
 /** Sides of a convolution: the gathered picture, the produced one, and the window between them. */
@@ -49,15 +52,23 @@ export function conv2d(input: Tensor, filter: Tensor, options: Conv2dOptions = {
     () => `input must have ${I} channels for weight [${weight.shape}], got [${x.shape}]. Pictures are [B, H, W, C].`,
   );
   const geometry = geometryOf(x, weight, options);
-  if (isPointwise(geometry, options)) return linear(x, reshape(weight, [O, I]), bias);
-  const source = padChannels(x, 3);
+  const { activation } = options;
+  if (isPointwise(geometry, options)) return linear(x, reshape(weight, [O, I]), bias, activation && { activation });
+  if (activation && isRecorded(bias ? [x, weight, bias] : [x, weight]))
+    return relu(conv2d(x, weight, withoutActivation(options)));
+  const source = contiguous(padChannels(x, 3));
   const kernel = padChannels(weight, 1);
-  const y = forward(source, kernel, bias, geometry);
+  const y = forward({ x: source, weight: kernel, bias, activation }, geometry);
   return record('conv2d', y, bias ? [source, kernel, bias] : [source, kernel], (dy) => {
     const dx = source.requiresGrad || source.node ? inputGradient(dy, kernel, geometry) : null;
     const gradients = [dx, weightGradient(source, dy, kernel, geometry)];
     return bias ? [...gradients, sumTo(dy, [O])] : gradients;
   });
+}
+
+function withoutActivation(options: Conv2dOptions): Conv2dOptions {
+  const { activation: _, ...others } = options;
+  return others;
 }
 
 function geometryOf(x: Tensor, weight: Tensor, { stride = 1, padding = 0 }: Conv2dOptions): Geometry {
@@ -92,7 +103,7 @@ const isPointwise = ({ kernelHeight, kernelWidth, stride }: Geometry, { padding 
 /** Zero channels up to a multiple of 4, so that kernels load whole vectors. */
 function padChannels(x: Tensor, axis: number): Tensor {
   const missing = (4 - (x.shape[axis]! % 4)) % 4;
-  if (!missing) return contiguous(x);
+  if (!missing) return x;
   const channels = x.shape[axis]!;
   const padded = padAxis(x, axis, 0, missing);
   return record('padChannels', padded, [x], (dy) => [slice(dy, axis, 0, channels)]);
@@ -108,7 +119,15 @@ function windowOf(geometry: Geometry, gathered: 'input' | 'output', channels: nu
   return { ...sides, channels, kernelHeight, kernelWidth, stride, padTop, padLeft };
 }
 
-function forward(x: Tensor, weight: Tensor, bias: Tensor | undefined, geometry: Geometry): Tensor {
+interface Operands {
+  readonly x: Tensor;
+  /** [O, I, kh, kw] in any strides: stored [kh, kw, I, O] it is read where it lies. */
+  readonly weight: Tensor;
+  readonly bias: Tensor | undefined;
+  readonly activation: 'relu' | undefined;
+}
+
+function forward({ x, weight, bias, activation }: Operands, geometry: Geometry): Tensor {
   const [O, I] = weight.shape as [number, number];
   const { batch, outHeight, outWidth, kernelHeight, kernelWidth } = geometry;
   const y = empty([batch, outHeight, outWidth, O], x.dtype, x.storage.device);
@@ -118,6 +137,7 @@ function forward(x: Tensor, weight: Tensor, bias: Tensor | undefined, geometry: 
     b,
     c: y,
     bias,
+    activation,
     M: batch * outHeight * outWidth,
     N: O,
     K: kernelHeight * kernelWidth * I,
@@ -128,7 +148,7 @@ function forward(x: Tensor, weight: Tensor, bias: Tensor | undefined, geometry: 
 
 /** dx = dy convolved with the weight turned round: a gather over the output pixels that each input pixel fed. */
 function inputGradient(dy: Tensor, weight: Tensor, geometry: Geometry): Tensor {
-  const upstream = padChannels(dy, 3);
+  const upstream = contiguous(padChannels(dy, 3));
   const kernel = padChannels(weight, 0);
   const [O, I] = kernel.shape as [number, number];
   const { batch, height, width, kernelHeight, kernelWidth } = geometry;

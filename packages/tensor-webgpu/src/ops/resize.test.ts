@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { expectClose, gradcheck, hashed, loadGolden, testDevice, type GoldenTensor } from '../testing/index.ts';
-import { resizeArea, resizeBicubic, upsampleNearest } from './resize.ts';
+import { resizeArea, resizeBicubic, resizeBilinear, upsampleNearest } from './resize.ts';
 import { permute } from './view.ts';
 
 beforeAll(testDevice);
@@ -17,11 +17,37 @@ describe('resizes', () => {
     }
   });
 
+  it('resizeBilinear equals the definition, larger and smaller', async () => {
+    const [H, W, C] = [5, 3, 2];
+    const x = hashed('x', [1, H, W, C]);
+    const values = await x.data();
+    const sample = (y: number, z: number, c: number): number => {
+      const [top, left] = [Math.floor(y), Math.floor(z)];
+      const [down, right] = [Math.min(H - 1, top + 1), Math.min(W - 1, left + 1)];
+      const pixel = (row: number, column: number): number => values[(row * W + column) * C + c]!;
+      const line = (row: number): number => pixel(row, left) * (1 - z + left) + pixel(row, right) * (z - left);
+      return line(top) * (1 - y + top) + line(down) * (y - top);
+    };
+    for (const [h, w] of [
+      [8, 7],
+      [2, 3],
+      [1, 1],
+    ] as const) {
+      const centre = (i: number, from: number, to: number): number => Math.max(0, ((i + 0.5) * from) / to - 0.5);
+      const wanted = Array.from({ length: h * w * C }, (_, flat) => {
+        const [row, column] = [Math.floor(flat / (w * C)), Math.floor(flat / C) % w];
+        return sample(centre(row, H, h), Math.min(W - 1, centre(column, W, w)), flat % C);
+      });
+      await expectClose(resizeBilinear(x, [h, w]), wanted, 1e-5);
+    }
+  });
+
   it('have numerical gradients for sides that differ', async () => {
     const x = hashed('x', [2, 5, 3, 4]);
     await gradcheck((p) => resizeArea(p!, [3, 2]), [x]);
     await gradcheck((p) => resizeBicubic(p!, [7, 8]), [x]);
     await gradcheck((p) => resizeBicubic(p!, [1, 3]), [x]);
+    await gradcheck((p) => resizeBilinear(p!, [7, 2]), [x]);
   });
 
   it('upsampleNearest repeats pixels, with gradients', async () => {

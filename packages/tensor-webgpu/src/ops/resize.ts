@@ -41,6 +41,9 @@ export const resizeArea = (x: Tensor, side: Side): Tensor => resize('resizeArea'
 /** Cubic convolution with a = -0.75, half-pixel centres and clamped borders, as PyTorch's bicubic interpolate. x: [B, H, W, C] -> [B, h, w, C]. */
 export const resizeBicubic = (x: Tensor, side: Side): Tensor => resize('resizeBicubic', x, side, bicubicMatrix);
 
+/** Linear between the two nearest pixels, with half-pixel centres, as PyTorch's bilinear interpolate without antialiasing. x: [B, H, W, C] -> [B, h, w, C]. */
+export const resizeBilinear = (x: Tensor, side: Side): Tensor => resize('resizeBilinear', x, side, bilinearMatrix);
+
 /** A separable resize is two products with constant matrices, one an axis, so that its gradient comes with matmul. */
 function resize(op: string, x: Tensor, [h, w]: Side, matrix: (from: number, to: number) => Float32Array): Tensor {
   check(
@@ -74,6 +77,17 @@ function areaMatrix(from: number, to: number): Float32Array {
     const first = Math.floor((i * from) / to);
     const last = Math.ceil(((i + 1) * from) / to);
     for (let column = first; column < last; column++) add(column, 1 / (last - first));
+  });
+}
+
+/** Rows of two linear weights around the half-pixel centre; beyond the border the border counts. */
+function bilinearMatrix(from: number, to: number): Float32Array {
+  return fillMatrix(from, to, (i, add) => {
+    const centre = Math.max(0, ((i + 0.5) * from) / to - 0.5);
+    const left = Math.min(from - 1, Math.floor(centre));
+    const t = Math.min(1, centre - left);
+    add(left, 1 - t);
+    add(Math.min(from - 1, left + 1), t);
   });
 }
 
