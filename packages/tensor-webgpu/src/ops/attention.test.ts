@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest';
 import { describeVariants, expectClose, gradcheck, hashed, hashedValues } from '../testing/index.ts';
+import { vectorJacobian } from '../autograd/backward.ts';
 import { full, type Tensor, tensor } from '../tensor.ts';
 import { attention } from './attention.ts';
-import { slice, writeSlice } from './view.ts';
+import { concat, contiguous, detach, slice, writeSlice } from './view.ts';
 
 interface Case {
   readonly title: string;
@@ -45,6 +46,17 @@ const cases: Case[] = [
   },
   { title: 'many tiles', B: 1, Lq: 41, Lk: 130, N: 1, d: 64 },
   { title: 'tall tiles', B: 1, Lq: 131, Lk: 137, N: 1, d: 32, limits: Array.from({ length: 131 }, (_, i) => i + 7) },
+  { title: 'enough heads for all gradients at once', B: 2, Lq: 14, Lk: 14, N: 4, d: 64, limits: blocks },
+  {
+    title: 'the same, with padding and a query that sees nothing',
+    B: 2,
+    Lq: 3,
+    Lk: 21,
+    N: 5,
+    d: 32,
+    limits: [0, 2, 21],
+    mask: [...new Array<number>(21).fill(1), ...Array.from({ length: 21 }, (_, i) => Number(i % 3 > 0))],
+  },
 ];
 const scale = 0.7;
 
@@ -97,6 +109,32 @@ describeVariants('attention', (device) => {
     const o = attention(q, k, v, { scale });
     expect(device().stats().dispatches - before).toBe(1);
     await expectClose(o, reference(given), 1e-5);
+  });
+
+  it('gives the same gradients all at once as apart', async () => {
+    const lengths = { q: 131, k: 137, v: 137, dy: 131 };
+    const all = Object.entries(lengths).map(([name, L]) => hashed(name, [1, L, 10, 32]));
+    for (const input of all) input.requiresGrad = true;
+    const limits = tensor(
+      Array.from({ length: 131 }, (_, i) => Math.min(137, 8 * Math.ceil((i + 1) / 8))),
+      [131],
+      { dtype: 'u32' },
+    );
+    const gradients = (heads: readonly Tensor[]): Tensor[] => {
+      const [q, k, v, dy] = heads as [Tensor, Tensor, Tensor, Tensor];
+      return vectorJacobian([attention(q, k, v, { scale, limits })], [dy], [q, k, v]);
+    };
+    const partOf = (input: Tensor, from: number): Tensor => {
+      const part = detach(contiguous(slice(input, 2, from, from + 5)));
+      part.requiresGrad = true;
+      return part;
+    };
+    const halves = [0, 5].map((from) => gradients(all.map((input) => partOf(input, from))));
+    for (const [i, together] of gradients(all).entries()) {
+      const apart = concat([halves[0]![i]!, halves[1]![i]!], 2);
+      // sums over keys in another order
+      await expectClose(together, await apart.data(), 1e-6);
+    }
   });
 
   it('runs in f16 where the adapter has it', async () => {

@@ -1,16 +1,18 @@
 import { record, wantsGrad } from '../autograd/record.ts';
+import type { Device } from '../device/device.ts';
 import { floatType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import {
   attentionDeltaKernel,
-  attentionKernel,
+  attentionGradientKernel,
   attentionKeyGradientKernel,
   attentionQueryGradientKernel,
-  attentionRows,
-  type AttentionSpec,
-} from '../kernels/attention.wgsl.ts';
+} from '../kernels/attention-gradient.wgsl.ts';
+import { attentionRows, type AttentionSpec } from '../kernels/attention-tiles.ts';
+import { attentionKernel } from '../kernels/attention.wgsl.ts';
 import { sameShape } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
+import { cast } from './cast.ts';
 import { launch } from './launch.ts';
 import { sharedLanes } from './matmul.ts';
 import { toOperand } from './precision.ts';
@@ -28,6 +30,9 @@ export interface AttentionOptions {
 /** Lengths from which taller tiles pay: more rows share what a tile loads of the other side. */
 const tallFrom = 128;
 const tileRows = (length: number): number => (length >= tallFrom ? 16 : 8);
+
+/** Heads of a batch from which one subgroup a head is enough work for the adapters with small subgroups, which are CPUs. */
+const jointFrom = 8;
 
 /** Widest head of the shared kernels: its accumulators must stay in registers. */
 const widestShared = 128;
@@ -56,34 +61,66 @@ export function attention(query: Tensor, key: Tensor, value: Tensor, options: At
     mask: keyMask !== undefined,
   };
   const uniforms = { heads: N, queries: Lq, keys: Lk, keyRows: keyRows ?? Lk, scale };
-  const grid = (rows: number, each = attentionRows(spec)): [number, number, number] => [Math.ceil(rows / each), N, B];
+  const grid = [Math.ceil(Lq / attentionRows(spec)), N, B] as const;
   const tables = { ...(limits && { limits }), ...(keyMask && { mask: keyMask }) };
   const operands = { q_data: inputs.q, k_data: inputs.k, v_data: inputs.v };
   const o = empty(q.shape, q.dtype, q.storage.device);
   const lse = empty([B, N, Lq], 'f32', q.storage.device);
-  launch(attentionKernel, { spec, tensors: { ...operands, ...tables, o_data: o, lse }, uniforms, grid: grid(Lq) });
-  return record('attention', o, [inputs.q, inputs.k, inputs.v], (dy) => {
-    const upstream = contiguous(dy);
-    const [dq, dk, dv] = [empty(q.shape, q.dtype), empty(k.shape, k.dtype), empty(v.shape, v.dtype)];
-    const delta = empty([B, N, Lq], 'f32');
-    launch(attentionDeltaKernel, {
-      spec,
-      tensors: { o_data: o, do_data: upstream, delta },
-      uniforms,
-      grid: grid(Lq, 64),
-    });
-    const saved = { ...operands, do_data: upstream, lse, delta, ...tables };
-    launch(attentionQueryGradientKernel, { spec, tensors: { ...saved, dq_data: dq }, uniforms, grid: grid(Lq) });
-    const keySpec = { ...spec, rows: lanes && tileRows(Lk) };
-    launch(attentionKeyGradientKernel, {
-      spec: keySpec,
-      tensors: { ...saved, dk_data: dk, dv_data: dv },
-      uniforms,
-      grid: grid(Lk, attentionRows(keySpec)),
-    });
-    return [dq, dk, dv];
-  });
+  launch(attentionKernel, { spec, tensors: { ...operands, ...tables, o_data: o, lse }, uniforms, grid });
+  const saved = { ...operands, ...tables, lse };
+  return record('attention', o, [inputs.q, inputs.k, inputs.v], (dy) =>
+    gradients(contiguous(dy), { spec, uniforms, saved, o }),
+  );
 }
+
+/** What the way back knows of the way forward. */
+interface Forward {
+  readonly spec: AttentionSpec;
+  readonly uniforms: Readonly<Record<'heads' | 'queries' | 'keys' | 'keyRows' | 'scale', number>>;
+  readonly saved: Readonly<Record<'q_data' | 'k_data' | 'v_data' | 'lse', Tensor>>;
+  readonly o: Tensor;
+}
+
+/** With p = softmax(s): dv = p^T do, ds = p (do v^T - rowsum(do o)), dq = scale ds k, dk = scale ds^T q. */
+function gradients(dy: Tensor, { spec, uniforms, saved, o }: Forward): [Tensor, Tensor, Tensor] {
+  const { q_data: q, k_data: k, v_data: v } = saved;
+  const [B, Lq, N] = q.shape as [number, number, number];
+  const Lk = k.shape[1]!;
+  const delta = empty([B, N, Lq], 'f32');
+  launch(attentionDeltaKernel, {
+    spec,
+    tensors: { o_data: o, do_data: dy, delta },
+    uniforms,
+    grid: [Math.ceil(Lq / 64), N, B],
+  });
+  const tensors = { ...saved, do_data: dy, delta };
+  const [dk_data, dv_data] = [empty(k.shape, k.dtype), empty(v.shape, v.dtype)];
+  if (takesAllAtOnce(spec, B * N, q.storage.device)) {
+    const dq_data = empty(q.shape, 'f32');
+    const joint = { ...spec, rows: tileRows(Lk) };
+    const written = { dq_data, dk_data, dv_data };
+    launch(attentionGradientKernel, { spec: joint, tensors: { ...tensors, ...written }, uniforms, grid: [1, N, B] });
+    return [cast(dq_data, q.dtype), dk_data, dv_data];
+  }
+  const dq_data = empty(q.shape, q.dtype);
+  const keySpec = { ...spec, rows: spec.lanes && tileRows(Lk) };
+  const queryGrid = [Math.ceil(Lq / attentionRows(spec)), N, B] as const;
+  const keyGrid = [Math.ceil(Lk / attentionRows(keySpec)), N, B] as const;
+  launch(attentionQueryGradientKernel, { spec, tensors: { ...tensors, dq_data }, uniforms, grid: queryGrid });
+  launch(attentionKeyGradientKernel, {
+    spec: keySpec,
+    tensors: { ...tensors, dk_data, dv_data },
+    uniforms,
+    grid: keyGrid,
+  });
+  return [dq_data, dk_data, dv_data];
+}
+
+/** Whether one subgroup for each head keeps the adapter busy: then scores are worked out once instead of twice. */
+const takesAllAtOnce = (spec: AttentionSpec, heads: number, { gpu }: Device): boolean =>
+  spec.lanes > 0 &&
+  heads >= jointFrom &&
+  Object.keys(attentionGradientKernel.bindings(spec)).length <= gpu.limits.maxStorageBuffersPerShaderStage;
 
 /** Rows that each batch element has in the memory of keys and values, where they are the start of a longer cache and take no gradient. */
 function cachedRows(q: Tensor, k: Tensor, v: Tensor): number | undefined {

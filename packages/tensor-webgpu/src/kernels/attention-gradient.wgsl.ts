@@ -1,0 +1,246 @@
+import {
+  accumulate,
+  at,
+  type AttentionSpec,
+  declare,
+  dot4,
+  enables,
+  examples,
+  hold,
+  heldScores,
+  joined,
+  pairFlops,
+  parts,
+  pieces,
+  plainHead,
+  sharedHead,
+  tileHead,
+  range,
+  rowwise,
+  scores,
+  tables,
+  uniforms,
+  vector,
+  fourOf,
+  keyColumns,
+  keyRows,
+  queryColumns,
+  queryLimits,
+  seenByQuery,
+  seesKey,
+  visible,
+} from './attention-tiles.ts';
+import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
+
+/** delta = rowsum(do * o), scattered to [B, heads, Lq].  One invocation a (query, head). */
+export const attentionDeltaKernel: Kernel<AttentionSpec> = defineKernel<AttentionSpec>({
+  name: 'attention-delta',
+  bindings: (spec) => ({ o_data: vector(spec.type), do_data: vector(spec.type), delta: 'write f32' }),
+  uniforms,
+  code: ({ width }) => `${plainHead('u.queries')}
+  let q = ${at('u.queries', 'row', width)};
+  ${dot4('o_data[q + e]', 'do_data[q + e]', width)}
+  delta[(b * u.heads + h) * u.queries + row] = t;
+}`,
+  examples,
+});
+
+/** ds of one (query row, four keys): p (dp - delta) scale, with p recomputed from the log-sum-exp. */
+function queryGradientShared(spec: AttentionSpec): string {
+  const eachRow = rowwise(spec);
+  const { lanes, width, type } = spec;
+  const columns = 4 * lanes;
+  return `${tileHead(spec)}
+  let end = ${spec.limits ? `limits[min(row0 + ${spec.rows - 1}u, u.queries - 1u)]` : 'u.keys'};
+  let base = (b * u.heads + h) * u.queries;
+  ${queryLimits(spec)}
+  ${eachRow((r) => `let query${r} = base + min(row0 + ${r}u, u.queries - 1u); let top${r} = lse[query${r}]; let mean${r} = delta[query${r}];`)}
+  ${declare(spec, 'o')}
+  for (var c0 = 0u; c0 < end; c0 += ${columns}u) {
+    ${eachRow((r) => `var s${r} = vec4<f32>(0.0); var g${r} = vec4<f32>(0.0);`)}
+    ${range(4)
+      .map(
+        (j) => `let key${j} = min(c0 + lane * 4u + ${j}u, u.keys - 1u); let k${j} = ${at('u.keys', `key${j}`, width)};`,
+      )
+      .join(' ')}
+    ${scores(spec, { rows: (row) => `q_data[${at('u.queries', `min(${row}, u.queries - 1u)`, width)} + e]`, columns: 'k_data[k$ + e]', name: 's' })}
+    ${scores(spec, { rows: (row) => `do_data[${at('u.queries', `min(${row}, u.queries - 1u)`, width)} + e]`, columns: 'v_data[k$ + e]', name: 'g' })}
+    ${keyColumns(spec)}
+    ${eachRow((r) => `s${r} = select(vec4<f32>(0.0), exp(s${r} * u.scale - top${r}) * (g${r} - mean${r}) * u.scale, ${seenByQuery(spec, r)});`)}
+    ${accumulate(spec, { p: 's', out: 'o', v: (column, d) => `k_data[${at('u.keys', `min(${column}, u.keys - 1u)`, width)} + ${d * lanes}u + lane]` })}
+  }
+  ${eachRow(
+    (r) =>
+      `if (row0 + ${r}u < u.queries) { ${pieces(spec)
+        .map(
+          (d) =>
+            `dq_data[${at('u.queries', `row0 + ${r}u`, width)} + ${d * lanes}u + lane] = vec4<${type}>(o${r}_${d});`,
+        )
+        .join(' ')} }`,
+  )}
+}`;
+}
+
+function queryGradientPlain(spec: AttentionSpec): string {
+  const { width, type } = spec;
+  return `${plainHead('u.queries')}
+  let q = ${at('u.queries', 'row', width)};
+  let base = (b * u.heads + h) * u.queries + row;
+  var o: array<vec4<f32>, ${width / 4}>;
+  for (var key = 0u; key < u.keys; key++) {
+    if (!(${visible(spec, 'key', 'row')})) { continue; }
+    let k = ${at('u.keys', 'key', width)};
+    ${dot4('q_data[q + e]', 'k_data[k + e]', width)}
+    var g = 0.0; for (var e = 0u; e < ${width / 4}u; e++) { g += dot(vec4<f32>(do_data[q + e]), vec4<f32>(v_data[k + e])); }
+    let s = exp(t * u.scale - lse[base]) * (g - delta[base]) * u.scale;
+    for (var e = 0u; e < ${width / 4}u; e++) { o[e] += s * vec4<f32>(k_data[k + e]); }
+  }
+  for (var e = 0u; e < ${width / 4}u; e++) { dq_data[q + e] = vec4<${type}>(o[e]); }
+}`;
+}
+
+const gradientInputs = (spec: AttentionSpec): Record<string, Binding> => ({
+  q_data: vector(spec.type),
+  k_data: vector(spec.type),
+  v_data: vector(spec.type),
+  do_data: vector(spec.type),
+  lse: 'read f32',
+  delta: 'read f32',
+  ...tables(spec),
+});
+
+/** dq = (p (do v^T - delta) scale) k.  Shapes as in attention.  One subgroup owns a few queries of one head. */
+export const attentionQueryGradientKernel: Kernel<AttentionSpec> = defineKernel<AttentionSpec>({
+  name: 'attention-query-gradient',
+  bindings: (spec) => ({ ...gradientInputs(spec), dq_data: `write vec4<${spec.type}>` as Binding }),
+  uniforms,
+  enables,
+  code: (spec) => (spec.lanes ? queryGradientShared(spec) : queryGradientPlain(spec)),
+  flops: pairFlops(3),
+  examples,
+});
+
+/** Rows are keys, columns are queries: the transpose of the forward tile. */
+function keyTile(spec: AttentionSpec, { alsoQueries }: { readonly alsoQueries: boolean }): string {
+  const eachRow = rowwise(spec);
+  const { lanes, width } = spec;
+  const columns = 4 * lanes;
+  const queries = range(4).map((j) => `min(c0 + lane * 4u + ${j}u, u.queries - 1u)`);
+  const unseen = `(limits[min(c0 + ${columns - 1}u, u.queries - 1u)] <= row0)`;
+  const byWidth = (data: string) => (query: string, d: number) =>
+    `${data}[${at('u.queries', `min(${query}, u.queries - 1u)`, width)} + ${d * lanes}u + lane]`;
+  return `${hold(spec, { data: 'k_data', length: 'u.keys', name: 'held_k' })}
+  ${keyRows(spec)}
+  ${declare(spec, 'dk')}
+  ${declare(spec, 'dv')}
+  for (var c0 = 0u; c0 < u.queries; c0 += ${columns}u) {
+    ${spec.limits ? `if (${alsoQueries ? `(row0 != 0u) & ${unseen}` : unseen}) { continue; }` : ''}
+    ${eachRow((r) => `var s${r} = vec4<f32>(0.0); var g${r} = vec4<f32>(0.0);`)}
+    ${queries.map((query, j) => `let q${j} = ${at('u.queries', query, width)};`).join(' ')}
+    ${heldScores(spec, { rows: 'held_k', columns: 'q_data[q$ + e]', name: 's' })}
+    ${scores(spec, { rows: (row) => `v_data[${at('u.keys', `min(${row}, u.keys - 1u)`, width)} + e]`, columns: 'do_data[q$ + e]', name: 'g' })}
+    let top = vec4<f32>(${fourOf((j) => `lse[base + ${queries[j]}]`)});
+    let mean = vec4<f32>(${fourOf((j) => `delta[base + ${queries[j]}]`)});
+    ${queryColumns(spec)}
+    ${eachRow((r) => `{ let live = ${seesKey(spec, r)}; s${r} = select(vec4<f32>(0.0), exp(s${r} * u.scale - top), live); g${r} = s${r} * (g${r} - mean) * u.scale; }`)}
+    ${accumulate(spec, { p: 's', out: 'dv', v: byWidth('do_data') })}
+    ${accumulate(spec, { p: 'g', out: 'dk', v: byWidth('q_data') })}
+    ${alsoQueries ? addToQueries(spec) : ''}
+  }
+  ${eachRow((r) => writeKey(spec, r))}`;
+}
+
+/** WGSL: the gradients of the tile's row `r`. */
+function writeKey(spec: AttentionSpec, r: number): string {
+  const writes = pieces(spec).map((d) => {
+    const index = `${at('u.keys', `row0 + ${r}u`, spec.width)} + ${d * spec.lanes}u + lane`;
+    return `dk_data[${index}] = vec4<${spec.type}>(dk${r}_${d}); dv_data[${index}] = vec4<${spec.type}>(dv${r}_${d});`;
+  });
+  return `if (row0 + ${r}u < u.keys) { ${writes.join(' ')} }`;
+}
+
+/** dq[query] += sum over the tile's keys of ds[key] k[key], in memory; the first tile begins with 0. */
+function addToQueries(spec: AttentionSpec): string {
+  const step = (j: number): string => `{
+    let query = c0 + 4u * owner + ${j}u;
+    let place = ${at('u.queries', 'min(query, u.queries - 1u)', spec.width)} + lane;
+    ${joined(pieces(spec).map((d) => `var t${d} = select(dq_data[place + ${d * spec.lanes}u], vec4<f32>(0.0), row0 == 0u);`))}
+    ${rowwise(spec)(
+      (r) =>
+        `{ let s = subgroupShuffle(g${r}.${parts[j]}, owner); ${pieces(spec)
+          .map((d) => `t${d} += s * held_k${r}_${d};`)
+          .join(' ')} }`,
+    )}
+    if (query < u.queries) { ${pieces(spec)
+      .map((d) => `dq_data[place + ${d * spec.lanes}u] = t${d};`)
+      .join(' ')} }
+  }`;
+  return `for (var owner = 0u; owner < ${spec.lanes}u; owner++) {
+    ${joined(range(4).map(step))}
+  }`;
+}
+
+const queryBase = 'let base = (b * u.heads + h) * u.queries;';
+
+const keyGradientShared = (spec: AttentionSpec): string => `${tileHead(spec)}
+  ${queryBase}
+  ${keyTile(spec, { alsoQueries: false })}
+}`;
+
+const jointGradient = (spec: AttentionSpec): string => `${sharedHead(spec)}
+  ${queryBase}
+  for (var row0 = 0u; row0 < u.keys; row0 += ${spec.rows}u) {
+  ${keyTile(spec, { alsoQueries: true })}
+  }
+}`;
+
+function keyGradientPlain(spec: AttentionSpec): string {
+  const { width, type } = spec;
+  return `${plainHead('u.keys')}
+  let k = ${at('u.keys', 'row', width)};
+  let base = (b * u.heads + h) * u.queries;
+  var dk: array<vec4<f32>, ${width / 4}>;
+  var dv: array<vec4<f32>, ${width / 4}>;
+  for (var query = 0u; query < u.queries; query++) {
+    if (!(${visible(spec, 'row', 'query')})) { continue; }
+    let q = ${at('u.queries', 'query', width)};
+    ${dot4('q_data[q + e]', 'k_data[k + e]', width)}
+    var g = 0.0; for (var e = 0u; e < ${width / 4}u; e++) { g += dot(vec4<f32>(do_data[q + e]), vec4<f32>(v_data[k + e])); }
+    let p = exp(t * u.scale - lse[base + query]);
+    let s = p * (g - delta[base + query]) * u.scale;
+    for (var e = 0u; e < ${width / 4}u; e++) { dk[e] += s * vec4<f32>(q_data[q + e]); dv[e] += p * vec4<f32>(do_data[q + e]); }
+  }
+  for (var e = 0u; e < ${width / 4}u; e++) { dk_data[k + e] = vec4<${type}>(dk[e]); dv_data[k + e] = vec4<${type}>(dv[e]); }
+}`;
+}
+
+/** dv = p^T do, dk = (p (do v^T - delta) scale)^T q.  Shapes as in attention.  One subgroup owns a few keys of one head. */
+export const attentionKeyGradientKernel: Kernel<AttentionSpec> = defineKernel<AttentionSpec>({
+  name: 'attention-key-gradient',
+  bindings: (spec) => ({
+    ...gradientInputs(spec),
+    dk_data: `write vec4<${spec.type}>` as Binding,
+    dv_data: `write vec4<${spec.type}>` as Binding,
+  }),
+  uniforms,
+  enables,
+  code: (spec) => (spec.lanes ? keyGradientShared(spec) : keyGradientPlain(spec)),
+  flops: pairFlops(4),
+  examples,
+});
+
+/** dq, dk and dv at once: scores are worked out once instead of twice. Shapes as in attention; dq in f32.  One subgroup owns a head, so that only it adds to the head's queries. */
+export const attentionGradientKernel: Kernel<AttentionSpec> = defineKernel<AttentionSpec>({
+  name: 'attention-gradient',
+  bindings: (spec) => ({
+    ...gradientInputs(spec),
+    dq_data: 'read_write vec4<f32>',
+    dk_data: `write vec4<${spec.type}>` as Binding,
+    dv_data: `write vec4<${spec.type}>` as Binding,
+  }),
+  uniforms,
+  enables,
+  code: jointGradient,
+  flops: pairFlops(5),
+  examples: examples.filter(({ lanes }) => lanes > 0),
+});
