@@ -23,6 +23,9 @@ import {
   vector,
   fourOf,
   keyColumns,
+  keyTiles,
+  plainKeys,
+  unseen,
   keyRows,
   queryColumns,
   queryLimits,
@@ -49,14 +52,12 @@ export const attentionDeltaKernel: Kernel<AttentionSpec> = defineKernel<Attentio
 function queryGradientShared(spec: AttentionSpec): string {
   const eachRow = rowwise(spec);
   const { lanes, width, type } = spec;
-  const columns = 4 * lanes;
   return `${tileHead(spec)}
-  let end = ${spec.limits ? `limits[min(row0 + ${spec.rows - 1}u, u.queries - 1u)]` : 'u.keys'};
   let base = (b * u.heads + h) * u.queries;
   ${queryLimits(spec)}
   ${eachRow((r) => `let query${r} = base + min(row0 + ${r}u, u.queries - 1u); let top${r} = lse[query${r}]; let mean${r} = delta[query${r}];`)}
   ${declare(spec, 'o')}
-  for (var c0 = 0u; c0 < end; c0 += ${columns}u) {
+  ${keyTiles(spec)} {
     ${eachRow((r) => `var s${r} = vec4<f32>(0.0); var g${r} = vec4<f32>(0.0);`)}
     ${range(4)
       .map(
@@ -87,7 +88,7 @@ function queryGradientPlain(spec: AttentionSpec): string {
   let q = ${at('u.queries', 'row', width)};
   let base = (b * u.heads + h) * u.queries + row;
   var o: array<vec4<f32>, ${width / 4}>;
-  for (var key = 0u; key < u.keys; key++) {
+  ${plainKeys(spec)} {
     if (!(${visible(spec, 'key', 'row')})) { continue; }
     let k = ${at('u.keys', 'key', width)};
     ${dot4('q_data[q + e]', 'k_data[k + e]', width)}
@@ -126,7 +127,6 @@ function keyTile(spec: AttentionSpec, { alsoQueries }: { readonly alsoQueries: b
   const { lanes, width } = spec;
   const columns = 4 * lanes;
   const queries = range(4).map((j) => `min(c0 + lane * 4u + ${j}u, u.queries - 1u)`);
-  const unseen = `(limits[min(c0 + ${columns - 1}u, u.queries - 1u)] <= row0)`;
   const byWidth = (data: string) => (query: string, d: number) =>
     `${data}[${at('u.queries', `min(${query}, u.queries - 1u)`, width)} + ${d * lanes}u + lane]`;
   return `${hold(spec, { data: 'k_data', length: 'u.keys', name: 'held_k' })}
@@ -134,7 +134,7 @@ function keyTile(spec: AttentionSpec, { alsoQueries }: { readonly alsoQueries: b
   ${declare(spec, 'dk')}
   ${declare(spec, 'dv')}
   for (var c0 = 0u; c0 < u.queries; c0 += ${columns}u) {
-    ${spec.limits ? `if (${alsoQueries ? `(row0 != 0u) & ${unseen}` : unseen}) { continue; }` : ''}
+    ${spec.limits === 'none' ? '' : `if (${alsoQueries ? `(row0 != 0u) & ${unseen(spec)}` : unseen(spec)}) { continue; }`}
     ${eachRow((r) => `var s${r} = vec4<f32>(0.0); var g${r} = vec4<f32>(0.0);`)}
     ${queries.map((query, j) => `let q${j} = ${at('u.queries', query, width)};`).join(' ')}
     ${heldScores(spec, { rows: 'held_k', columns: 'q_data[q$ + e]', name: 's' })}

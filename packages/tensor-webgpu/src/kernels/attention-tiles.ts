@@ -8,8 +8,8 @@ export interface AttentionSpec extends Readonly<Record<string, number | string |
   readonly rows: number;
   /** Head width; a multiple of 4, and of 4 lanes where lanes share. */
   readonly width: number;
-  /** Keys per query are limited by a table. */
-  readonly limits: boolean;
+  /** Keys per query are limited by a table: of where they end, or of where they begin and end besides key 0. */
+  readonly limits: 'none' | 'ends' | 'ranges';
   /** Keys are masked per batch element. */
   readonly mask: boolean;
 }
@@ -33,7 +33,7 @@ export const pairFlops =
 export const attentionRows = ({ lanes, rows }: Pick<AttentionSpec, 'lanes' | 'rows'>): number => (lanes ? rows : 64);
 
 export const tables = ({ limits, mask }: AttentionSpec): Record<string, Binding> => ({
-  ...(limits && { limits: 'read u32' as Binding }),
+  ...(limits !== 'none' && { limits: (limits === 'ranges' ? 'read vec2<u32>' : 'read u32') as Binding }),
   ...(mask && { mask: 'read u32' as Binding }),
 });
 
@@ -43,13 +43,43 @@ export const vector = (type: string): Binding => `read vec4<${type}>` as Binding
 export const visible = ({ limits, mask }: AttentionSpec, key: string, query: string): string =>
   [
     `(${key} < u.keys)`,
-    ...(limits ? [`(${key} < limits[${query}])`] : []),
+    ...(limits === 'ends' ? [`(${key} < limits[${query}])`] : []),
+    ...(limits === 'ranges'
+      ? [`((${key} == 0u) | ((${key} >= limits[${query}].x) & (${key} < limits[${query}].y)))`]
+      : []),
     ...(mask ? [`(mask[b * u.keys + min(${key}, u.keys - 1u)] != 0u)`] : []),
   ].join(' & ');
 
+/**
+ * WGSL, head of a loop over tiles of keys of which some query of this tile of rows may see one. Limits do not fall from row to row, but
+ * of ranges the first row may end anywhere.
+ */
+export function keyTiles({ limits, rows, lanes }: AttentionSpec): string {
+  const columns = 4 * lanes;
+  const last = `limits[min(row0 + ${rows - 1}u, u.queries - 1u)]`;
+  if (limits === 'none') return `for (var c0 = 0u; c0 < u.keys; c0 += ${columns}u)`;
+  if (limits === 'ends') return `let end = ${last}; for (var c0 = 0u; c0 < end; c0 += ${columns}u)`;
+  return `let end = max(max(limits[row0].y, ${last}.y), 1u); let first = limits[row0].x / ${columns}u * ${columns}u;
+  for (var c0 = 0u; c0 < end; c0 = max(c0 + ${columns}u, first))`;
+}
+
+/** WGSL in a loop over tiles of queries: whether none of them sees a key of this tile of rows. Never so for both first tiles of ranges. */
+export function unseen({ limits, rows, lanes }: AttentionSpec): string {
+  const last = `limits[min(c0 + ${4 * lanes - 1}u, u.queries - 1u)]`;
+  return limits === 'ends'
+    ? `(${last} <= row0)`
+    : `((c0 != 0u) & (row0 != 0u) & ((${last}.y <= row0) | (limits[c0].x >= row0 + ${rows}u)))`;
+}
+
+/** WGSL, head of a loop over the keys that the query of one invocation may see. */
+export const plainKeys = ({ limits }: AttentionSpec): string =>
+  limits === 'ranges'
+    ? 'for (var key = 0u; key < max(limits[row].y, 1u); key = max(key + 1u, limits[row].x))'
+    : 'for (var key = 0u; key < u.keys; key++)';
+
 /** WGSL before a loop over keys: how far each row of queries sees. */
 export const queryLimits = (spec: AttentionSpec): string =>
-  spec.limits ? rowwise(spec)((r) => `let limit${r} = limits[min(row0 + ${r}u, u.queries - 1u)];`) : '';
+  spec.limits !== 'none' ? rowwise(spec)((r) => `let limit${r} = limits[min(row0 + ${r}u, u.queries - 1u)];`) : '';
 
 /** WGSL in a loop over keys: which of this lane's four columns may be seen at all. Tables are read once a column or a row, not once a pair: each read is a loop of branches on a CPU. */
 export const keyColumns = ({ mask }: AttentionSpec): string => `
@@ -57,8 +87,11 @@ export const keyColumns = ({ mask }: AttentionSpec): string => `
     let open = (column < vec4<u32>(u.keys))${mask ? ` & (vec4<u32>(${fourOf((j) => `mask[b * u.keys + min(column.${parts[j]}, u.keys - 1u)]`)}) != vec4<u32>(0u))` : ''};`;
 
 /** WGSL: which of the four keys query row `r` sees. */
-export const seenByQuery = ({ limits }: AttentionSpec, r: number): string =>
-  limits ? `(open & (column < vec4<u32>(limit${r})))` : 'open';
+export function seenByQuery({ limits }: AttentionSpec, r: number): string {
+  if (limits === 'none') return 'open';
+  if (limits === 'ends') return `(open & (column < vec4<u32>(limit${r})))`;
+  return `(open & ((column == vec4<u32>(0u)) | ((column >= vec4<u32>(limit${r}.x)) & (column < vec4<u32>(limit${r}.y)))))`;
+}
 
 /** WGSL before a loop over queries: whether each row of keys may be seen at all. */
 export const keyRows = (spec: AttentionSpec): string =>
@@ -69,14 +102,24 @@ export const keyRows = (spec: AttentionSpec): string =>
   });
 
 /** WGSL in a loop over queries: this lane's four columns, and how far they see. */
-export const queryColumns = ({ limits }: AttentionSpec): string => `
+export function queryColumns({ limits }: AttentionSpec): string {
+  const table = (part: string): string =>
+    `vec4<u32>(${fourOf((j) => `limits[min(column.${parts[j]}, u.queries - 1u)]${part}`)})`;
+  return `
     let column = vec4<u32>(c0 + lane * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
     let open = column < vec4<u32>(u.queries);
-    ${limits ? `let limit = vec4<u32>(${fourOf((j) => `limits[min(column.${parts[j]}, u.queries - 1u)]`)});` : ''}`;
+    ${limits === 'ends' ? `let limit = ${table('')};` : ''}
+    ${limits === 'ranges' ? `let begin = ${table('.x')}; let limit = ${table('.y')};` : ''}`;
+}
 
 /** WGSL: which of the four queries see key row `r`. */
-export const seesKey = ({ limits }: AttentionSpec, r: number): string =>
-  `(open & seen${r}${limits ? ` & (vec4<u32>(row0 + ${r}u) < limit)` : ''})`;
+export function seesKey({ limits }: AttentionSpec, r: number): string {
+  const key = `row0 + ${r}u`;
+  const before = `(vec4<u32>(${key}) < limit)`;
+  if (limits === 'none') return `(open & seen${r})`;
+  if (limits === 'ends') return `(open & seen${r} & ${before})`;
+  return `(open & seen${r} & (vec4<bool>(${key} == 0u) | ((vec4<u32>(${key}) >= begin) & ${before})))`;
+}
 
 /** WGSL: four values with commas. */
 export const fourOf = (value: (j: number) => string): string => range(4).map(value).join(', ');
@@ -203,10 +246,12 @@ export const dot4 = (a: string, b: string, width: number): string =>
   `var t = 0.0; for (var e = 0u; e < ${width / 4}u; e++) { t += dot(vec4<f32>(${a}), vec4<f32>(${b})); }`;
 
 export const examples: AttentionSpec[] = [
-  { type: 'f32', lanes: 8, rows: 16, width: 64, limits: true, mask: false },
-  { type: 'f32', lanes: 4, rows: 8, width: 32, limits: false, mask: true },
-  { type: 'f16', lanes: 8, rows: 8, width: 32, limits: true, mask: true },
-  { type: 'f32', lanes: 0, rows: 0, width: 12, limits: true, mask: true },
+  { type: 'f32', lanes: 8, rows: 16, width: 64, limits: 'ends', mask: false },
+  { type: 'f32', lanes: 4, rows: 8, width: 32, limits: 'none', mask: true },
+  { type: 'f16', lanes: 8, rows: 8, width: 32, limits: 'ends', mask: true },
+  { type: 'f32', lanes: 4, rows: 8, width: 32, limits: 'ranges', mask: false },
+  { type: 'f32', lanes: 0, rows: 0, width: 12, limits: 'ends', mask: true },
+  { type: 'f16', lanes: 0, rows: 0, width: 8, limits: 'ranges', mask: false },
 ];
 
 export const enables = ({ lanes }: AttentionSpec): string[] => (lanes ? ['subgroups'] : []);

@@ -18,6 +18,8 @@ import {
   uniforms,
   vector,
   keyColumns,
+  keyTiles,
+  plainKeys,
   queryLimits,
   seenByQuery,
   visible,
@@ -27,13 +29,11 @@ import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
 function forwardShared(spec: AttentionSpec): string {
   const eachRow = rowwise(spec);
   const { lanes, width, type } = spec;
-  const columns = 4 * lanes;
   return `${tileHead(spec)}
-  let end = ${spec.limits ? `limits[min(row0 + ${spec.rows - 1}u, u.queries - 1u)]` : 'u.keys'};
   ${eachRow((r) => `var top${r} = -1e30; var sum${r} = 0.0;`)}
   ${queryLimits(spec)}
   ${declare(spec, 'o')}
-  for (var c0 = 0u; c0 < end; c0 += ${columns}u) {
+  ${keyTiles(spec)} {
     ${eachRow((r) => `var s${r} = vec4<f32>(0.0);`)}
     ${range(4)
       .map(
@@ -74,7 +74,7 @@ function forwardPlain(spec: AttentionSpec): string {
   let q = ${at('u.queries', 'row', width)};
   var top = -1e30; var sum = 0.0;
   var o: array<vec4<f32>, ${width / 4}>;
-  for (var key = 0u; key < u.keys; key++) {
+  ${plainKeys(spec)} {
     if (!(${visible(spec, 'key', 'row')})) { continue; }
     let k = ${at('u.keyRows', 'key', width)};
     ${dot4('q_data[q + e]', 'k_data[k + e]', width)}

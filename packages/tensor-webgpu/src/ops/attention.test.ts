@@ -14,12 +14,56 @@ interface Case {
   readonly d: number;
   readonly limits?: readonly number[];
   readonly mask?: readonly number[];
+  readonly ranges?: readonly (readonly [number, number])[];
 }
 
 /** Tokens of scales 1, 4, 9: each sees its own scale and the coarser ones. */
 const blocks = [1, ...new Array<number>(4).fill(5), ...new Array<number>(9).fill(14)];
 
+/** A leading token that sees all, then segments of these lengths; each sees itself and the leading token. */
+function segments(lengths: readonly number[]): [number, number][] {
+  const total = lengths.reduce((sum, length) => sum + length, 1);
+  let from = 1;
+  return lengths.reduce<[number, number][]>(
+    (rows, length) => {
+      const range: [number, number] = [from, (from += length)];
+      return [...rows, ...new Array<[number, number]>(length).fill(range)];
+    },
+    [[0, total]],
+  );
+}
+
 const cases: Case[] = [
+  { title: 'short segments after a leading token', B: 2, Lq: 12, Lk: 12, N: 2, d: 32, ranges: segments([4, 7]) },
+  {
+    title: 'segments with enough heads for all gradients at once',
+    B: 2,
+    Lq: 60,
+    Lk: 60,
+    N: 4,
+    d: 32,
+    ranges: segments([9, 50]),
+  },
+  { title: 'segments of many tiles', B: 1, Lq: 240, Lk: 240, N: 1, d: 32, ranges: segments([9, 70, 121, 39]) },
+  {
+    title: 'segments of a width that no subgroup shares',
+    B: 1,
+    Lq: 40,
+    Lk: 40,
+    N: 1,
+    d: 12,
+    ranges: segments([1, 38]),
+  },
+  {
+    title: 'segments with padding keys',
+    B: 2,
+    Lq: 8,
+    Lk: 8,
+    N: 1,
+    d: 32,
+    ranges: segments([3, 4]),
+    mask: [1, 1, 1, 0, 0, 1, 0, 1, 1, 0, 0, 1, 1, 1, 1, 1],
+  },
   { title: 'one query, one key', B: 1, Lq: 1, Lk: 1, N: 1, d: 32 },
   { title: 'odd lengths', B: 2, Lq: 7, Lk: 77, N: 2, d: 32 },
   { title: 'block-causal', B: 2, Lq: 14, Lk: 14, N: 3, d: 64, limits: blocks },
@@ -60,7 +104,7 @@ const cases: Case[] = [
 ];
 const scale = 0.7;
 
-function reference({ B, Lq, Lk, N, d, limits, mask }: Case): number[] {
+function reference({ B, Lq, Lk, N, d, limits, mask, ranges }: Case): number[] {
   const [q, k, v] = ['q', 'k', 'v'].map((name) => hashedValues(name, B * (name === 'q' ? Lq : Lk) * N * d)) as [
     Float32Array,
     Float32Array,
@@ -71,7 +115,10 @@ function reference({ B, Lq, Lk, N, d, limits, mask }: Case): number[] {
   for (let b = 0; b < B; b++)
     for (let i = 0; i < Lq; i++)
       for (let n = 0; n < N; n++) {
-        const keys = Array.from({ length: limits?.[i] ?? Lk }, (_, j) => j).filter((j) => mask?.[b * Lk + j] !== 0);
+        const [from, to] = ranges?.[i] ?? [0, limits?.[i] ?? Lk];
+        const keys = Array.from({ length: Lk }, (_, j) => j).filter(
+          (j) => ((ranges && j === 0) || (j >= from && j < to)) && mask?.[b * Lk + j] !== 0,
+        );
         const weights = keys.map((j) => {
           let dot = 0;
           for (let e = 0; e < d; e++) dot += q[at(Lq, b, i, n) + e]! * k[at(Lk, b, j, n) + e]!;
@@ -86,10 +133,11 @@ function reference({ B, Lq, Lk, N, d, limits, mask }: Case): number[] {
 
 describeVariants('attention', (device) => {
   it.each(cases)('$title: equals the definition and its numerical gradients', async (given) => {
-    const { B, Lq, Lk, N, d, limits, mask } = given;
+    const { B, Lq, Lk, N, d, limits, mask, ranges } = given;
     const options = {
       scale,
       ...(limits && { limits: tensor(limits, [Lq], { dtype: 'u32' }) }),
+      ...(ranges && { ranges: tensor(ranges.flat(), [Lq, 2], { dtype: 'u32' }) }),
       ...(mask && { keyMask: tensor(mask, [B, Lk], { dtype: 'u32' }) }),
     };
     const inputs = [hashed('q', [B, Lq, N, d]), hashed('k', [B, Lk, N, d]), hashed('v', [B, Lk, N, d])];
@@ -150,6 +198,9 @@ describeVariants('attention', (device) => {
     expect(() => attention(q, k, k, { scale })).toThrow('attention: keys must be [1, Lk, 1, 8], got [1,3,1,4].');
     expect(() => attention(q, q, q, { scale, limits: tensor([1], [1], { dtype: 'u32' }) })).toThrow(
       'attention: limits must be u32 [2], got u32 [1].',
+    );
+    expect(() => attention(q, q, q, { scale, ranges: tensor([0, 2], [2], { dtype: 'u32' }) })).toThrow(
+      'attention: ranges must be packed u32 [2, 2] and come without limits, got u32 [2].',
     );
   });
 });

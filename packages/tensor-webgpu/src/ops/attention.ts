@@ -23,6 +23,11 @@ export interface AttentionOptions {
   readonly scale: number;
   /** u32 [Lq], not falling: query i sees the keys before limits[i]. Causal masks of any block structure are of this form. */
   readonly limits?: Tensor;
+  /**
+   * u32 [Lq, 2], instead of limits: query i sees the keys from ranges[i, 0] on and before ranges[i, 1], and key 0 besides.
+   * Neither bound falls from row to row, but row 0 may end anywhere. Segments that share one leading token are of this form.
+   */
+  readonly ranges?: Tensor;
   /** u32 or bool [B, Lk]: keys marked 0 are not seen. */
   readonly keyMask?: Tensor;
 }
@@ -40,10 +45,10 @@ const widestShared = 128;
 /**
  * softmax(scale q k^T) v per head, over visible keys; a query that sees none gives 0. Never builds an Lq x Lk matrix.
  * q: [B, Lq, N, d], k, v: [B, Lk, N, d], d a multiple of 4 -> [B, Lq, N, d]. Keys and values may be the first rows of a cache.
- * @throws TensorError if shapes, limits or mask do not fit.
+ * @throws TensorError if shapes, limits, ranges or mask do not fit.
  */
 export function attention(query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions): Tensor {
-  const { scale, limits, keyMask } = options;
+  const { scale, limits, ranges, keyMask } = options;
   const [q, k, v] = [toOperand(query), toOperand(key), toOperand(value)];
   checkInputs(q, k, v, options);
   const keyRows = cachedRows(q, k, v);
@@ -57,12 +62,13 @@ export function attention(query: Tensor, key: Tensor, value: Tensor, options: At
     lanes,
     rows: lanes && tileRows(Lq),
     width: d,
-    limits: limits !== undefined,
+    limits: ranges ? 'ranges' : limits ? 'ends' : 'none',
     mask: keyMask !== undefined,
   };
   const uniforms = { heads: N, queries: Lq, keys: Lk, keyRows: keyRows ?? Lk, scale };
   const grid = [Math.ceil(Lq / attentionRows(spec)), N, B] as const;
-  const tables = { ...(limits && { limits }), ...(keyMask && { mask: keyMask }) };
+  const table = ranges ?? limits;
+  const tables = { ...(table && { limits: table }), ...(keyMask && { mask: keyMask }) };
   const operands = { q_data: inputs.q, k_data: inputs.k, v_data: inputs.v };
   const o = empty(q.shape, q.dtype, q.storage.device);
   const lse = empty([B, N, Lq], 'f32', q.storage.device);
@@ -132,7 +138,7 @@ function cachedRows(q: Tensor, k: Tensor, v: Tensor): number | undefined {
   return fits && Number.isInteger(rows) && rows >= k.shape[1]! ? rows : undefined;
 }
 
-function checkInputs(q: Tensor, k: Tensor, v: Tensor, { limits, keyMask }: AttentionOptions): void {
+function checkInputs(q: Tensor, k: Tensor, v: Tensor, { limits, ranges, keyMask }: AttentionOptions): void {
   const [B, Lq, N, d] = q.shape;
   check(
     'attention',
@@ -158,6 +164,11 @@ function checkInputs(q: Tensor, k: Tensor, v: Tensor, { limits, keyMask }: Atten
     'attention',
     !limits || (sameShape(limits.shape, [Lq!]) && limits.dtype === 'u32'),
     () => `limits must be u32 [${Lq}], got ${limits?.dtype} [${limits?.shape}].`,
+  );
+  check(
+    'attention',
+    !ranges || (sameShape(ranges.shape, [Lq!, 2]) && ranges.dtype === 'u32' && ranges.isPacked && !limits),
+    () => `ranges must be packed u32 [${Lq}, 2] and come without limits, got ${ranges?.dtype} [${ranges?.shape}].`,
   );
   const maskFits =
     !keyMask ||
