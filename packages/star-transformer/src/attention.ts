@@ -25,6 +25,8 @@ export interface Positions {
   readonly rope_ld2: Tensor;
   /** u32 [L]; absent at sampling, where the cache holds only what may be seen. */
   readonly limits_L?: Tensor;
+  /** u32 [L, 2]: where the keys begin and end that a token sees besides token 0; instead of limits. */
+  readonly ranges_L2?: Tensor;
 }
 
 /** Where a scale's keys and values go at sampling, and what the projection adds its result to. */
@@ -62,7 +64,8 @@ export class SelfAttention extends Module {
   }
 
   /** Attends to the tokens themselves, and to those before them in the cache, if any, which takes theirs in. */
-  forward(x_BlC: Tensor, { rope_ld2, limits_L }: Positions, { cache, finish }: AttentionEnds = {}): Tensor {
+  forward(x_BlC: Tensor, positions: Positions, { cache, finish }: AttentionEnds = {}): Tensor {
+    const { rope_ld2, limits_L, ranges_L2 } = positions;
     const { query, key, value } = queryKeyValueHeads(linear(x_BlC, this.weight), {
       heads: this.config.heads,
       rope: rope_ld2,
@@ -71,7 +74,8 @@ export class SelfAttention extends Module {
       valueBias: this.valueBias,
     });
     const all = cache ? fillRows(cache, { key, value }) : { key, value };
-    const mixed_BlNd = attention(query, all.key, all.value, { scale: 1, ...(limits_L && { limits: limits_L }) });
+    const visible = { ...(limits_L && { limits: limits_L }), ...(ranges_L2 && { ranges: ranges_L2 }) };
+    const mixed_BlNd = attention(query, all.key, all.value, { scale: 1, ...visible });
     return this.project.forward(joinHeads(mixed_BlNd), finish);
   }
 }

@@ -15,7 +15,7 @@ import type { StarInit } from './init.ts';
 import type { BlockText, CacheRows } from './kv-cache.ts';
 
 /** residual + fc2(gelu(fc1(x))). x: [B, l, C] -> [B, l, C]. */
-class FeedForward extends Module {
+export class FeedForward extends Module {
   private readonly fc1: Linear;
   private readonly fc2: Linear;
 

@@ -1,5 +1,13 @@
 import { patchNumberPresets } from '@star-webgpu/vqvae/scales';
 
+/** The second head that predicts a scale again in a few steps (STAR, section 3.4: causal-driven stable sampling). */
+export interface RefinerConfig {
+  /** Number of its blocks. */
+  readonly depth: number;
+  /** Index of the first scale that it predicts; all later ones follow. */
+  readonly sampleFrom: number;
+}
+
 /** Sizes and options of a STAR transformer. */
 export interface StarConfig {
   /** Sides of the square token maps, coarse to fine (S of them). */
@@ -22,7 +30,12 @@ export interface StarConfig {
   readonly crossAttention: 'per-sample' | 'first-sample';
   /** Probability of dropping the last block's branches in training; earlier blocks drop linearly less. */
   readonly dropPath: number;
+  /** The model has a refiner; without this it has none. */
+  readonly refiner?: RefinerConfig;
 }
+
+/** The refiner of the published models: three blocks, from the tenth scale on. */
+export const publishedRefiner: RefinerConfig = { depth: 3, sampleFrom: 9 };
 
 /** Epsilon of every layer norm. */
 export const normEpsilon = 1e-6;
@@ -70,6 +83,13 @@ export class StarConfigError extends Error {
 
 const isCount = (value: unknown): boolean => Number.isInteger(value) && (value as number) > 0;
 
+const isRefiner = ({ depth, sampleFrom, ...unknown }: RefinerConfig, scales: number): boolean =>
+  isCount(depth) &&
+  Number.isInteger(sampleFrom) &&
+  sampleFrom >= 0 &&
+  sampleFrom < scales &&
+  Object.keys(unknown).length === 0;
+
 type Rule = readonly [field: keyof StarConfig, condition: string, holds: (config: StarConfig) => boolean];
 
 const rules: readonly Rule[] = [
@@ -92,6 +112,11 @@ const rules: readonly Rule[] = [
     ({ crossAttention: c }) => c === 'per-sample' || c === 'first-sample',
   ],
   ['dropPath', 'a number in 0..1', ({ dropPath }) => dropPath >= 0 && dropPath < 1],
+  [
+    'refiner',
+    'a depth from 1 and the index of a scale to sample from',
+    ({ refiner, patchNumbers: p }) => refiner === undefined || (Array.isArray(p) && isRefiner(refiner, p.length)),
+  ],
 ];
 
 /** Checks a config and fills in defaults. @throws StarConfigError listing every fault. */
@@ -104,7 +129,7 @@ export function starConfig(
     dropPath: (0.1 * given.depth) / 24,
     ...given,
   };
-  const known = new Set<string>(Object.keys(starPresets['256-d16']));
+  const known = new Set<string>([...Object.keys(starPresets['256-d16']), 'refiner']);
   const unknown = Object.keys(given)
     .filter((key) => !known.has(key))
     .map((key) => `unknown field ${key}`);

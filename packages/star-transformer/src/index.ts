@@ -1,6 +1,14 @@
-export { type StarConfig, starConfig, StarConfigError, starPresets } from './config.ts';
+export {
+  publishedRefiner,
+  type RefinerConfig,
+  type StarConfig,
+  starConfig,
+  StarConfigError,
+  starPresets,
+} from './config.ts';
 export { type BlockText, disposeCache, type KeyValues, type KvCache } from './kv-cache.ts';
 export { blockCausalLimits } from './mask.ts';
+export { Refiner, type RefinerContext, type RefinerLoss, type RefinerState } from './refiner.ts';
 export { ropeAngles, ropeTable } from './rope.ts';
 export { Star, type StarInput } from './star.ts';
 export { loadStar, type ReadFile, saveStar } from './weights.ts';

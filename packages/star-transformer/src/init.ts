@@ -15,7 +15,7 @@ const scaled =
   (shape) =>
     init(shape).map((value) => value * factor);
 
-export function starInit({ width, depth }: StarConfig, random: HostRandom): StarInit {
+export function starInit({ width, depth }: Pick<StarConfig, 'width' | 'depth'>, random: HostRandom): StarInit {
   const weight = initTruncatedNormal(random, Math.sqrt(1 / (3 * width)));
   return { weight, branchEnd: scaled(weight, 1 / Math.sqrt(2 * depth)), head: scaled(weight, 0.02) };
 }

@@ -7,3 +7,18 @@ export function blockCausalLimits(patchNumbers: readonly number[], latent?: MapS
   const ends = tokenScales(patchNumbers, latent).map((scale) => offsets[scale + 1]!);
   return tensor(ends, [ends.length], { dtype: 'u32' });
 }
+
+/**
+ * Keys that each token sees beside the leading one, where token maps stand apart behind one leading token: the leading token all, the
+ * others those of their own map, as a begin and an end per token. u32 [1 + l, 2].
+ */
+export function segmentRanges(maps: readonly MapSize[]): Tensor {
+  const rows: number[] = [];
+  let start = 1;
+  for (const { height, width } of maps) {
+    const end = start + height * width;
+    for (let token = start; token < end; token++) rows.push(start, end);
+    start = end;
+  }
+  return tensor([0, start, ...rows], [start, 2], { dtype: 'u32' });
+}

@@ -27,6 +27,7 @@ import { normEpsilon, type StarConfig } from './config.ts';
 import { starInit } from './init.ts';
 import type { KvCache } from './kv-cache.ts';
 import { blockCausalLimits } from './mask.ts';
+import { Refiner } from './refiner.ts';
 import { ropeTable } from './rope.ts';
 
 export interface StarInput {
@@ -40,7 +41,7 @@ export interface StarInput {
 }
 
 /** What depends on the places of the tokens alone. */
-interface TokenTables extends Required<Positions> {
+interface TokenTables extends Required<Pick<Positions, 'rope_ld2' | 'limits_L'>> {
   /** Scale of each token, u32 [L]. */
   readonly scales_L: Tensor;
 }
@@ -48,6 +49,8 @@ interface TokenTables extends Required<Positions> {
 /** The scale-wise transformer: predicts all tokens of each scale from all coarser scales and the text. */
 export class Star extends Module {
   readonly config: StarConfig;
+  /** Present where the config asks for it. */
+  readonly refiner: Refiner | undefined;
   private readonly start: Tensor;
   private readonly wordEmbed: Linear;
   private readonly textProject: Linear;
@@ -72,6 +75,8 @@ export class Star extends Module {
       'head_logits',
       new Linear({ in: width, out: codebookSize, init: init.head, biasInit: initZeros }),
     );
+    // A stream of its own: the other weights do not depend on whether there is a refiner.
+    if (config.refiner) this.refiner = this.child('', new Refiner(config, config.refiner, hostRandom(seed, 1)));
     this.square = this.tables(latentSize(patchNumbers));
     for (const table of Object.values(this.square) as Tensor[]) table.keep();
   }

@@ -71,7 +71,7 @@ export abstract class Module {
     return value;
   }
 
-  /** Puts another module under a name; dots nest. */
+  /** Puts another module under a name; dots nest. Under an empty name its tensors stand beside this module's own. */
   protected child<T extends Module>(name: string, module: T): T {
     this.children.set(name, module);
     return module;
@@ -82,7 +82,7 @@ export abstract class Module {
     const all = new Map<string, Tensor>();
     for (const [name, value] of this.own) all.set(prefix + name, value);
     for (const [name, module] of this.children)
-      for (const [inner, value] of module.namedTensors(`${prefix}${name}.`)) all.set(inner, value);
+      for (const [inner, value] of module.namedTensors(name ? `${prefix}${name}.` : prefix)) all.set(inner, value);
     return all;
   }
 
