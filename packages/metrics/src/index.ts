@@ -1,7 +1,12 @@
 export { codebookUsage, type CodebookUsageReport, type Usage } from './codebook-usage.ts';
+export { type InceptionConfig, inceptionConfig, publishedInceptionConfig } from './inception/config.ts';
+export { type ExtractOptions, inceptionFeatures, type PictureFeatures } from './inception/extract.ts';
+export { Inception, type InceptionFeatures, type InceptionTap, inceptionTaps } from './inception/inception.ts';
+export { inceptionOf, inceptionShapes, loadInception } from './inception/weights.ts';
 export { MetricError, type Picture, type Stream } from './picture.ts';
 export { meanSquaredError, psnr, psnrOfError } from './psnr.ts';
 export { measureReconstruction, type ReconstructionReport } from './reconstruction.ts';
+export type { ReadFile } from './read-file.ts';
 export { formatNumber, jsonReport, markdownTable } from './report.ts';
 export {
   type NamedPicture,
