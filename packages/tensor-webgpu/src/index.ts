@@ -73,7 +73,7 @@ export {
   linearCrossEntropy,
   type LinearCrossEntropyOptions,
 } from './ops/linear-cross-entropy.ts';
-export { l2Normalize, layerNorm, type LayerNormOptions } from './ops/norm.ts';
+export { l2Normalize, layerNorm, type LayerNormOptions, rmsNorm, type RmsNormOptions } from './ops/norm.ts';
 export { currentPrecision, type Precision, withPrecision } from './ops/precision.ts';
 export { averagePool2d, type AveragePoolOptions, maxPool2d, type PoolOptions } from './ops/pool.ts';
 export { resizeArea, resizeBicubic, resizeBilinear, upsampleNearest } from './ops/resize.ts';

@@ -2,7 +2,7 @@ import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
 import { flatGroup, laneParameters, type RowLanes, sumLanes } from './snippets.ts';
 
 /** Row-wise normalisations: what is subtracted and divided by. */
-export type RowNorm = 'layer' | 'l2';
+export type RowNorm = 'layer' | 'rms' | 'l2';
 
 /** How rows are shared out, and what lanes keep of them. */
 export interface RowPieces extends RowLanes {
@@ -56,12 +56,14 @@ const examples: RowNormSpec[] = [
   { norm: 'layer', type: 'f32', group: 8, lanes: 8, shuffles: true, pieces: 8 },
   { norm: 'layer', type: 'f16', group: 32, lanes: 32, shuffles: true, pieces: 0 },
   { norm: 'l2', type: 'f16', group: 32, lanes: 1, shuffles: false, pieces: 0 },
+  { norm: 'rms', type: 'f32', group: 8, lanes: 8, shuffles: true, pieces: 2 },
 ];
 const enables = ({ shuffles }: RowNormSpec): string[] => (shuffles ? ['subgroups'] : []);
 const total = (name: string): string => `${name}.x + ${name}.y + ${name}.z + ${name}.w`;
 
 /**
- * layer: y = (x - mean) / sqrt(var + eps);  l2: y = x / max(|x|, eps).  x, y: [R, C], C a multiple of 4; factor: [R] is the divisor's inverse.
+ * layer: y = (x - mean) / sqrt(var + eps);  rms: y = x / sqrt(mean(x^2) + eps);  l2: y = x / max(|x|, eps).
+ * x, y: [R, C], C a multiple of 4; factor: [R] is the divisor's inverse.
  * Lanes of a subgroup share a row and walk a strip of rows.
  */
 export const rowNormKernel: Kernel<RowNormSpec> = defineKernel<RowNormSpec>({
@@ -84,7 +86,7 @@ export const rowNormKernel: Kernel<RowNormSpec> = defineKernel<RowNormSpec>({
     var q = vec4<f32>(0.0);
     ${each(spec, (value) => `{ let v = ${value('x')} - mean; q += v * v; }`)}
     var squares = ${total('q')}; ${sumLanes(spec, 'squares')}
-    let f = ${isLayer ? 'inverseSqrt(squares / C + u.eps)' : '1.0 / max(sqrt(squares), u.eps)'};
+    let f = ${spec.norm === 'l2' ? '1.0 / max(sqrt(squares), u.eps)' : 'inverseSqrt(squares / C + u.eps)'};
     if (live) {
       ${each(spec, (value, k) => `y[first + ${k}] = vec4<${spec.type}>((${value('x')} - mean) * f);`)}
       if (own == 0u) { factor[row] = f; }
@@ -94,7 +96,10 @@ export const rowNormKernel: Kernel<RowNormSpec> = defineKernel<RowNormSpec>({
   examples,
 });
 
-/** dx = f (dy - y mean(dy y) - mean(dy)) for layer, f (dy - y sum(dy y)) for l2 (f dy where the divisor was eps).  y, dy, dx: [R, C].  Lanes of a subgroup share a row. */
+/**
+ * dx = f (dy - y mean(dy y) - mean(dy)) for layer, f (dy - y mean(dy y)) for rms, f (dy - y sum(dy y)) for l2 (f dy where the divisor was eps).
+ * y, dy, dx: [R, C].  Lanes of a subgroup share a row.
+ */
 export const rowNormInputKernel: Kernel<RowNormSpec> = defineKernel<RowNormSpec>({
   name: 'row-norm-input',
   bindings: ({ type }) => ({
@@ -115,11 +120,8 @@ export const rowNormInputKernel: Kernel<RowNormSpec> = defineKernel<RowNormSpec>
     ${each(spec, (value) => `{ let d = ${value('dy')}; s += d; q += d * ${value('y')}; }`)}
     var along = ${total('q')}; ${sumLanes(spec, 'along')}
     let f = factor[row];
-    ${
-      isLayer
-        ? `along /= C; var mean = ${total('s')}; ${sumLanes(spec, 'mean')} mean /= C;`
-        : 'let mean = 0.0; along = select(along, 0.0, f * u.eps >= 1.0);'
-    }
+    ${spec.norm === 'l2' ? 'along = select(along, 0.0, f * u.eps >= 1.0);' : 'along /= C;'}
+    ${isLayer ? `var mean = ${total('s')}; ${sumLanes(spec, 'mean')} mean /= C;` : 'let mean = 0.0;'}
     if (live) {
       ${each(spec, (value, k) => `dx[first + ${k}] = vec4<${spec.type}>(f * (${value('dy')} - mean - ${value('y')} * along));`)}
     }`,

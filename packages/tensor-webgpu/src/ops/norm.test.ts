@@ -1,7 +1,7 @@
 import { beforeAll, describe, it } from 'vitest';
 import { describeVariants, expectClose, gradcheck, hashed, hashedValues, testDevice } from '../testing/index.ts';
 import { mul } from './elementwise.ts';
-import { l2Normalize, layerNorm } from './norm.ts';
+import { l2Normalize, layerNorm, rmsNorm } from './norm.ts';
 import { rope } from './rope.ts';
 import { permute } from './view.ts';
 import { tensor } from '../tensor.ts';
@@ -28,6 +28,23 @@ describeVariants('rows', () => {
       (p, weight, bias) => layerNorm(permute(p!, [1, 0, 2]), { eps: 1e-6, weight: weight!, bias: bias! }),
       [x, hashed('w', [C], 1, 1), hashed('b', [C])],
     );
+  });
+
+  it.each(widths)('rmsNorm of %i equals its formula, with and without scale, with gradients', async (C) => {
+    const x = hashed('x', [3, 5, C], 2, 0.5);
+    const want = rows(hashedValues('x', 15 * C, 2, 0.5), C).flatMap((row) => {
+      const root = Math.sqrt(total(row.map((v) => v * v)) / C + 1e-6);
+      return row.map((v) => v / root);
+    });
+    await expectClose(rmsNorm(x, { eps: 1e-6 }), want, 1e-5);
+    const weights = hashedValues('w', C, 1, 1);
+    const scaled = want.map((value, i) => value * weights[i % C]!);
+    await expectClose(rmsNorm(x, { eps: 1e-6, weight: hashed('w', [C], 1, 1) }), scaled, 1e-5);
+    await gradcheck(
+      (p, weight) => rmsNorm(permute(p!, [1, 0, 2]), { eps: 1e-6, weight: weight! }),
+      [x, hashed('w', [C], 1, 1)],
+    );
+    await expectClose(rmsNorm(mul(x, 0), { eps: 1e-6 }), new Array<number>(15 * C).fill(0), 0);
   });
 
   it.each(widths)('l2Normalize of %i equals its formula, with gradients, and keeps zeros', async (C) => {

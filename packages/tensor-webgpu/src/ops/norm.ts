@@ -25,6 +25,18 @@ export function layerNorm(x: Tensor, { eps, weight, bias }: LayerNormOptions): T
   return bias ? add(scaled, bias) : scaled;
 }
 
+export interface RmsNormOptions {
+  readonly eps: number;
+  readonly weight?: Tensor;
+}
+
+/** x / sqrt(mean(x^2) + eps) over the last axis, then scale where given (Zhang and Sennrich, 2019). x: [..., C], weight: [C] -> [..., C]. */
+export function rmsNorm(x: Tensor, { eps, weight }: RmsNormOptions): Tensor {
+  check('rmsNorm', x.rank > 0, () => 'input must have at least one axis, got a scalar.');
+  const y = x.shape.at(-1)! % 4 === 0 ? rowNorm('rms', x, eps) : rmsNormByParts(x, eps);
+  return weight ? mul(y, weight) : y;
+}
+
 /** x / max(|x|, eps) over the last axis, as PyTorch's normalize. x: [..., C] -> [..., C]. */
 export function l2Normalize(x: Tensor, { eps = 1e-12 }: { readonly eps?: number } = {}): Tensor {
   if (x.shape.at(-1)! % 4 === 0) return rowNorm('l2', x, eps);
@@ -36,6 +48,9 @@ function layerNormByParts(x: Tensor, eps: number): Tensor {
   const centred = sub(x, mean(x, { axis: -1, keepDim: true }));
   return div(centred, sqrt(add(mean(square(centred), { axis: -1, keepDim: true }), eps)));
 }
+
+const rmsNormByParts = (x: Tensor, eps: number): Tensor =>
+  div(x, sqrt(add(mean(square(x), { axis: -1, keepDim: true }), eps)));
 
 /** Vectors of a row that a lane keeps in registers: more of them would spill, and take long to compile. */
 const mostPieces = 16;
