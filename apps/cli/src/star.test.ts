@@ -237,6 +237,32 @@ describe('star train', () => {
     expect(await readFile(join(run, 'config.json'), 'utf8')).toBe('precious');
   });
 
+  it('trains on pictures of several ratios, and refuses a side that is not the VQVAE’s', async () => {
+    const shapes = join(folder, 'shapes');
+    await mkdir(shapes);
+    for (const [i, width] of [16, 28, 30, 15].entries()) {
+      const picture = sharp({ create: { width, height: 16, channels: 3, background: { r: 60 * i, g: 0, b: 0 } } });
+      await picture.png().toFile(join(shapes, `${i}.png`));
+      await writeFile(join(shapes, `${i}.txt`), `number ${i}`);
+    }
+    await runStar(['pack', shapes, '--out', join(folder, 'shapes.lmdb')]);
+    const several = {
+      ...config,
+      data: { packs: ['shapes.lmdb'], size: 16, ratios: ['1:1', '16:9'] },
+      training: { ...config.training, steps: 4, accumulate: 2 },
+    };
+    await writeFile(join(folder, 'several.json'), JSON.stringify(several));
+    const args = ['train', 'vqvae', '--config', 'several.json', '--out', 'several'];
+    const { code, stderr } = await runStar(args, folder);
+    expect(code, stderr).toBe(0);
+    expect((await readFile(join(folder, 'several/log.jsonl'), 'utf8')).trim().split('\n').length).toBe(4);
+    const refused = await runStar([...args, '--set', 'data.size=32'], folder);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain(
+      "error: data.size must be 16, the last patch number times the VQVAE's downsampling, got 32. Correct data.size, or vqvae.patchNumbers.",
+    );
+  });
+
   it('saves on Ctrl-C and goes on from there by the same command', async () => {
     await writeFile(join(folder, 'small.json'), JSON.stringify(config));
     const args = ['train', 'vqvae', '--config', 'small.json', '--out', 'small'];

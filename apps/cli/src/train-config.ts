@@ -1,3 +1,4 @@
+import { ratios } from '@star-webgpu/vqvae';
 import { z } from 'zod';
 
 const count = z.number().int().positive();
@@ -7,8 +8,10 @@ const data = z.strictObject({
   packs: z.array(z.string()).nonempty(),
   /** A file with one key a line; all pictures without it. */
   keysFile: z.string().optional(),
-  /** Side of the pictures in pixels. */
+  /** Side of square pictures in pixels. */
   size: count,
+  /** Ratios of width to height: each picture is resized to the nearest, and a batch has one. */
+  ratios: z.array(z.enum(ratios)).nonempty().default(['1:1']),
 });
 
 const training = z.strictObject({

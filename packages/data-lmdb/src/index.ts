@@ -1,3 +1,4 @@
+export type { PictureSize } from './buckets.ts';
 export { PackError, type PackErrorKind } from './errors.ts';
 export { emojiSource, type EmojiOptions } from './emoji.ts';
 export {
@@ -8,7 +9,17 @@ export {
   type Selection,
   type TrainingOptions,
 } from './loader.ts';
-export { following, order, share, stepsPerEpoch, type Cursor, type OrderOptions } from './order.ts';
+export {
+  bucketOrder,
+  type BucketOrderOptions,
+  bucketSteps,
+  following,
+  order,
+  share,
+  stepsPerEpoch,
+  type Cursor,
+  type OrderOptions,
+} from './order.ts';
 export { pack, type PackOptions, type PackProgress, type PackReport } from './pack.ts';
 export { openPack, type Pack, type PackedPicture } from './reader.ts';
 export type { ArrayData, ArrayType, PackHeader, PackRecord, StoredArray } from './schema.ts';
@@ -21,5 +32,5 @@ export {
   type Refusal,
   type SourceEntry,
 } from './sources.ts';
-export { toPng, toSquare, type PngEncoding } from './transform.ts';
+export { toPng, toSize, toSquare, type PngEncoding } from './transform.ts';
 export { createPack, type PackWriter } from './writer.ts';

@@ -4,7 +4,7 @@ import { loadBatches, loadEvaluation, type Batch, type TrainingOptions } from '.
 import { pack } from './pack.ts';
 import { openPack, type Pack } from './reader.ts';
 import { folderSource } from './sources.ts';
-import { writeColors } from './testing/pictures.ts';
+import { plainPng, writeColors, writeFiles } from './testing/pictures.ts';
 import { temporaryFolder } from './testing/temporary.ts';
 import { createPack } from './writer.ts';
 
@@ -12,6 +12,23 @@ async function colors(count: number): Promise<Pack> {
   const folder = await temporaryFolder();
   await writeColors(join(folder, 'in'), count);
   const path = join(folder, 'colors.lmdb');
+  await pack(await folderSource(join(folder, 'in')), path);
+  const reader = await openPack(path);
+  onTestFinished(() => reader.close());
+  return reader;
+}
+
+/** Pictures of 6 x 6, 8 x 6 and 5 x 9 pixels, `a0` on, `b0` on, `c0` on. */
+async function shapes(counts: Readonly<Record<'a' | 'b' | 'c', number>>): Promise<Pack> {
+  const folder = await temporaryFolder();
+  const sides = { a: [6, 6], b: [8, 6], c: [5, 9] } satisfies Record<string, [number, number]>;
+  for (const [name, count] of Object.entries(counts) as ['a' | 'b' | 'c', number][])
+    for (let i = 0; i < count; i++)
+      await writeFiles(join(folder, 'in'), {
+        [`${name}${i}.png`]: await plainPng(...sides[name], [i, 0, 0]),
+        [`${name}${i}.txt`]: `${name} ${i}`,
+      });
+  const path = join(folder, 'shapes.lmdb');
   await pack(await folderSource(join(folder, 'in')), path);
   const reader = await openPack(path);
   onTestFinished(() => reader.close());
@@ -149,6 +166,72 @@ describe('loadBatches', () => {
     const start = { epoch: 0, step: 2 };
     await expect(take(loadBatches({ packs, batch: 1, size: 3, seed: 1, start }), 1)).rejects.toThrow(
       'loadBatches: start.step must lie in 0..1, got 2. Begin with the cursor of this data.',
+    );
+  });
+});
+
+describe('pictures that are not square', () => {
+  const size = [
+    { height: 4, width: 4 },
+    { height: 3, width: 5 },
+    { height: 5, width: 3 },
+  ];
+  const shapeOf: Readonly<Record<string, readonly number[]>> = { a: [4, 4], b: [3, 5], c: [5, 3] };
+
+  it('come in batches of one size, each picture at the size of the nearest ratio', async () => {
+    const packs = [await shapes({ a: 5, b: 3, c: 2 })];
+    const epoch = await take(loadBatches({ packs, batch: 2, size, seed: 1 }), 3 + 2 + 1);
+    for (const { keys, shape, images } of epoch) {
+      expect(shape).toEqual([2, 3, ...(shapeOf[keys[0]![0]!] as readonly number[])]);
+      expect(new Set(keys.map((key) => key[0])).size).toBe(1);
+      expect(images).toHaveLength(shape.reduce((product, side) => product * side, 1));
+      keys.forEach((key, i) => {
+        const plane = images.subarray((i * images.length) / 2, (i * images.length) / 2 + images.length / 6);
+        expect(new Set(plane)).toEqual(new Set([Math.fround(numberOf(key) / 127.5 - 1)]));
+      });
+    }
+    expect([...new Set(epoch.flatMap(({ keys }) => keys))].toSorted()).toEqual((packs[0] as Pack).keys());
+    expect(epoch.at(-1)!.cursor).toEqual({ epoch: 1, step: 0 });
+  });
+
+  it('a run resumed at any cursor, and two ranks together, yield what the unbroken run of one does', async () => {
+    const options: TrainingOptions = { packs: [await shapes({ a: 7, b: 4, c: 3 })], batch: 2, size, seed: 5, group: 2 };
+    const unbroken = await take(loadBatches(options), 14);
+    for (const stop of [0, 5, 7]) {
+      const start = (unbroken[stop] as Batch).cursor;
+      const resumed = await take(loadBatches({ ...options, start, cacheBytes: 0, threads: 1, prefetch: 0 }), 5);
+      expect(resumed).toEqual(unbroken.slice(stop + 1, stop + 6));
+    }
+    const ranks = await Promise.all(
+      [0, 1].map((rank) => take(loadBatches({ ...options, rank, worldSize: 2 }), unbroken.length)),
+    );
+    unbroken.forEach((batch, i) => {
+      expect(ranks.flatMap((rank) => (rank[i] as Batch).keys)).toEqual(batch.keys);
+      expect(ranks.map((rank) => (rank[i] as Batch).shape[2])).toEqual([batch.shape[2], batch.shape[2]]);
+    });
+  });
+
+  it('keep their order when they are of one shape: the sizes that nobody has do not matter', async () => {
+    const options = { packs: [await shapes({ a: 5, b: 0, c: 0 })], batch: 2, seed: 3 };
+    const [bucketed, square] = [
+      await take(loadBatches({ ...options, size }), 7),
+      await take(loadBatches({ ...options, size: 4 }), 7),
+    ];
+    expect(bucketed).toEqual(square);
+  });
+
+  it('are evaluated once each, size by size; ranks share them', async () => {
+    const packs = [await shapes({ a: 3, b: 2, c: 1 })];
+    const batches = await take(loadEvaluation({ packs, batch: 2, size }), 99);
+    expect(batches.map(({ keys }) => keys)).toEqual([['a0', 'a1'], ['a2'], ['b0', 'b1'], ['c0']]);
+    const shares = [0, 1].map((rank) => take(loadEvaluation({ packs, batch: 2, size, rank, worldSize: 2 }), 99));
+    const keys = (await Promise.all(shares)).flat().flatMap((batch) => batch.keys);
+    expect(keys).toEqual((packs[0] as Pack).keys());
+  });
+
+  it('without a size are refused', async () => {
+    await expect(take(loadBatches({ packs: [await colors(1)], batch: 1, size: [], seed: 1 }), 1)).rejects.toThrow(
+      'load: size must be a number or list at least one size, got an empty list. Name one.',
     );
   });
 });

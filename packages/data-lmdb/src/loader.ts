@@ -1,12 +1,13 @@
 import pLimit from 'p-limit';
+import { type Bucket, type PictureSize, sortIntoBuckets } from './buckets.ts';
 import { decodeSingleThreaded } from './decode.ts';
 import { check, PackError } from './errors.ts';
-import { following, order, range, share, stepsPerEpoch, type Cursor } from './order.ts';
+import { bucketOrder, bucketSteps, following, range, share, type Cursor } from './order.ts';
 import { mapOrdered } from './parallel.ts';
 import { hashText, hashWords, seedWords } from './random.ts';
 import type { Pack } from './reader.ts';
 import type { PackRecord } from './schema.ts';
-import { toPlanes, toSquare } from './transform.ts';
+import { toPlanes, toSize } from './transform.ts';
 
 /** Which pictures of which packs. */
 export interface Selection {
@@ -23,8 +24,8 @@ export interface Selection {
 export interface LoadOptions extends Selection {
   /** Pictures a step; in training, of all ranks together. */
   batch: number;
-  /** Side of the square pictures in pixels. */
-  size: number;
+  /** Side of square pictures in pixels; or several sizes, each picture resized to that of the nearest ratio, and one size a batch. */
+  size: number | readonly PictureSize[];
   /** This process, from 0. Default 0. */
   rank?: number;
   /** How many processes share the work. Default 1. */
@@ -43,6 +44,8 @@ export interface TrainingOptions extends LoadOptions {
   seed: number;
   /** Where to begin, such as the cursor of the last batch before a stop. Default: the beginning. */
   start?: Cursor;
+  /** Batches in a row of one size, such as those that make one step of training together. Default 1. */
+  group?: number;
   /** `random`: one caption drawn for each visit (default). `first`: always the main one. */
   caption?: 'random' | 'first';
 }
@@ -62,43 +65,61 @@ export interface Batch {
 const DEFAULT_CACHE_BYTES = 256 * 2 ** 20;
 
 /**
- * Batches for training, without end: shuffled anew each epoch, resized by Lanczos to squares, one caption a visit.
+ * Batches for training, without end: shuffled anew each epoch, resized by Lanczos, one caption a visit.
  * The n-th batch depends on the options alone, so a run resumed at a cursor goes on as the unbroken one would have.
  * Decoding happens outside the main thread, `prefetch` batches ahead. The packs stay open.
  */
 export async function* loadBatches(options: TrainingOptions): AsyncGenerator<Batch, void, undefined> {
   const items = select(options);
-  const count = items.length;
-  const { batch, seed, start = { epoch: 0, step: 0 }, rank = 0, worldSize = 1 } = options;
-  const steps = stepsPerEpoch(count, batch);
+  const { batch, seed, start = { epoch: 0, step: 0 }, rank = 0, worldSize = 1, group = 1 } = options;
+  const buckets = bucketsOf(items, options.size).filter(({ members }) => members.length > 0);
+  const counts = buckets.map(({ members }) => members.length);
+  const steps = bucketSteps(counts, { batch, group });
   check(
     start.step < steps,
     () => `loadBatches: start.step must lie in 0..${steps - 1}, got ${start.step}. Begin with the cursor of this data.`,
   );
-  const read = createReader(items, options);
+  const read = createReader(items, buckets, options);
   yield* mapOrdered(cursors(start, steps), ahead(options), async (cursor) => {
-    const chosen = order({ ...cursor, count, batch, seed, rank, worldSize });
+    const { bucket, items: places } = bucketOrder({ ...cursor, counts, batch, group, seed, rank, worldSize });
+    const { size, members } = buckets[bucket] as Bucket;
+    const chosen = places.map((place) => members[place] as number);
     const captionOf = options.caption === 'first' ? mainCaption : drawnCaption(seed, cursor.epoch);
-    return { ...(await assemble(chosen, { items, read, captionOf, ...options })), cursor: following(cursor, steps) };
+    return { ...(await assemble(chosen, { items, read, captionOf, size })), cursor: following(cursor, steps) };
   });
 }
 
 /**
- * Each selected picture once, in order, with its main caption; ranks have contiguous shares.
- * The last batch holds what is left.
+ * Each selected picture once, in order, size by size, with its main caption; ranks have contiguous shares.
+ * The last batch of a size holds what is left.
  */
 export async function* loadEvaluation(options: LoadOptions): AsyncGenerator<Batch, void, undefined> {
   const items = select(options);
   const { batch, rank = 0, worldSize = 1 } = options;
   const { start, end } = share(items.length, { rank, worldSize });
-  const steps = range(0, stepsPerEpoch(end - start, batch));
-  const read = createReader(items, options);
-  yield* mapOrdered(steps, ahead(options), async (step) => {
-    const first = start + step * batch;
-    const chosen = range(first, Math.min(first + batch, end));
-    const made = await assemble(chosen, { items, read, captionOf: mainCaption, ...options });
-    return { ...made, cursor: following({ epoch: 0, step }, steps.length) };
+  const buckets = bucketsOf(items, options.size);
+  const chunks = buckets.flatMap(({ size, members }) => {
+    const own = members.filter((index) => index >= start && index < end);
+    return range(0, Math.ceil(own.length / batch)).map((i) => ({
+      size,
+      chosen: own.slice(i * batch, (i + 1) * batch),
+    }));
   });
+  const read = createReader(items, buckets, options);
+  yield* mapOrdered(chunks.entries(), ahead(options), async ([step, { size, chosen }]) => {
+    const made = await assemble(chosen, { items, read, captionOf: mainCaption, size });
+    return { ...made, cursor: following({ epoch: 0, step }, chunks.length) };
+  });
+}
+
+/** The items sorted by the size that they are loaded at. */
+function bucketsOf(items: readonly Item[], size: number | readonly PictureSize[]): Bucket[] {
+  if (typeof size === 'number') return [{ size: { height: size, width: size }, members: [...items.keys()] }];
+  check(size.length > 0, () => 'load: size must be a number or list at least one size, got an empty list. Name one.');
+  return sortIntoBuckets(
+    items.map(({ pack, key }) => pack.record(key)),
+    size,
+  );
 }
 
 interface Item {
@@ -107,47 +128,49 @@ interface Item {
 }
 
 type CaptionChoice = (key: string, captions: readonly string[]) => string;
-/** RGB bytes [size, size, 3] of the item at an index. */
-type PixelReader = (index: number) => Promise<Uint8Array>;
+/** RGB bytes [height, width, 3] of the item at an index; an item is read at one size only. */
+type PixelReader = (index: number, size: PictureSize) => Promise<Uint8Array>;
 
 async function assemble(
   chosen: readonly number[],
-  context: { items: readonly Item[]; read: PixelReader; captionOf: CaptionChoice; size: number },
+  context: { items: readonly Item[]; read: PixelReader; captionOf: CaptionChoice; size: PictureSize },
 ): Promise<Omit<Batch, 'cursor'>> {
   const { items, read, captionOf, size } = context;
-  const pixels = await Promise.all(chosen.map(read));
-  const images = new Float32Array(chosen.length * 3 * size * size);
-  pixels.forEach((picture, i) => toPlanes(picture, images, i * 3 * size * size));
+  const { height, width } = size;
+  const pixels = await Promise.all(chosen.map((index) => read(index, size)));
+  const images = new Float32Array(chosen.length * 3 * height * width);
+  pixels.forEach((picture, i) => toPlanes(picture, images, i * 3 * height * width));
   const visited = chosen.map((index) => items[index] as Item);
   return {
     images,
-    shape: [chosen.length, 3, size, size],
+    shape: [chosen.length, 3, height, width],
     captions: visited.map(({ pack, key }) => captionOf(key, pack.record(key).captions)),
     keys: visited.map(({ key }) => key),
   };
 }
 
-function createReader(items: readonly Item[], options: LoadOptions): PixelReader {
-  const { size, threads = 2, cacheBytes = DEFAULT_CACHE_BYTES } = options;
+function createReader(items: readonly Item[], buckets: readonly Bucket[], options: LoadOptions): PixelReader {
+  const { threads = 2, cacheBytes = DEFAULT_CACHE_BYTES } = options;
   decodeSingleThreaded();
   const limit = pLimit(threads);
-  const read: PixelReader = (index) => limit(() => decodeItem(items[index] as Item, size));
-  return items.length * 3 * size * size <= cacheBytes ? remember(read) : read;
+  const read: PixelReader = (index, size) => limit(() => decodeItem(items[index] as Item, size));
+  const bytes = buckets.reduce((sum, { size, members }) => sum + members.length * 3 * size.height * size.width, 0);
+  return bytes <= cacheBytes ? remember(read) : read;
 }
 
 function remember(read: PixelReader): PixelReader {
   const known = new Map<number, Promise<Uint8Array>>();
-  return (index) => {
-    const pixels = known.get(index) ?? read(index);
+  return (index, size) => {
+    const pixels = known.get(index) ?? read(index, size);
     known.set(index, pixels);
     return pixels;
   };
 }
 
-async function decodeItem({ pack, key }: Item, size: number): Promise<Uint8Array> {
+async function decodeItem({ pack, key }: Item, size: PictureSize): Promise<Uint8Array> {
   const { image } = pack.get(key);
   try {
-    return await toSquare(image, size);
+    return await toSize(image, size);
   } catch (cause) {
     throw new PackError(
       'format',

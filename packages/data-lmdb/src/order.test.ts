@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { following, order, range, share, stepsPerEpoch } from './order.ts';
+import { bucketOrder, bucketSteps, following, order, range, share, stepsPerEpoch } from './order.ts';
 import { hashWords, permute } from './random.ts';
 
 const epochOf = (options: { count: number; batch: number; seed: number; epoch: number }): number[] =>
@@ -88,6 +88,115 @@ describe('order', () => {
     ],
   ])('%o is refused', (options, message) => {
     expect(() => order({ seed: 1, epoch: 0, step: 0, ...options })).toThrow(message);
+  });
+});
+
+describe('bucketOrder', () => {
+  const counts = [10, 3, 8];
+  const stepsOf = (options: { epoch: number; group?: number; seed?: number }): ReturnType<typeof bucketOrder>[] =>
+    range(0, bucketSteps(counts, { batch: 4, ...options })).map((step) =>
+      bucketOrder({ counts, batch: 4, seed: 6, step, ...options }),
+    );
+
+  it('an epoch holds every item of every bucket, batches of one bucket each', () => {
+    const steps = stepsOf({ epoch: 1 });
+    expect(steps).toHaveLength(3 + 1 + 2);
+    for (const [bucket, count] of counts.entries()) {
+      const own = steps.filter((step) => step.bucket === bucket);
+      expect(own).toHaveLength(Math.ceil(count / 4));
+      const items = own.flatMap((step) => step.items);
+      expect([...new Set(items)].toSorted((a, b) => a - b)).toEqual(range(0, count));
+    }
+  });
+
+  it('the order of the buckets is another one each epoch and for each seed', () => {
+    const bucketsOf = (options: { epoch: number; seed?: number }): string =>
+      stepsOf(options)
+        .map(({ bucket }) => bucket)
+        .join('');
+    const seen = new Set(range(0, 20).map((epoch) => bucketsOf({ epoch })));
+    expect(seen.size).toBeGreaterThan(10);
+    expect(new Set([1, 2, 3, 4, 5].map((seed) => bucketsOf({ epoch: 0, seed }))).size).toBeGreaterThan(2);
+  });
+
+  it('a group of steps stays in one bucket and takes its items one after the other', () => {
+    const steps = stepsOf({ epoch: 2, group: 3 });
+    expect(steps).toHaveLength(3 * 3);
+    for (const first of [0, 3, 6]) {
+      const [{ bucket }] = steps.slice(first) as [ReturnType<typeof bucketOrder>];
+      expect(steps.slice(first, first + 3).map((step) => step.bucket)).toEqual([bucket, bucket, bucket]);
+      const items = steps.slice(first, first + 3).flatMap((step) => step.items);
+      const count = counts[bucket] as number;
+      expect(items.slice(0, count).toSorted((a, b) => a - b)).toEqual(range(0, count));
+      expect(items.slice(count)).toEqual(items.slice(0, 12 - count));
+    }
+  });
+
+  it('the ranks together see the batch of one process', () => {
+    const options = { counts: [37, 5], batch: 12, seed: 9, epoch: 3, step: 2 };
+    for (const worldSize of [2, 3, 12]) {
+      const shares = range(0, worldSize).map((rank) => bucketOrder({ ...options, rank, worldSize }));
+      expect(shares.flatMap(({ items }) => items)).toEqual(bucketOrder(options).items);
+      expect(new Set(shares.map(({ bucket }) => bucket))).toEqual(new Set([bucketOrder(options).bucket]));
+    }
+  });
+
+  it('a single bucket is in the order of a data set without buckets', () => {
+    for (const step of range(0, 3))
+      expect(bucketOrder({ counts: [10], batch: 4, seed: 6, epoch: 1, step, group: 2 })).toEqual({
+        bucket: 0,
+        items: order({ count: 10, batch: 4, seed: 6, epoch: 1, step }),
+      });
+    expect(bucketSteps([10], { batch: 4, group: 2 })).toBe(3);
+  });
+
+  it('stays the same from one release to the next', () => {
+    expect(stepsOf({ epoch: 1 }).map(({ bucket, items }) => [bucket, ...items])).toMatchInlineSnapshot(`
+      [
+        [
+          0,
+          3,
+          1,
+          5,
+          4,
+        ],
+        [
+          1,
+          0,
+          1,
+          2,
+          0,
+        ],
+        [
+          0,
+          2,
+          6,
+          8,
+          0,
+        ],
+        [
+          2,
+          2,
+          5,
+          4,
+          0,
+        ],
+        [
+          2,
+          1,
+          7,
+          3,
+          6,
+        ],
+        [
+          0,
+          9,
+          7,
+          2,
+          6,
+        ],
+      ]
+    `);
   });
 });
 

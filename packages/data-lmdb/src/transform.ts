@@ -1,3 +1,4 @@
+import type { PictureSize } from './buckets.ts';
 import { upright } from './decode.ts';
 
 /** Write pictures anew as PNG on white, at their own size or resized to a square of `size` pixels. */
@@ -6,17 +7,21 @@ export interface PngEncoding {
   size?: number;
 }
 
+/** The whole picture resized to a square by `toSize`. Returns RGB bytes, [size, size, 3]. */
+export const toSquare = (bytes: Uint8Array, size: number): Promise<Uint8Array> =>
+  toSize(bytes, { height: size, width: size });
+
 /**
- * The whole picture resized to a square by Lanczos, on white where it is transparent, without cropping.
- * Returns RGB bytes, [size, size, 3].
+ * The whole picture resized by Lanczos, on white where it is transparent, without cropping: another ratio squeezes it.
+ * Returns RGB bytes, [height, width, 3].
  */
-export async function toSquare(bytes: Uint8Array, size: number): Promise<Uint8Array> {
+export async function toSize(bytes: Uint8Array, size: PictureSize): Promise<Uint8Array> {
   return await resized(bytes, size).raw().toBuffer();
 }
 
 /** The picture as PNG bytes, upright and on white. */
 export async function toPng(bytes: Uint8Array, { size }: PngEncoding): Promise<Uint8Array> {
-  const picture = size === undefined ? upright(bytes) : resized(bytes, size);
+  const picture = size === undefined ? upright(bytes) : resized(bytes, { height: size, width: size });
   return await picture.png({ compressionLevel: 6 }).toBuffer();
 }
 
@@ -29,6 +34,6 @@ export function toPlanes(pixels: Uint8Array, target: Float32Array, offset: numbe
   }
 }
 
-function resized(bytes: Uint8Array, size: number): ReturnType<typeof upright> {
-  return upright(bytes).resize(size, size, { fit: 'fill', kernel: 'lanczos3' });
+function resized(bytes: Uint8Array, { height, width }: PictureSize): ReturnType<typeof upright> {
+  return upright(bytes).resize(width, height, { fit: 'fill', kernel: 'lanczos3' });
 }

@@ -12,6 +12,12 @@ export interface TrainingBatch {
   readonly cursor: { readonly epoch: number; readonly step: number };
 }
 
+/** Height and width in pixels of a batch's pictures. */
+export interface PictureSize {
+  readonly height: number;
+  readonly width: number;
+}
+
 /** Values that a step uploads: f32 or u32 by the kind of array. */
 export interface HostValues {
   readonly values: Float32Array | Uint32Array;
@@ -38,8 +44,11 @@ export interface Stage {
    * May run the device itself: tokens, cached features.
    */
   inputs(batch: TrainingBatch, draw: number): Promise<Readonly<Record<string, HostValues>>>;
-  /** Loss of a batch from its inputs on the device, recorded. It is planned once and replayed: everything that changes comes in the inputs. */
-  forward(inputs: Readonly<Record<string, Tensor>>): StageOutput;
+  /**
+   * Loss of a batch from its inputs on the device, recorded. It is planned once for each size of pictures and shape of inputs, and
+   * replayed: everything else that changes comes in the inputs.
+   */
+  forward(inputs: Readonly<Record<string, Tensor>>, pictures: PictureSize): StageOutput;
   /** Host work behind a step, with what each of its batches let it observe. Returns numbers to log. */
   afterStep?(step: number, observed: readonly (readonly Tensor[])[]): Promise<Readonly<Record<string, number>>>;
   /** Files of the model, by path inside its folder. */

@@ -15,7 +15,7 @@ import {
   withPrecision,
 } from '@star-webgpu/tensor-webgpu';
 import type { AdamW, AdamWStep } from './optimizer.ts';
-import type { HostValues, Stage, TrainingBatch } from './stage.ts';
+import type { HostValues, PictureSize, Stage, TrainingBatch } from './stage.ts';
 
 export interface StepNumbers extends AdamWStep {
   /** Steps done before this one. */
@@ -46,8 +46,15 @@ interface PlannedStep {
   readonly plan: Plan<StepOutput>;
 }
 
-/** Plans kept for other shapes of batches. */
-const plansKept = 4;
+/** Plans kept for other shapes of batches: one for each of seven ratios of pictures, and one to spare. */
+const plansKept = 8;
+
+/** A batch on the host, as a plan takes it. */
+interface StepInput {
+  readonly values: Inputs<HostValues>;
+  /** [B, 3, H, W] of its pictures. */
+  readonly shape: TrainingBatch['shape'];
+}
 
 /** Training steps of a stage: recorded once for each shape of batches, then replayed. */
 export class TrainStep {
@@ -66,11 +73,11 @@ export class TrainStep {
   /** Forward and backward of every batch, clip, step; then what the host wants to know of it. */
   async run(batches: readonly TrainingBatch[], numbers: StepNumbers): Promise<StepResult> {
     const { stage, optimizer } = this;
-    const inputs: Inputs<HostValues>[] = [];
+    const inputs: StepInput[] = [];
     for (const [i, batch] of batches.entries())
-      inputs.push(await stage.inputs(batch, numbers.step * batches.length + i));
+      inputs.push({ values: await stage.inputs(batch, numbers.step * batches.length + i), shape: batch.shape });
     const { plan: replay, inputs: places } = this.plannedFor(inputs);
-    inputs.forEach((input, i) => fill(places[i]!, input));
+    inputs.forEach(({ values }, i) => fill(places[i]!, values));
     optimizer.prepare(numbers);
     replay.run();
     const { numbers: measured, names, optimizer: state, observed } = replay.result;
@@ -90,8 +97,10 @@ export class TrainStep {
     this.planned.clear();
   }
 
-  private plannedFor(inputs: readonly Inputs<HostValues>[]): PlannedStep {
-    const key = JSON.stringify(inputs.map((input) => Object.entries(input).map(([name, { shape }]) => [name, shape])));
+  private plannedFor(inputs: readonly StepInput[]): PlannedStep {
+    const key = JSON.stringify(
+      inputs.map(({ values, shape }) => [shape, ...Object.entries(values).map(([name, input]) => [name, input.shape])]),
+    );
     const known = this.planned.get(key) ?? this.record(inputs);
     this.planned.delete(key);
     this.planned.set(key, known);
@@ -103,18 +112,19 @@ export class TrainStep {
     return known;
   }
 
-  private record(inputs: readonly Inputs<HostValues>[]): PlannedStep {
-    const places = inputs.map((input) =>
-      Object.fromEntries(Object.entries(input).map(([name, values]) => [name, placeFor(values)])),
+  private record(inputs: readonly StepInput[]): PlannedStep {
+    const places = inputs.map(({ values }) =>
+      Object.fromEntries(Object.entries(values).map(([name, input]) => [name, placeFor(input)])),
     );
-    return { inputs: places, plan: plan(() => withPrecision(this.precision, () => this.perform(places))) };
+    const sizes = inputs.map(({ shape: [, , height, width] }) => ({ height, width }));
+    return { inputs: places, plan: plan(() => withPrecision(this.precision, () => this.perform(places, sizes))) };
   }
 
   /** The device's part: forward and backward of every batch, then the update by their mean gradient. */
-  private perform(inputs: readonly Inputs<Tensor>[]): StepOutput {
+  private perform(inputs: readonly Inputs<Tensor>[], sizes: readonly PictureSize[]): StepOutput {
     const { parameters, lossScale } = this.optimizer;
-    const outputs = inputs.map((input) => {
-      const { loss, metrics, observed = [] } = this.stage.forward(input);
+    const outputs = inputs.map((input, i) => {
+      const { loss, metrics, observed = [] } = this.stage.forward(input, sizes[i]!);
       const numbers: Inputs<Tensor> = { ...metrics, loss };
       return { numbers, observed, gradients: backward(loss, parameters, lossScale?.factor()) };
     });

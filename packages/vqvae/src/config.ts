@@ -1,4 +1,4 @@
-import { patchNumberPresets } from './scales.ts';
+import { latentSize, patchNumberPresets, type Ratio } from './scales.ts';
 
 /** Sizes and options of a VQVAE; the defaults are those of the published model. */
 export interface VqvaeConfig {
@@ -68,8 +68,17 @@ export function vqvaeConfig(given: Partial<VqvaeConfig>): VqvaeConfig {
 /** Pixels of the picture along each side of the finest token. */
 export const downsampleFactor = ({ channelMultipliers }: VqvaeConfig): number => 2 ** (channelMultipliers.length - 1);
 
-/** Height and width in pixels of the pictures that a config is for. */
+/** Side in pixels of the square pictures that a config is for. */
 export const imageSide = (config: VqvaeConfig): number => downsampleFactor(config) * config.patchNumbers.at(-1)!;
+
+/** Height and width in pixels of the pictures that a config is for, at a ratio. */
+export function imageSize(
+  config: VqvaeConfig,
+  ratio: Ratio = '1:1',
+): { readonly height: number; readonly width: number } {
+  const { height, width } = latentSize(config.patchNumbers, ratio);
+  return { height: height * downsampleFactor(config), width: width * downsampleFactor(config) };
+}
 
 const isCount = (value: unknown, least: number): boolean => Number.isInteger(value) && (value as number) >= least;
 const isCounts = (value: unknown): boolean =>

@@ -2,6 +2,7 @@ export { codebookUsage, type CodebookUsage, countHits, reviveDeadCodes, type Rev
 export {
   downsampleFactor,
   imageSide,
+  imageSize,
   publishedConfig,
   type VqvaeConfig,
   vqvaeConfig,

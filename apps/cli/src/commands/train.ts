@@ -1,7 +1,7 @@
 import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
-import { loadBatches, openPack, type Pack } from '@star-webgpu/data-lmdb';
+import { loadBatches, openPack, type Pack, type PictureSize } from '@star-webgpu/data-lmdb';
 import { generateFromPrompts, type PromptModels, type SamplingDefaults, samplingFile } from '@star-webgpu/sampler';
 import { Star, starConfig } from '@star-webgpu/star-transformer';
 import { initText, textConfig, TextEncoder, Tokenizer, trainBpe } from '@star-webgpu/text-encoder';
@@ -14,7 +14,7 @@ import {
   train,
   VqvaeStage,
 } from '@star-webgpu/trainer';
-import { loadVqvae, Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
+import { imageSide, imageSize, loadVqvae, Vqvae, type VqvaeConfig, vqvaeConfig } from '@star-webgpu/vqvae';
 import { openSession } from '../device.ts';
 import { duration, interruptSignal, Progress, say } from '../output.ts';
 import { writeGrid } from '../pictures.ts';
@@ -56,14 +56,22 @@ async function runTrain(stageName: string, _: unknown, command: Command): Promis
   const keys = config.data.keysFile
     ? (await readFile(config.data.keysFile, 'utf8')).split('\n').filter(Boolean)
     : undefined;
-  const { stage, preview } =
-    config.stage === 'vqvae' ? { stage: vqvaeStage(config) } : await starStage(config, captionsOf(packs, keys));
+  const { stage, pictures, preview } =
+    config.stage === 'vqvae' ? vqvaeStage(config) : await starStage(config, captionsOf(packs, keys));
+  const sizes = sizesOf(config, pictures);
   await mkdir(flags.out, { recursive: true });
   await writeFile(join(flags.out, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
   say(
     `${parameterCount(stage)} parameters, ${keys?.length ?? packs.reduce((sum, { size }) => sum + size, 0)} pictures`,
   );
-  const done = await runLoop(stage, { config, flags, packs, ...(keys && { keys }), ...(preview && { preview }) });
+  const done = await runLoop(stage, {
+    config,
+    flags,
+    packs,
+    sizes,
+    ...(keys && { keys }),
+    ...(preview && { preview }),
+  });
   if (done >= config.training.steps) say(`model: ${await writeModel(stage, join(flags.out, 'model'), config)}`);
   else {
     say(`stopped and saved at step ${done}; the same command goes on from there`);
@@ -76,17 +84,32 @@ async function runTrain(stageName: string, _: unknown, command: Command): Promis
 const parameterCount = (stage: Stage): string =>
   [...stage.parameters().values()].reduce((sum, { size }) => sum + size, 0).toLocaleString('en-US');
 
-function vqvaeStage({ vqvae, loss, seed }: VqvaeRun): Stage {
-  return new VqvaeStage(new Vqvae(vqvaeConfig(vqvae), { seed }), { seed, ...loss });
+/** Sizes that pictures are loaded at, one a ratio. */
+function sizesOf({ data }: TrainConfig, vqvae: VqvaeConfig): PictureSize[] {
+  const side = imageSide(vqvae);
+  if (data.size !== side)
+    throw new Error(
+      `data.size must be ${side}, the last patch number times the VQVAE's downsampling, got ${data.size}. Correct data.size, or vqvae.patchNumbers.`,
+    );
+  return data.ratios.map((ratio) => imageSize(vqvae, ratio));
+}
+
+/** What is trained, and the VQVAE whose pictures it is shown. */
+interface Trained {
+  readonly stage: Stage;
+  readonly pictures: VqvaeConfig;
+  readonly preview?: Preview;
+}
+
+function vqvaeStage({ vqvae, loss, seed }: VqvaeRun): Trained {
+  const config = vqvaeConfig(vqvae);
+  return { stage: new VqvaeStage(new Vqvae(config, { seed }), { seed, ...loss }), pictures: config };
 }
 
 /** Writes pictures of the weights as they are into a folder. */
 type Preview = (folder: string, step: number) => Promise<void>;
 
-async function starStage(
-  config: StarRun,
-  captions: readonly string[],
-): Promise<{ readonly stage: Stage; readonly preview?: Preview }> {
+async function starStage(config: StarRun, captions: readonly string[]): Promise<Trained> {
   const { seed, text, star, vqvaeFolder, captionDropout, labelSmoothing } = config;
   const vqvae = await loadVqvae((name) => readFile(join(vqvaeFolder, name)));
   const tokenizer = new Tokenizer(trainBpe(captions, { vocabSize: text.vocabSize }));
@@ -101,7 +124,11 @@ async function starStage(
   const models = { star: model, text: new TextEncoder(tokenizer, textModel), vqvae };
   const stage = new StarStage(models, { seed, captionDropout, labelSmoothing, trainText: true });
   const sampling = config.sampling as SamplingDefaults | undefined;
-  return { stage, ...(config.preview && { preview: previewOf(models, { ...config.preview, sampling }) }) };
+  return {
+    stage,
+    pictures: vqvae.config,
+    ...(config.preview && { preview: previewOf(models, { ...config.preview, sampling }) }),
+  };
 }
 
 type PreviewOptions = NonNullable<StarRun['preview']> & { readonly sampling: SamplingDefaults | undefined };
@@ -133,12 +160,13 @@ interface Loop {
   readonly config: TrainConfig;
   readonly flags: Flags;
   readonly packs: readonly Pack[];
+  readonly sizes: readonly PictureSize[];
   readonly keys?: readonly string[];
   readonly preview?: Preview;
 }
 
-function runLoop(stage: Stage, { config, flags, packs, keys, preview }: Loop): Promise<number> {
-  const { training, seed, data } = config;
+function runLoop(stage: Stage, { config, flags, packs, sizes, keys, preview }: Loop): Promise<number> {
+  const { training, seed } = config;
   const progress = new Progress();
   const log = join(flags.out, 'log.jsonl');
   return train({
@@ -147,7 +175,8 @@ function runLoop(stage: Stage, { config, flags, packs, keys, preview }: Loop): P
       loadBatches({
         packs,
         batch: training.batch,
-        size: data.size,
+        size: sizes,
+        group: training.accumulate,
         seed,
         start,
         ...(keys && { keys }),

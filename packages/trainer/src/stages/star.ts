@@ -12,10 +12,10 @@ import {
 } from '@star-webgpu/tensor-webgpu';
 import { saveStar, type Star } from '@star-webgpu/star-transformer';
 import { saveTextEncoder, type TextEncoder } from '@star-webgpu/text-encoder';
-import type { Vqvae } from '@star-webgpu/vqvae';
-import { tokenOffsets } from '@star-webgpu/vqvae/scales';
+import { downsampleFactor, type Vqvae } from '@star-webgpu/vqvae';
+import { type MapSize, tokenOffsets } from '@star-webgpu/vqvae/scales';
 import { joined } from '../joined.ts';
-import type { HostValues, Stage, StageOutput, TrainingBatch } from '../stage.ts';
+import type { HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from '../stage.ts';
 
 export interface StarStageOptions {
   readonly seed: number;
@@ -93,11 +93,12 @@ export class StarStage implements Stage {
   /** Tokens of pictures that come for the first time. */
   private async tokenize({ images, shape, keys }: TrainingBatch): Promise<void> {
     if (keys.every((key) => this.tokens.has(key))) return;
-    const [B] = shape;
+    const [B, , height, width] = shape;
+    const latent = this.latentOf({ height, width });
     const { indices, input } = scope(() =>
       noGrad(() => {
         const indices_BL = this.vqvae.imageToTokens(tensor(images, shape));
-        return { indices: indices_BL, input: this.vqvae.quantizer.teacherInput(indices_BL) };
+        return { indices: indices_BL, input: this.vqvae.quantizer.teacherInput(indices_BL, latent) };
       }),
     );
     const [allIndices, allInputs] = [(await indices.hostData()) as Uint32Array, await input.data()];
@@ -118,13 +119,20 @@ export class StarStage implements Stage {
     this.keptBytes += bytes;
   }
 
-  forward(inputs: Readonly<Record<string, Tensor>>): StageOutput {
+  /** Size of the latent maps of pictures. */
+  private latentOf({ height, width }: PictureSize): MapSize {
+    const factor = downsampleFactor(this.vqvae.config);
+    return { height: height / factor, width: width / factor };
+  }
+
+  forward(inputs: Readonly<Record<string, Tensor>>, pictures: PictureSize): StageOutput {
     const { targets_BL, input_BlZ, ids_BT, mask_BT, seed } = inputs as Record<keyof StarInputs, Tensor>;
     const [B, L] = targets_BL.shape as [number, number];
     const text = this.text.model.forward(ids_BT, mask_BT);
-    const features_BLC = this.star.features({ input_BlZ, text, dropPathSeed: seed });
+    const latent = this.latentOf(pictures);
+    const features_BLC = this.star.features({ input_BlZ, text, latent, dropPathSeed: seed });
     const { loss, losses, hits } = this.star.loss(features_BLC, targets_BL, this.options.labelSmoothing);
-    const last = tokenOffsets(this.star.config.patchNumbers).at(-2)!;
+    const last = tokenOffsets(this.star.config.patchNumbers, latent).at(-2)!;
     return noGrad(() => {
       const lastScale = mean(slice(reshape(losses, [B, L]), 1, last, L));
       return { loss, metrics: { lastScale, accuracy: mean(hits) } };
