@@ -1,4 +1,5 @@
 export { type TrainBpeOptions, trainBpe } from './bpe-trainer.ts';
+export { ClipLayer, type ClipLayerConfig, type Visible } from './clip-layer.ts';
 export { ClipText, initText } from './clip.ts';
 export {
   formatTextConfig,
@@ -11,5 +12,6 @@ export {
 export { TextEncoder } from './encoder.ts';
 export { TextError } from './errors.ts';
 export type { TextFeatures } from './features.ts';
+export { LayerNorm } from './layer-norm.ts';
 export { type TokenBatch, Tokenizer, type TokenizerJson } from './tokenizer.ts';
 export { loadTextEncoder, type LoadTextOptions, type ReadFile, saveTextEncoder } from './weights.ts';

@@ -1,4 +1,4 @@
-import { type HostRandom, type Init, initNormal } from '@star-webgpu/tensor-webgpu';
+import { type HostRandom, type Init, initNormal, initZeros } from '@star-webgpu/tensor-webgpu';
 import type { TextConfig } from './config.ts';
 
 /** Initial weights of a text tower by their place; biases start at 0, norms at 1. */
@@ -26,3 +26,12 @@ export function textInit({ width, layers }: TextConfig, random: HostRandom): Tex
     widenEnd: initNormal(random, perWidth * perBranch),
   };
 }
+
+/** No values of its own: for weights that are loaded. */
+export const zeroTextInit: TextInit = {
+  embedding: initZeros,
+  mix: initZeros,
+  mixEnd: initZeros,
+  widen: initZeros,
+  widenEnd: initZeros,
+};
