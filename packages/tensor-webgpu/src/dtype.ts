@@ -7,18 +7,6 @@ export type HostArray = Float32Array | Uint16Array | Uint32Array | Int32Array;
 /** Bytes of one element on the device. */
 export const bytesPerElement: Readonly<Record<DType, number>> = { f32: 4, f16: 2, u32: 4, i32: 4, bool: 4 };
 
-/** The WGSL scalar type in which a dtype is stored. */
-export const storageType: Readonly<Record<DType, 'f32' | 'f16' | 'u32' | 'i32'>> = {
-  f32: 'f32',
-  f16: 'f16',
-  u32: 'u32',
-  i32: 'i32',
-  bool: 'u32',
-};
-
-/** The WGSL float type of a tensor that kernels treat as float. */
-export const floatType = (dtype: DType): 'f32' | 'f16' => (dtype === 'f16' ? 'f16' : 'f32');
-
 /** True for the dtypes that carry gradients. */
 export const isFloat = (dtype: DType): boolean => dtype === 'f32' || dtype === 'f16';
 

@@ -15,6 +15,8 @@ export interface DeviceOptions {
   readonly wait?: Wait;
   /** Forces the plain kernels, for checking the fast ones against. */
   readonly plainKernels?: boolean;
+  /** Leaves the adapter's half floats alone: halves are packed two to a word, as on adapters that have none. */
+  readonly packedHalves?: boolean;
   /** Called when the device is dropped by `destroy`. */
   readonly onDestroy?: () => void;
 }
@@ -311,7 +313,11 @@ export class Device {
 /** Opens a device on an adapter with the adapter's own limits and every feature that the kernels can use. */
 export async function createDevice(adapter: GPUAdapter, options: DeviceOptions = {}): Promise<Device> {
   const requiredLimits = Object.fromEntries(limitNames.map((name) => [name, adapter.limits[name]]));
-  const requiredFeatures = features.filter((feature): feature is GPUFeatureName => adapter.features.has(feature));
+  const left = options.packedHalves ? ['shader-f16'] : [];
+  const requiredFeatures = features.filter(
+    (feature): feature is GPUFeatureName => adapter.features.has(feature) && !left.includes(feature),
+  );
   const gpu = await adapter.requestDevice({ label: 'star-webgpu', requiredLimits, requiredFeatures });
-  return new Device(gpu, profileOf(adapter), options);
+  const profile = profileOf(adapter);
+  return new Device(gpu, { ...profile, f16: profile.f16 && !options.packedHalves }, options);
 }

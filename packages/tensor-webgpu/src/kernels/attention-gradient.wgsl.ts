@@ -34,15 +34,16 @@ import {
   visible,
 } from './attention-tiles.ts';
 import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
+import { elementType, storedVector, vectorOf } from './storage.ts';
 
 /** delta = rowsum(do * o), scattered to [B, heads, Lq].  One invocation a (query, head). */
 export const attentionDeltaKernel: Kernel<AttentionSpec> = defineKernel<AttentionSpec>({
   name: 'attention-delta',
   bindings: (spec) => ({ o_data: vector(spec.type), do_data: vector(spec.type), delta: 'write f32' }),
   uniforms,
-  code: ({ width }) => `${plainHead('u.queries')}
-  let q = ${at('u.queries', 'row', width)};
-  ${dot4('o_data[q + e]', 'do_data[q + e]', width)}
+  code: (spec) => `${plainHead('u.queries')}
+  let q = ${at('u.queries', 'row', spec.width)};
+  ${dot4(spec, 'o_data[q + e]', 'do_data[q + e]')}
   delta[(b * u.heads + h) * u.queries + row] = t;
 }`,
   examples,
@@ -75,7 +76,7 @@ function queryGradientShared(spec: AttentionSpec): string {
       `if (row0 + ${r}u < u.queries) { ${pieces(spec)
         .map(
           (d) =>
-            `dq_data[${at('u.queries', `row0 + ${r}u`, width)} + ${d * lanes}u + lane] = vec4<${type}>(o${r}_${d});`,
+            `dq_data[${at('u.queries', `row0 + ${r}u`, width)} + ${d * lanes}u + lane] = ${storedVector(type, `o${r}_${d}`)};`,
         )
         .join(' ')} }`,
   )}
@@ -91,12 +92,12 @@ function queryGradientPlain(spec: AttentionSpec): string {
   ${plainKeys(spec)} {
     if (!(${visible(spec, 'key', 'row')})) { continue; }
     let k = ${at('u.keys', 'key', width)};
-    ${dot4('q_data[q + e]', 'k_data[k + e]', width)}
-    var g = 0.0; for (var e = 0u; e < ${width / 4}u; e++) { g += dot(vec4<f32>(do_data[q + e]), vec4<f32>(v_data[k + e])); }
+    ${dot4(spec, 'q_data[q + e]', 'k_data[k + e]')}
+    var g = 0.0; for (var e = 0u; e < ${width / 4}u; e++) { g += dot(${vectorOf(type, 'do_data[q + e]')}, ${vectorOf(type, 'v_data[k + e]')}); }
     let s = exp(t * u.scale - lse[base]) * (g - delta[base]) * u.scale;
-    for (var e = 0u; e < ${width / 4}u; e++) { o[e] += s * vec4<f32>(k_data[k + e]); }
+    for (var e = 0u; e < ${width / 4}u; e++) { o[e] += s * ${vectorOf(type, 'k_data[k + e]')}; }
   }
-  for (var e = 0u; e < ${width / 4}u; e++) { dq_data[q + e] = vec4<${type}>(o[e]); }
+  for (var e = 0u; e < ${width / 4}u; e++) { dq_data[q + e] = ${storedVector(type, 'o[e]')}; }
 }`;
 }
 
@@ -113,7 +114,7 @@ const gradientInputs = (spec: AttentionSpec): Record<string, Binding> => ({
 /** dq = (p (do v^T - delta) scale) k.  Shapes as in attention.  One subgroup owns a few queries of one head. */
 export const attentionQueryGradientKernel: Kernel<AttentionSpec> = defineKernel<AttentionSpec>({
   name: 'attention-query-gradient',
-  bindings: (spec) => ({ ...gradientInputs(spec), dq_data: `write vec4<${spec.type}>` as Binding }),
+  bindings: (spec) => ({ ...gradientInputs(spec), dq_data: `write ${elementType(spec.type, 4)}` as Binding }),
   uniforms,
   enables,
   code: (spec) => (spec.lanes ? queryGradientShared(spec) : queryGradientPlain(spec)),
@@ -154,7 +155,7 @@ function keyTile(spec: AttentionSpec, { alsoQueries }: { readonly alsoQueries: b
 function writeKey(spec: AttentionSpec, r: number): string {
   const writes = pieces(spec).map((d) => {
     const index = `${at('u.keys', `row0 + ${r}u`, spec.width)} + ${d * spec.lanes}u + lane`;
-    return `dk_data[${index}] = vec4<${spec.type}>(dk${r}_${d}); dv_data[${index}] = vec4<${spec.type}>(dv${r}_${d});`;
+    return `dk_data[${index}] = ${storedVector(spec.type, `dk${r}_${d}`)}; dv_data[${index}] = ${storedVector(spec.type, `dv${r}_${d}`)};`;
   });
   return `if (row0 + ${r}u < u.keys) { ${writes.join(' ')} }`;
 }
@@ -204,13 +205,13 @@ function keyGradientPlain(spec: AttentionSpec): string {
   for (var query = 0u; query < u.queries; query++) {
     if (!(${visible(spec, 'row', 'query')})) { continue; }
     let q = ${at('u.queries', 'query', width)};
-    ${dot4('q_data[q + e]', 'k_data[k + e]', width)}
-    var g = 0.0; for (var e = 0u; e < ${width / 4}u; e++) { g += dot(vec4<f32>(do_data[q + e]), vec4<f32>(v_data[k + e])); }
+    ${dot4(spec, 'q_data[q + e]', 'k_data[k + e]')}
+    var g = 0.0; for (var e = 0u; e < ${width / 4}u; e++) { g += dot(${vectorOf(type, 'do_data[q + e]')}, ${vectorOf(type, 'v_data[k + e]')}); }
     let p = exp(t * u.scale - lse[base + query]);
     let s = p * (g - delta[base + query]) * u.scale;
-    for (var e = 0u; e < ${width / 4}u; e++) { dk[e] += s * vec4<f32>(q_data[q + e]); dv[e] += p * vec4<f32>(do_data[q + e]); }
+    for (var e = 0u; e < ${width / 4}u; e++) { dk[e] += s * ${vectorOf(type, 'q_data[q + e]')}; dv[e] += p * ${vectorOf(type, 'do_data[q + e]')}; }
   }
-  for (var e = 0u; e < ${width / 4}u; e++) { dk_data[k + e] = vec4<${type}>(dk[e]); dv_data[k + e] = vec4<${type}>(dv[e]); }
+  for (var e = 0u; e < ${width / 4}u; e++) { dk_data[k + e] = ${storedVector(type, 'dk[e]')}; dv_data[k + e] = ${storedVector(type, 'dv[e]')}; }
 }`;
 }
 
@@ -219,8 +220,8 @@ export const attentionKeyGradientKernel: Kernel<AttentionSpec> = defineKernel<At
   name: 'attention-key-gradient',
   bindings: (spec) => ({
     ...gradientInputs(spec),
-    dk_data: `write vec4<${spec.type}>` as Binding,
-    dv_data: `write vec4<${spec.type}>` as Binding,
+    dk_data: `write ${elementType(spec.type, 4)}` as Binding,
+    dv_data: `write ${elementType(spec.type, 4)}` as Binding,
   }),
   uniforms,
   enables,
@@ -235,8 +236,8 @@ export const attentionGradientKernel: Kernel<AttentionSpec> = defineKernel<Atten
   bindings: (spec) => ({
     ...gradientInputs(spec),
     dq_data: 'read_write vec4<f32>',
-    dk_data: `write vec4<${spec.type}>` as Binding,
-    dv_data: `write vec4<${spec.type}>` as Binding,
+    dk_data: `write ${elementType(spec.type, 4)}` as Binding,
+    dv_data: `write ${elementType(spec.type, 4)}` as Binding,
   }),
   uniforms,
   enables,

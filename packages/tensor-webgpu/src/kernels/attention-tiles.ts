@@ -1,7 +1,8 @@
 import type { Binding, KernelWork } from './define-kernel.ts';
+import { elementType, type FloatStorage, vectorOf } from './storage.ts';
 
 export interface AttentionSpec extends Readonly<Record<string, number | string | boolean>> {
-  readonly type: 'f32' | 'f16';
+  readonly type: FloatStorage;
   /** Lanes of a subgroup that share a tile; 0 for the plain kernels. */
   readonly lanes: number;
   /** Rows of queries (or keys) of a shared tile: a multiple of the lanes. */
@@ -37,7 +38,7 @@ export const tables = ({ limits, mask }: AttentionSpec): Record<string, Binding>
   ...(mask && { mask: 'read u32' as Binding }),
 });
 
-export const vector = (type: string): Binding => `read vec4<${type}>` as Binding;
+export const vector = (type: FloatStorage): Binding => `read ${elementType(type, 4)}`;
 
 /** WGSL: is key `key` of batch element `b` visible to query `query`? By `&`: short circuits of `&&` are branches. */
 export const visible = ({ limits, mask }: AttentionSpec, key: string, query: string): string =>
@@ -154,7 +155,7 @@ export const hold = (
   rowwise(spec)((r) => {
     const place = at(length, `min(row0 + ${r}u, ${length} - 1u)`, spec.width);
     return pieces(spec)
-      .map((d) => `let ${name}${r}_${d} = vec4<f32>(${data}[${place} + ${d * spec.lanes}u + lane]);`)
+      .map((d) => `let ${name}${r}_${d} = ${vectorOf(spec.type, `${data}[${place} + ${d * spec.lanes}u + lane]`)};`)
       .join(' ');
   });
 
@@ -165,8 +166,8 @@ interface Score {
 }
 
 /** WGSL: four columns' vectors of the width, transposed: m0 has their first components. */
-const gatherColumns = ({ columns }: Score): string[] => [
-  ...range(4).map((j) => `let t${j} = vec4<f32>(${columns.replace('$', `${j}`)});`),
+const gatherColumns = (spec: AttentionSpec, { columns }: Score): string[] => [
+  ...range(4).map((j) => `let t${j} = ${vectorOf(spec.type, columns.replace('$', `${j}`))};`),
   ...parts.map((part, j) => `let m${j} = vec4<f32>(t0.${part}, t1.${part}, t2.${part}, t3.${part});`),
 ];
 
@@ -182,12 +183,14 @@ export function scores(
   { rows, ...score }: Score & { readonly rows: (row: string) => string },
 ): string {
   const { lanes, width } = spec;
-  const loads = range(spec.rows / lanes).map((g) => `let r${g} = vec4<f32>(${rows(`(row0 + ${g * lanes}u + lane)`)});`);
+  const loads = range(spec.rows / lanes).map(
+    (g) => `let r${g} = ${vectorOf(spec.type, rows(`(row0 + ${g * lanes}u + lane)`))};`,
+  );
   const products = range(spec.rows).map((r) =>
     addProduct(score, r, `subgroupShuffle(r${Math.floor(r / lanes)}, ${r % lanes}u)`),
   );
   return `for (var e = 0u; e < ${width / 4}u; e++) {
-    ${joined([...loads, ...gatherColumns(score), ...products])}
+    ${joined([...loads, ...gatherColumns(spec, score), ...products])}
     }`;
 }
 
@@ -197,7 +200,7 @@ export function heldScores(spec: AttentionSpec, { rows, ...score }: Score & { re
     range(spec.rows).map((r) => addProduct(score, r, `subgroupShuffle(${rows}${r}_${d}, owner)`));
   const loop = (d: number): string => `for (var owner = 0u; owner < ${spec.lanes}u; owner++) {
     let e = ${d * spec.lanes}u + owner;
-    ${joined([...gatherColumns(score), ...products(d)])}
+    ${joined([...gatherColumns(spec, score), ...products(d)])}
     }`;
   return joined(pieces(spec).map(loop));
 }
@@ -208,7 +211,7 @@ export function accumulate(
   { p, v, out }: { p: string; v: (column: string, piece: number) => string; out: string },
 ): string {
   const step = (j: number): string => {
-    const loads = pieces(spec).map((d) => `let v${d} = vec4<f32>(${v(`(c0 + 4u * owner + ${j}u)`, d)});`);
+    const loads = pieces(spec).map((d) => `let v${d} = ${vectorOf(spec.type, v(`(c0 + 4u * owner + ${j}u)`, d))};`);
     const products = range(spec.rows).map(
       (r) =>
         `{ let s = subgroupShuffle(${p}${r}.${parts[j]}, owner); ${pieces(spec)
@@ -242,8 +245,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (row >= ${length}) { return; }`;
 
 /** WGSL: t = the dot product of two rows of vectors. */
-export const dot4 = (a: string, b: string, width: number): string =>
-  `var t = 0.0; for (var e = 0u; e < ${width / 4}u; e++) { t += dot(vec4<f32>(${a}), vec4<f32>(${b})); }`;
+export const dot4 = ({ type, width }: AttentionSpec, a: string, b: string): string =>
+  `var t = 0.0; for (var e = 0u; e < ${width / 4}u; e++) { t += dot(${vectorOf(type, a)}, ${vectorOf(type, b)}); }`;
 
 export const examples: AttentionSpec[] = [
   { type: 'f32', lanes: 8, rows: 16, width: 64, limits: 'ends', mask: false },
@@ -252,6 +255,8 @@ export const examples: AttentionSpec[] = [
   { type: 'f32', lanes: 4, rows: 8, width: 32, limits: 'ranges', mask: false },
   { type: 'f32', lanes: 0, rows: 0, width: 12, limits: 'ends', mask: true },
   { type: 'f16', lanes: 0, rows: 0, width: 8, limits: 'ranges', mask: false },
+  { type: 'packed', lanes: 8, rows: 8, width: 32, limits: 'ends', mask: true },
+  { type: 'packed', lanes: 0, rows: 0, width: 12, limits: 'ranges', mask: true },
 ];
 
 export const enables = ({ lanes }: AttentionSpec): string[] => (lanes ? ['subgroups'] : []);

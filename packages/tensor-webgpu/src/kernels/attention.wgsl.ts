@@ -25,6 +25,7 @@ import {
   visible,
 } from './attention-tiles.ts';
 import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
+import { elementType, storedVector, vectorOf } from './storage.ts';
 
 function forwardShared(spec: AttentionSpec): string {
   const eachRow = rowwise(spec);
@@ -60,7 +61,7 @@ function forwardShared(spec: AttentionSpec): string {
     ${pieces(spec)
       .map(
         (d) =>
-          `o_data[${at('u.queries', `row0 + ${r}u`, width)} + ${d * lanes}u + lane] = vec4<${type}>(o${r}_${d} * inverse);`,
+          `o_data[${at('u.queries', `row0 + ${r}u`, width)} + ${d * lanes}u + lane] = ${storedVector(type, `o${r}_${d} * inverse`)};`,
       )
       .join(' ')}
     if (lane == 0u) { lse[(b * u.heads + h) * u.queries + row0 + ${r}u] = select(1e30, top${r} + log(sum${r}), sum${r} > 0.0); } }`,
@@ -77,15 +78,15 @@ function forwardPlain(spec: AttentionSpec): string {
   ${plainKeys(spec)} {
     if (!(${visible(spec, 'key', 'row')})) { continue; }
     let k = ${at('u.keyRows', 'key', width)};
-    ${dot4('q_data[q + e]', 'k_data[k + e]', width)}
+    ${dot4(spec, 'q_data[q + e]', 'k_data[k + e]')}
     let next = max(top, t * u.scale);
     let fade = exp(top - next);
     let p = exp(t * u.scale - next);
     top = next; sum = sum * fade + p;
-    for (var e = 0u; e < ${width / 4}u; e++) { o[e] = o[e] * fade + p * vec4<f32>(v_data[k + e]); }
+    for (var e = 0u; e < ${width / 4}u; e++) { o[e] = o[e] * fade + p * ${vectorOf(type, 'v_data[k + e]')}; }
   }
   let inverse = select(0.0, 1.0 / sum, sum > 0.0);
-  for (var e = 0u; e < ${width / 4}u; e++) { o_data[q + e] = vec4<${type}>(o[e] * inverse); }
+  for (var e = 0u; e < ${width / 4}u; e++) { o_data[q + e] = ${storedVector(type, 'o[e] * inverse')}; }
   lse[(b * u.heads + h) * u.queries + row] = select(1e30, top + log(sum), sum > 0.0);
 }`;
 }
@@ -101,7 +102,7 @@ export const attentionKernel: Kernel<AttentionSpec> = defineKernel<AttentionSpec
     k_data: vector(spec.type),
     v_data: vector(spec.type),
     ...tables(spec),
-    o_data: `write vec4<${spec.type}>` as Binding,
+    o_data: `write ${elementType(spec.type, 4)}` as Binding,
     lse: 'write f32',
   }),
   uniforms,

@@ -1,3 +1,5 @@
+import { wordFunctionsFor } from './storage.ts';
+
 /** Compile-time numbers and names of a kernel: they key its pipeline. */
 export type Spec = Readonly<Record<string, number | string | boolean>>;
 
@@ -71,5 +73,7 @@ export function shaderSource<S extends Spec>(kernel: Kernel<S>, spec: S): string
     const access = binding.slice(0, space) === 'read' ? 'read' : 'read_write';
     return `@group(0) @binding(${index + 1}) var<storage, ${access}> ${name}: array<${binding.slice(space + 1)}>;`;
   });
-  return [...[...enables].map((name) => `enable ${name};`), ...uniformBlock, ...buffers, kernel.code(spec)].join('\n');
+  const code = kernel.code(spec);
+  const head = [...[...enables].map((name) => `enable ${name};`), ...uniformBlock, ...buffers];
+  return [...head, wordFunctionsFor(code), code].join('\n');
 }

@@ -1,5 +1,6 @@
 import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
 import { flatGroup, flatParameters } from './snippets.ts';
+import { computedType, elementAt, elementType, type Storage, storedVector, vectorOf } from './storage.ts';
 
 /** How an operand's elements line up with the output's flat index. */
 export type OperandMode =
@@ -20,9 +21,9 @@ export type OperandMode =
 export interface ElementwiseSpec extends Readonly<Record<string, number | string | boolean>> {
   /** WGSL expression over vec4 operands a, b, c, d and scalars u.s0, u.s1. */
   readonly expression: string;
-  /** Comma-separated `mode:type` of each operand. */
+  /** Comma-separated `mode:storage` of each operand. */
   readonly operands: string;
-  readonly result: string;
+  readonly result: Storage;
   /** Axes that strided operands are indexed by, once neighbours that lie alike are joined: each costs a division. */
   readonly rank: number;
 }
@@ -38,25 +39,30 @@ const perThread = ({ operands }: Pick<ElementwiseSpec, 'operands'>): number => (
 /** Elements that one workgroup handles. */
 export const elementsPerGroup = (spec: Pick<ElementwiseSpec, 'operands'>): number => workgroup * perThread(spec) * 4;
 
-const parse = (spec: ElementwiseSpec): { name: string; mode: OperandMode; type: string }[] =>
+interface ParsedOperand {
+  readonly name: string;
+  readonly mode: OperandMode;
+  readonly storage: Storage;
+}
+
+const parse = (spec: ElementwiseSpec): ParsedOperand[] =>
   spec.operands === ''
     ? []
     : spec.operands.split(',').map((operand, i) => {
-        const [mode, type] = operand.split(':') as [OperandMode, string];
-        return { name: names[i]!, mode, type };
+        const [mode, storage] = operand.split(':') as [OperandMode, Storage];
+        return { name: names[i]!, mode, storage };
       });
 
 /** Arithmetic runs in f32 for floats, and in the stored type for integers. */
-const wide = (type: string): string => (type === 'f16' ? 'f32' : type);
-
-function load({ name, mode, type }: { name: string; mode: OperandMode; type: string }): string {
-  const vector = `vec4<${wide(type)}>`;
+function load({ name, mode, storage }: ParsedOperand): string {
+  const buffer = `${name}_data`;
+  const vector = `vec4<${computedType(storage)}>`;
   const scalars = (index: (j: number) => string): string =>
-    `${vector}(${[0, 1, 2, 3].map((j) => `${wide(type)}(${name}_data[${index(j)}])`).join(', ')})`;
-  if (mode === 'full') return `${vector}(${name}_data[i])`;
-  if (mode === 'period4') return `${vector}(${name}_data[i % (u.${name}_period / 4u)])`;
+    `${vector}(${[0, 1, 2, 3].map((j) => elementAt(storage, buffer, index(j))).join(', ')})`;
+  if (mode === 'full') return vectorOf(storage, `${buffer}[i]`);
+  if (mode === 'period4') return vectorOf(storage, `${buffer}[i % (u.${name}_period / 4u)]`);
   if (mode === 'repeat4')
-    return `${vector}(${wide(type)}(${name}_data[min(i / (u.${name}_period / 4u), u.${name}_last)]))`;
+    return `${vector}(${elementAt(storage, buffer, `min(i / (u.${name}_period / 4u), u.${name}_last)`)})`;
   if (mode === 'period') return scalars((j) => `(i * 4u + ${j}u) % u.${name}_period`);
   if (mode === 'repeat') return scalars((j) => `min((i * 4u + ${j}u) / u.${name}_period, u.${name}_last)`);
   if (mode === 'strided4') return scalars((j) => `${name}_place + ${j}u * u.${name}_stride${maxRank - 1}`);
@@ -64,7 +70,7 @@ function load({ name, mode, type }: { name: string; mode: OperandMode; type: str
 }
 
 /** Statements ahead of an operand's load. */
-const place = ({ name, mode }: { name: string; mode: OperandMode }): string =>
+const place = ({ name, mode }: ParsedOperand): string =>
   mode === 'strided4' ? `let ${name}_place = ${name}_index(i * 4u); ` : '';
 
 function indexFunction(name: string, rank: number): string {
@@ -84,11 +90,11 @@ function indexFunction(name: string, rank: number): string {
 }
 
 function bindings(spec: ElementwiseSpec): Record<string, Binding> {
-  const inputs = parse(spec).map(({ name, mode, type }): [string, Binding] => [
+  const inputs = parse(spec).map(({ name, mode, storage }): [string, Binding] => [
     `${name}_data`,
-    mode === 'full' || mode === 'period4' ? `read vec4<${type}>` : `read ${type}`,
+    `read ${elementType(storage, mode === 'full' || mode === 'period4' ? 4 : 1)}`,
   ]);
-  return Object.fromEntries([...inputs, ['y_data', `write vec4<${spec.result}>` as Binding]]);
+  return Object.fromEntries([...inputs, ['y_data', `write ${elementType(spec.result, 4)}` as Binding]]);
 }
 
 const perOperand = (name: string): [string, 'u32'][] => [
@@ -124,7 +130,7 @@ fn main(${flatParameters}) {
     let i = first + j * ${workgroup}u;
     if (i < vectors) {
       ${operands.map((operand) => `${place(operand)}let ${operand.name} = ${load(operand)};`).join('\n      ')}
-      y_data[i] = vec4<${spec.result}>(${spec.expression});
+      y_data[i] = ${storedVector(spec.result, spec.expression)};
     }
   }
 }`;
@@ -140,6 +146,8 @@ fn main(${flatParameters}) {
     },
     { expression: 'a * b', operands: 'period4:f16,repeat4:f32', result: 'f32', rank: 6 },
     { expression: 'a * u.s0', operands: 'full:f16', result: 'f16', rank: 6 },
+    { expression: 'a * b', operands: 'full:packed,period:packed', result: 'packed', rank: 6 },
+    { expression: 'a + b + c', operands: 'strided:packed,repeat4:packed,period4:packed', result: 'packed', rank: 3 },
     { expression: 'vec4<f32>(u.s0)', operands: '', result: 'f32', rank: 6 },
   ],
 });

@@ -1,8 +1,9 @@
 import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
 import { flatGroup, flatParameters } from './snippets.ts';
+import { elementType, type FloatStorage, storedVector, vectorOf } from './storage.ts';
 
 interface Typed extends Readonly<Record<string, number | string | boolean>> {
-  readonly type: 'f32' | 'f16';
+  readonly type: FloatStorage;
 }
 
 interface Activated extends Typed {
@@ -23,9 +24,10 @@ const places = {
 const examples = [
   { type: 'f32', silu: true },
   { type: 'f16', silu: false },
+  { type: 'packed', silu: true },
 ] as const;
 
-const vectors = (access: 'read' | 'write', type: string): Binding => `${access} vec4<${type}>`;
+const vectors = (access: 'read' | 'write', type: FloatStorage): Binding => `${access} ${elementType(type, 4)}`;
 
 /** Runs the body at each pixel of a strip for four neighbouring channels; `at` is the vector's place. */
 const alongStrip = (before: string, body: string, after = ''): string => `
@@ -51,36 +53,36 @@ const four = (name: string): string => `vec4<f32>(${name}[g.x], ${name}[g.y], ${
 const normalisation = `let g = vec4<u32>(image * u.groups) + (vec4<u32>(channel * 4u) + vec4<u32>(0u, 1u, 2u, 3u)) / u.per_group;
   let m = ${four('mean')};
   let r = ${four('rstd')};
-  let scale = r * vec4<f32>(weight[channel]);
-  let shift = vec4<f32>(bias[channel]);`;
+  let scale = r * weight[channel];
+  let shift = bias[channel];`;
 
 /** dv = dy act'(v) at the normalised, scaled and shifted value v. */
-const slope = (silu: boolean): string =>
+const slope = ({ silu, type }: Activated): string =>
   silu
     ? `let v = (value - m) * scale + shift;
     let gate = 1.0 / (1.0 + exp(-v));
-    let dv = vec4<f32>(dy[at]) * gate * (1.0 + v * (1.0 - gate));`
-    : 'let dv = vec4<f32>(dy[at]);';
+    let dv = ${vectorOf(type, 'dy[at]')} * gate * (1.0 + v * (1.0 - gate));`
+    : `let dv = ${vectorOf(type, 'dy[at]')};`;
 
-const affine = (type: string): Record<string, Binding> => ({
+const affine: Record<string, Binding> = {
   mean: 'read f32',
   rstd: 'read f32',
-  weight: vectors('read', type),
-  bias: vectors('read', type),
-});
+  weight: 'read vec4<f32>',
+  bias: 'read vec4<f32>',
+};
 
 /** sums[p, c] = (sum of x, sum of x^2) over a strip p of pixels.  x: [B, P, C], sums: [B, strips, C] twice.  One invocation a strip of four channels. */
 export const groupNormSumsKernel: Kernel<Typed> = defineKernel<Typed>({
   name: 'group-norm-sums',
   bindings: ({ type }) => ({ x: vectors('read', type), sums: 'write vec4<f32>', squares: 'write vec4<f32>' }),
   uniforms: places,
-  code: () =>
+  code: ({ type }) =>
     alongStrip(
       'var s = vec4<f32>(0.0); var q = vec4<f32>(0.0);',
-      'let value = vec4<f32>(x[at]); s += value; q += value * value;',
+      `let value = ${vectorOf(type, 'x[at]')}; s += value; q += value * value;`,
       'sums[i] = s; squares[i] = q;',
     ),
-  examples: [{ type: 'f32' }, { type: 'f16' }],
+  examples: [{ type: 'f32' }, { type: 'f16' }, { type: 'packed' }],
 });
 
 /** Mean and 1 / sqrt(variance + eps) of each group from the strips' sums.  sums, squares: [B, strips, C] -> mean, rstd: [B, groups].  One invocation a group. */
@@ -109,12 +111,12 @@ fn main(${flatParameters}) {
 /** y = act((x - mean) rstd weight + bias) with the statistics of the group.  x, y: [B, P, C]; mean, rstd: [B, groups].  One invocation a strip of four channels. */
 export const groupNormKernel: Kernel<Activated> = defineKernel<Activated>({
   name: 'group-norm',
-  bindings: ({ type }) => ({ x: vectors('read', type), ...affine(type), y: vectors('write', type) }),
+  bindings: ({ type }) => ({ x: vectors('read', type), ...affine, y: vectors('write', type) }),
   uniforms: places,
   code: ({ silu, type }) =>
     alongStrip(
       normalisation,
-      `let v = (vec4<f32>(x[at]) - m) * scale + shift; y[at] = vec4<${type}>(${silu ? 'v / (1.0 + exp(-v))' : 'v'});`,
+      `let v = (${vectorOf(type, 'x[at]')} - m) * scale + shift; y[at] = ${storedVector(type, silu ? 'v / (1.0 + exp(-v))' : 'v')};`,
     ),
   examples,
 });
@@ -125,17 +127,17 @@ export const groupNormSlopeSumsKernel: Kernel<Activated> = defineKernel<Activate
   bindings: ({ type }) => ({
     x: vectors('read', type),
     dy: vectors('read', type),
-    ...affine(type),
+    ...affine,
     sums: 'write vec4<f32>',
     products: 'write vec4<f32>',
   }),
   uniforms: places,
-  code: ({ silu }) =>
+  code: (spec) =>
     alongStrip(
       `${normalisation}
   var s = vec4<f32>(0.0); var p = vec4<f32>(0.0);`,
-      `let value = vec4<f32>(x[at]);
-    ${slope(silu)}
+      `let value = ${vectorOf(spec.type, 'x[at]')};
+    ${slope(spec)}
     s += dv; p += dv * (value - m) * r;`,
       'sums[i] = s; products[i] = p;',
     ),
@@ -143,15 +145,9 @@ export const groupNormSlopeSumsKernel: Kernel<Activated> = defineKernel<Activate
 });
 
 /** Group means of weight dv and of weight dv xhat, from the strips' sums.  sums, products: [B, strips, C] -> a, b: [B, groups].  One invocation a group. */
-export const groupNormSlopeMeansKernel: Kernel<Typed> = defineKernel<Typed>({
+export const groupNormSlopeMeansKernel: Kernel = defineKernel({
   name: 'group-norm-slope-means',
-  bindings: ({ type }) => ({
-    sums: 'read f32',
-    products: 'read f32',
-    weight: `read ${type}`,
-    a: 'write f32',
-    b: 'write f32',
-  }),
+  bindings: { sums: 'read f32', products: 'read f32', weight: 'read f32', a: 'write f32', b: 'write f32' },
   uniforms: { count: 'u32', strips: 'u32', groups: 'u32', per_group: 'u32', scale: 'f32' },
   code: () => `
 @compute @workgroup_size(64)
@@ -164,14 +160,14 @@ fn main(${flatParameters}) {
   for (var strip = 0u; strip < u.strips; strip++) {
     let first = (i / u.groups * u.strips + strip) * width + channel;
     for (var j = 0u; j < u.per_group; j++) {
-      let w = f32(weight[channel + j]);
+      let w = weight[channel + j];
       s += w * sums[first + j]; p += w * products[first + j];
     }
   }
   a[i] = s * u.scale;
   b[i] = p * u.scale;
 }`,
-  examples: [{ type: 'f32' }, { type: 'f16' }],
+  examples: [{}],
 });
 
 /** dx = rstd (weight dv - A - xhat B) with A, B the group means of weight dv and weight dv xhat.  a, b: [B, groups].  One invocation a strip of four channels. */
@@ -180,20 +176,20 @@ export const groupNormInputKernel: Kernel<Activated> = defineKernel<Activated>({
   bindings: ({ type }) => ({
     x: vectors('read', type),
     dy: vectors('read', type),
-    ...affine(type),
+    ...affine,
     a: 'read f32',
     b: 'read f32',
     dx: vectors('write', type),
   }),
   uniforms: places,
-  code: ({ silu, type }) =>
+  code: (spec) =>
     alongStrip(
       `${normalisation}
   let slant = r * r * ${four('b')};
   let level = r * ${four('a')};`,
-      `let value = vec4<f32>(x[at]);
-    ${slope(silu)}
-    dx[at] = vec4<${type}>(scale * dv - level - (value - m) * slant);`,
+      `let value = ${vectorOf(spec.type, 'x[at]')};
+    ${slope(spec)}
+    dx[at] = ${storedVector(spec.type, 'scale * dv - level - (value - m) * slant')};`,
     ),
   examples,
 });

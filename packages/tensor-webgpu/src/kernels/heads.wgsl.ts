@@ -1,11 +1,12 @@
 import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
 import { flatGroup, flatParameters, laneMemory, laneParameters, type RowLanes, sumLanes } from './snippets.ts';
+import { elementType, type FloatStorage, storedVector, vectorOf } from './storage.ts';
 
 /** Parts of a packed projection, in their order. */
 export type HeadPart = 'query' | 'key' | 'value';
 
 export interface HeadsSpec extends RowLanes, Readonly<Record<string, number | string | boolean>> {
-  readonly type: 'f32' | 'f16';
+  readonly type: FloatStorage;
   /** Parts of the projection, joined by commas. */
   readonly parts: string;
   /** Head width in vectors. */
@@ -80,7 +81,7 @@ function forwardPart(spec: HeadsSpec, part: HeadPart, index: number): string {
   const at = (j: number): string => `${j * spec.lanes}u`;
   const loads = pieces.map(
     (j) =>
-      `var v${j} = vec4<f32>(x[(row * ${count}u + ${index}u) * width + column + ${at(j)}])${hasBias(spec, part) ? ` + ${part}_bias${j}` : ''};`,
+      `var v${j} = ${vectorOf(spec.type, `x[(row * ${count}u + ${index}u) * width + column + ${at(j)}]`)}${hasBias(spec, part) ? ` + ${part}_bias${j}` : ''};`,
   );
   const unit = `var total = ${lines(
     pieces.map((j) => `dot(v${j}, v${j})`),
@@ -90,7 +91,7 @@ function forwardPart(spec: HeadsSpec, part: HeadPart, index: number): string {
     ${spec.keep ? `if (live && own == 0u) { factors[(${index}u * u.rows + row) * u.heads + head] = factor; }` : ''}
     ${turned(spec, 'v', 1)}
     ${lines(pieces.map((j) => `v${j} *= factor${part === 'query' ? ' * scaling' : ''};`))}`;
-  const stores = pieces.map((j) => `${part}[row * width + column + ${at(j)}] = vec4<${spec.type}>(v${j});`);
+  const stores = pieces.map((j) => `${part}[row * width + column + ${at(j)}] = ${storedVector(spec.type, `v${j}`)};`);
   return `{ ${lines(loads)}
     ${isUnit(part) ? unit : ''}
     if (live) { ${lines(stores)} } }`;
@@ -101,13 +102,13 @@ const biasLoads = (spec: HeadsSpec): string =>
     partsOf(spec)
       .filter((part) => hasBias(spec, part))
       .flatMap((part) =>
-        piecesOf(spec).map((j) => `let ${part}_bias${j} = vec4<f32>(bias_${part}[column + ${j * spec.lanes}u]);`),
+        piecesOf(spec).map((j) => `let ${part}_bias${j} = bias_${part}[column + ${j * spec.lanes}u];`),
       ),
   );
 
 const hasQuery = (spec: HeadsSpec): boolean => partsOf(spec).includes('query');
 const scaling = (spec: HeadsSpec): string =>
-  hasQuery(spec) ? `let exponent = f32(scale[head]); let scaling = exp(min(exponent, ${largest}));` : '';
+  hasQuery(spec) ? `let exponent = scale[head]; let scaling = exp(min(exponent, ${largest}));` : '';
 
 const examples: HeadsSpec[] = [
   {
@@ -133,7 +134,7 @@ const examples: HeadsSpec[] = [
     keep: true,
   },
   {
-    type: 'f32',
+    type: 'packed',
     parts: 'key,value',
     vectors: 16,
     group: 32,
@@ -156,7 +157,7 @@ const examples: HeadsSpec[] = [
   },
 ];
 const enables = ({ shuffles }: HeadsSpec): string[] => (shuffles ? ['subgroups'] : []);
-const vector = (access: 'read' | 'write', type: string): Binding => `${access} vec4<${type}>` as Binding;
+const vector = (access: 'read' | 'write', type: FloatStorage): Binding => `${access} ${elementType(type, 4)}`;
 const named = (parts: readonly HeadPart[], prefix: string, binding: Binding): Record<string, Binding> =>
   Object.fromEntries(parts.map((part) => [`${prefix}${part}`, binding]));
 
@@ -170,11 +171,11 @@ export const headsKernel: Kernel<HeadsSpec> = defineKernel<HeadsSpec>({
   bindings: (spec) => ({
     x: vector('read', spec.type),
     ...(spec.rope && { table: 'read vec4<f32>' as Binding }),
-    ...(hasQuery(spec) && { scale: `read ${spec.type}` as Binding }),
+    ...(hasQuery(spec) && { scale: 'read f32' as Binding }),
     ...named(
       partsOf(spec).filter((part) => hasBias(spec, part)),
       'bias_',
-      vector('read', spec.type),
+      'read vec4<f32>',
     ),
     ...named(partsOf(spec), '', vector('write', spec.type)),
     ...(spec.keep && { factors: 'write f32' as Binding }),
@@ -195,8 +196,8 @@ function backwardPart(spec: HeadsSpec, part: HeadPart, index: number): string {
   const count = partsOf(spec).length;
   const at = (j: number): string => `${j * spec.lanes}u`;
   const place = (j: number): string => `row * width + column + ${at(j)}`;
-  const loads = pieces.map((j) => `var g${j} = vec4<f32>(d_${part}[${place(j)}]);`);
-  const values = pieces.map((j) => `let y${j} = vec4<f32>(${part}[${place(j)}]);`);
+  const loads = pieces.map((j) => `var g${j} = ${vectorOf(spec.type, `d_${part}[${place(j)}]`)};`);
+  const values = pieces.map((j) => `let y${j} = ${vectorOf(spec.type, `${part}[${place(j)}]`)};`);
   const isQuery = part === 'query';
   const unit = `${lines(values)}
     var along = ${lines(
@@ -210,7 +211,7 @@ function backwardPart(spec: HeadsSpec, part: HeadPart, index: number): string {
     ${turned(spec, 'g', -1)}`;
   const sums = pieces.map((j) => `${part}_sum${j} += select(vec4<f32>(0.0), g${j}, live);`);
   const stores = pieces.map(
-    (j) => `dx[(row * ${count}u + ${index}u) * width + column + ${at(j)}] = vec4<${spec.type}>(g${j});`,
+    (j) => `dx[(row * ${count}u + ${index}u) * width + column + ${at(j)}] = ${storedVector(spec.type, `g${j}`)};`,
   );
   return `{ ${lines(loads)}
     ${isUnit(part) ? unit : ''}
@@ -249,7 +250,7 @@ export const headsGradientKernel: Kernel<HeadsSpec> = defineKernel<HeadsSpec>({
     ...named(partsOf(spec), 'd_', vector('read', spec.type)),
     factors: 'read f32',
     ...(spec.rope && { table: 'read vec4<f32>' as Binding }),
-    ...(hasQuery(spec) && { scale: `read ${spec.type}` as Binding, slopes: 'write f32' as Binding }),
+    ...(hasQuery(spec) && { scale: 'read f32' as Binding, slopes: 'write f32' as Binding }),
     ...named(biased(spec), 'sums_', 'write vec4<f32>'),
     dx: vector('write', spec.type),
   }),
@@ -267,7 +268,6 @@ export const headsGradientKernel: Kernel<HeadsSpec> = defineKernel<HeadsSpec>({
 });
 
 interface StripSumsSpec extends Readonly<Record<string, number | string | boolean>> {
-  readonly type: 'f32' | 'f16';
   /** Names of what is summed, joined by commas. */
   readonly names: string;
 }
@@ -275,12 +275,12 @@ interface StripSumsSpec extends Readonly<Record<string, number | string | boolea
 /** y_i[c] = sum over strips s of x_i[s, c], for several tensors in one go.  x_i: [strips, width_i].  One invocation a column. */
 export const stripSumsKernel: Kernel<StripSumsSpec> = defineKernel<StripSumsSpec>({
   name: 'strip-sums',
-  bindings: ({ names, type }) => ({
+  bindings: ({ names }) => ({
     ...Object.fromEntries(names.split(',').map((name) => [`x_${name}`, 'read f32' as Binding])),
-    ...Object.fromEntries(names.split(',').map((name) => [`y_${name}`, `write ${type}` as Binding])),
+    ...Object.fromEntries(names.split(',').map((name) => [`y_${name}`, 'write f32' as Binding])),
   }),
   uniforms: { strips: 'u32', width0: 'u32', width1: 'u32', width2: 'u32' },
-  code: ({ names, type }) => `
+  code: ({ names }) => `
 @compute @workgroup_size(64)
 fn main(${flatParameters}) {
   var column = (${flatGroup}) * 64u + local;
@@ -290,15 +290,12 @@ fn main(${flatParameters}) {
       (name, i) => `if (column < u.width${i}) {
     var total = 0.0;
     for (var strip = 0u; strip < u.strips; strip++) { total += x_${name}[strip * u.width${i} + column]; }
-    y_${name}[column] = ${type}(total);
+    y_${name}[column] = total;
     return;
   }
   column -= u.width${i};`,
     )
     .join('\n  ')}
 }`,
-  examples: [
-    { type: 'f32', names: 'query,value,scale' },
-    { type: 'f16', names: 'value' },
-  ],
+  examples: [{ names: 'query,value,scale' }, { names: 'value' }],
 });

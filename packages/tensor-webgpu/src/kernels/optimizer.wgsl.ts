@@ -1,8 +1,9 @@
 import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
 import { flatGroup, flatParameters } from './snippets.ts';
+import { elementType, type FloatStorage, vectorOf } from './storage.ts';
 
 export interface OptimizerSpec extends Readonly<Record<string, number | string | boolean>> {
-  readonly type: 'f32' | 'f16';
+  readonly type: FloatStorage;
   /** Gradients are multiplied by a factor that lies on the device. */
   readonly clip: boolean;
   /** Nothing changes where a flag on the device is 0. */
@@ -18,21 +19,22 @@ const controls = ({ clip, guarded }: OptimizerSpec): Record<string, Binding> => 
 
 const state = ({ type }: OptimizerSpec, names: readonly string[]): Record<string, Binding> => ({
   ...Object.fromEntries(['parameter', ...names].map((name) => [name, 'read_write vec4<f32>' as Binding])),
-  gradient: `read vec4<${type}>` as Binding,
+  gradient: `read ${elementType(type, 4)}` as Binding,
 });
 
 /** WGSL: one vector of the parameter as p, and its scaled gradient as g. */
-const head = ({ clip, guarded }: OptimizerSpec): string => `
+const head = ({ type, clip, guarded }: OptimizerSpec): string => `
 @compute @workgroup_size(64)
 fn main(${flatParameters}) {
   let i = (${flatGroup}) * 64u + local;
   if (i >= u.vectors${guarded ? ' || only_if[0] == 0u' : ''}) { return; }
   let p = parameter[i];
-  var g = vec4<f32>(gradient[i])${clip ? ' * factor[0]' : ''};`;
+  var g = ${vectorOf(type, 'gradient[i]')}${clip ? ' * factor[0]' : ''};`;
 
 const examples: OptimizerSpec[] = [
   { type: 'f32', clip: true, guarded: true, variant: true },
   { type: 'f16', clip: false, guarded: false, variant: false },
+  { type: 'packed', clip: true, guarded: false, variant: true },
 ];
 
 /**
@@ -78,7 +80,7 @@ export const sgdKernel: Kernel<OptimizerSpec> = defineKernel<OptimizerSpec>({
 });
 
 interface MultiSpec extends Readonly<Record<string, number | string | boolean>> {
-  readonly type: 'f32' | 'f16';
+  readonly type: FloatStorage;
   /** Tensors that one dispatch binds. */
   readonly count: number;
 }
@@ -130,11 +132,11 @@ const bad = (value: string): string =>
 export const measureKernel: Kernel<MultiSpec> = defineKernel<MultiSpec>({
   name: 'measure',
   bindings: ({ type, count }) => ({
-    ...Object.fromEntries(indices(count).map((s) => [`x${s}`, `read vec4<${type}>` as Binding])),
+    ...Object.fromEntries(indices(count).map((s) => [`x${s}`, `read ${elementType(type, 4)}` as Binding])),
     parts: 'write vec2<f32>',
   }),
   uniforms: { first: 'u32', blocks: 'u32', ...table(['end', 'size']) },
-  code: ({ count }) => `
+  code: ({ type, count }) => `
 var<workgroup> lanes: array<vec2<f32>, ${multiGroup}>;
 @compute @workgroup_size(${multiGroup})
 fn main(${flatParameters}) {
@@ -144,7 +146,7 @@ fn main(${flatParameters}) {
 ${perTensor(
   count,
   (s) =>
-    `var v = vec4<f32>(x${s}[i]); v = select(vec4<f32>(0.0), v, vec4<u32>(i * 4u, i * 4u + 1u, i * 4u + 2u, i * 4u + 3u) < vec4<u32>(u.size${s})); squares += v * v; faults += ${bad('v')};`,
+    `var v = ${vectorOf(type, `x${s}[i]`)}; v = select(vec4<f32>(0.0), v, vec4<u32>(i * 4u, i * 4u + 1u, i * 4u + 2u, i * 4u + 3u) < vec4<u32>(u.size${s})); squares += v * v; faults += ${bad('v')};`,
 )}
   lanes[local] = vec2<f32>(squares.x + squares.y + squares.z + squares.w, faults.x + faults.y + faults.z + faults.w);
   workgroupBarrier();
@@ -154,7 +156,7 @@ ${perTensor(
     parts[u.first + block] = total;
   }
 }`,
-  examples: [...multiExamples, { type: 'f16', count: mostTensors }],
+  examples: [...multiExamples, { type: 'f16', count: mostTensors }, { type: 'packed', count: 2 }],
 });
 
 const summaryGroup = 256;
@@ -240,13 +242,13 @@ export const multiAdamKernel: Kernel<MultiSpec> = defineKernel<MultiSpec>({
   name: 'multi-adam',
   bindings: ({ type, count }) => ({
     ...Object.fromEntries(indices(count).map((s) => [`p${s}`, 'read_write vec4<f32>' as Binding])),
-    ...Object.fromEntries(indices(count).map((s) => [`g${s}`, `read vec4<${type}>` as Binding])),
+    ...Object.fromEntries(indices(count).map((s) => [`g${s}`, `read ${elementType(type, 4)}` as Binding])),
     first: 'read_write vec4<f32>',
     second: 'read_write vec4<f32>',
     control: 'read f32',
   }),
   uniforms: { beta1: 'f32', beta2: 'f32', eps: 'f32', ...table(['end', 'size', 'at', 'decayed'], 8) },
-  code: ({ count }) => `
+  code: ({ type, count }) => `
 @compute @workgroup_size(${multiGroup})
 fn main(${flatParameters}) {
   let block = ${flatGroup};
@@ -255,7 +257,7 @@ fn main(${flatParameters}) {
 ${perTensor(
   count,
   (s) => `
-      let g = vec4<f32>(g${s}[i]) * factor;
+      let g = ${vectorOf(type, `g${s}[i]`)} * factor;
       let m = u.beta1 * first[u.at${s} + i] + (1.0 - u.beta1) * g;
       let v = u.beta2 * second[u.at${s} + i] + (1.0 - u.beta2) * g * g;
       first[u.at${s} + i] = m;

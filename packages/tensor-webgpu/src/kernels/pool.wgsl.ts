@@ -1,11 +1,13 @@
-import { defineKernel, type Kernel } from './define-kernel.ts';
+import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
 import { flatGroup, flatParameters } from './snippets.ts';
-import { valuesOf } from './gemm/spec.ts';
+import { elementAt, elementType, type FloatStorage, storedVector, valuesOf, vectorOf } from './storage.ts';
 
 export type Pooling = 'max' | 'average';
 
 export interface PoolSpec extends Readonly<Record<string, number | string | boolean>> {
-  readonly type: string;
+  readonly type: FloatStorage;
+  /** How the kernel's result is stored: packed only by vectors. */
+  readonly result: FloatStorage;
   readonly pooling: Pooling;
   /** Channels of one invocation: 4 or 1. */
   readonly width: number;
@@ -24,6 +26,14 @@ const uniforms = {
   stride: 'u32',
   padding: 'u32',
 } as const;
+
+/** WGSL: a vector of a buffer, or one element. */
+const load = ({ type, width }: PoolSpec, buffer: string, index: string): string =>
+  width === 4 ? vectorOf(type, `${buffer}[${index}]`) : elementAt(type, buffer, index);
+
+/** WGSL: the same as the result holds it. */
+const stored = ({ result, width }: PoolSpec, value: string): string =>
+  width === 4 ? storedVector(result, value) : `${result}(${value})`;
 
 /** WGSL: the first and the last input of a window along one axis, as far as they lie inside. */
 const window = `fn first_of(out: u32) -> u32 { return u32(max(i32(out * u.stride) - i32(u.padding), 0)); }
@@ -47,10 +57,13 @@ const at = (row: string, column: string): string =>
 /** y = max or mean of each window.  x: [B, H, W, C] -> y: [B, h, w, C].  One invocation one or four channels of an output pixel. */
 export const poolKernel: Kernel<PoolSpec> = defineKernel<PoolSpec>({
   name: 'pool',
-  bindings: ({ type, width }) => ({ x: `read ${valuesOf(width, type)}`, y: `write ${valuesOf(width, type)}` }),
+  bindings: ({ type, result, width }) => ({
+    x: `read ${elementType(type, width)}` as Binding,
+    y: `write ${elementType(result, width)}` as Binding,
+  }),
   uniforms,
   code: (spec) => {
-    const { type, pooling, width } = spec;
+    const { pooling, width } = spec;
     const [values, isMax] = [valuesOf(width), pooling === 'max'];
     return `${window}
 @compute @workgroup_size(64)
@@ -59,17 +72,18 @@ fn main(${flatParameters}) {
   var total = ${values}(${isMax ? '-3.4028234e38' : '0.0'});
   for (var line = first_of(row); line <= last_of(row, u.height); line++) {
     for (var k = first_of(column); k <= last_of(column, u.width); k++) {
-      let value = ${values}(x[${at('line', 'k')}]);
+      let value = ${load(spec, 'x', at('line', 'k'))};
       total = ${isMax ? 'max(total, value)' : 'total + value'};
     }
   }
-  y[i] = ${valuesOf(width, type)}(${isMax ? 'total' : `total / ${divisor(spec, 'row', 'column')}`});
+  y[i] = ${stored(spec, isMax ? 'total' : `total / ${divisor(spec, 'row', 'column')}`)};
 }`;
   },
   examples: [
-    { type: 'f32', pooling: 'max', width: 4, countPadding: false },
-    { type: 'f16', pooling: 'average', width: 1, countPadding: false },
-    { type: 'f32', pooling: 'average', width: 4, countPadding: true },
+    { type: 'f32', result: 'f32', pooling: 'max', width: 4, countPadding: false },
+    { type: 'f16', result: 'f16', pooling: 'average', width: 1, countPadding: false },
+    { type: 'packed', result: 'f32', pooling: 'average', width: 1, countPadding: false },
+    { type: 'packed', result: 'packed', pooling: 'average', width: 4, countPadding: true },
   ],
 });
 
@@ -77,30 +91,25 @@ fn main(${flatParameters}) {
 function gather(spec: PoolSpec): string {
   const values = valuesOf(spec.width);
   const index = '((image * u.outHeight + line) * u.outWidth + k) * u.vectors + channel';
-  if (spec.pooling === 'average') return `total += ${values}(dy[${index}]) / ${divisor(spec, 'line', 'k')};`;
-  return `let most = ${values}(y[${index}]);
+  if (spec.pooling === 'average') return `total += ${load(spec, 'dy', index)} / ${divisor(spec, 'line', 'k')};`;
+  return `let most = ${load(spec, 'y', index)};
       var wins = own == most;
       for (var r = first_of(line); r <= row; r++) {
         let end = select(last_of(k, u.width) + 1u, column, r == row);
-        for (var c = first_of(k); c < end; c++) { wins = wins & (${values}(x[${at('r', 'c')}]) != most); }
+        for (var c = first_of(k); c < end; c++) { wins = wins & (${load(spec, 'x', at('r', 'c'))} != most); }
       }
-      total += select(${values}(0.0), ${values}(dy[${index}]), wins);`;
+      total += select(${values}(0.0), ${load(spec, 'dy', index)}, wins);`;
 }
 
 /** dx = what each window that covers an input hands down to it.  x, dx: [B, H, W, C], y, dy: [B, h, w, C].  One invocation one or four channels of an input pixel. */
 export const poolGradientKernel: Kernel<PoolSpec> = defineKernel<PoolSpec>({
   name: 'pool-gradient',
-  bindings: ({ type, width, pooling }) => {
-    const values = valuesOf(width, type);
-    return {
-      ...(pooling === 'max' && { x: `read ${values}`, y: `read ${values}` }),
-      dy: `read ${values}`,
-      dx: `write ${values}`,
-    };
+  bindings: ({ type, result, width, pooling }) => {
+    const read = `read ${elementType(type, width)}` as Binding;
+    return { ...(pooling === 'max' && { x: read, y: read }), dy: read, dx: `write ${elementType(result, width)}` };
   },
   uniforms,
   code: (spec) => {
-    const { type, width } = spec;
     const first = (side: string): string =>
       `select((${side} + u.padding - u.size + u.stride) / u.stride, 0u, ${side} + u.padding < u.size)`;
     const last = (side: string, out: string): string => `min((${side} + u.padding) / u.stride, ${out} - 1u)`;
@@ -108,20 +117,21 @@ export const poolGradientKernel: Kernel<PoolSpec> = defineKernel<PoolSpec>({
 @compute @workgroup_size(64)
 fn main(${flatParameters}) {
   ${place('u.height', 'u.width')}
-  ${spec.pooling === 'max' ? `let own = ${valuesOf(width)}(x[i]);` : ''}
-  var total = ${valuesOf(width)}(0.0);
+  ${spec.pooling === 'max' ? `let own = ${load(spec, 'x', 'i')};` : ''}
+  var total = ${valuesOf(spec.width)}(0.0);
   for (var line = ${first('row')}; line <= ${last('row', 'u.outHeight')}; line++) {
     for (var k = ${first('column')}; k <= ${last('column', 'u.outWidth')}; k++) {
       ${gather(spec)}
     }
   }
-  dx[i] = ${valuesOf(width, type)}(total);
+  dx[i] = ${stored(spec, 'total')};
 }`;
   },
   examples: [
-    { type: 'f32', pooling: 'max', width: 4, countPadding: false },
-    { type: 'f16', pooling: 'max', width: 1, countPadding: false },
-    { type: 'f32', pooling: 'average', width: 1, countPadding: false },
-    { type: 'f16', pooling: 'average', width: 4, countPadding: true },
+    { type: 'f32', result: 'f32', pooling: 'max', width: 4, countPadding: false },
+    { type: 'f16', result: 'f16', pooling: 'max', width: 1, countPadding: false },
+    { type: 'packed', result: 'f32', pooling: 'max', width: 1, countPadding: false },
+    { type: 'f32', result: 'f32', pooling: 'average', width: 1, countPadding: false },
+    { type: 'packed', result: 'packed', pooling: 'average', width: 4, countPadding: true },
   ],
 });

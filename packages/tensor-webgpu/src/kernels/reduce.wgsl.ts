@@ -1,12 +1,13 @@
-import { defineKernel, type Kernel } from './define-kernel.ts';
+import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
 import { flatGroup, flatParameters } from './snippets.ts';
+import { elementAt, elementType, type SingleStorage, type Storage } from './storage.ts';
 
 export type Reduction = 'sum' | 'max' | 'min' | 'argmax' | 'argmin';
 
 interface ReduceSpec extends Readonly<Record<string, number | string | boolean>> {
   readonly reduction: Reduction;
-  readonly type: string;
-  readonly result: string;
+  readonly type: Storage;
+  readonly result: SingleStorage;
   /** Invocations that share one row; 1 where columns are reduced. */
   readonly lanes: number;
 }
@@ -32,9 +33,9 @@ function fold(reduction: Reduction, v: string, k: string): string {
  */
 export const reduceKernel: Kernel<ReduceSpec> = defineKernel<ReduceSpec>({
   name: 'reduce',
-  bindings: ({ type, result }) => ({ x: `read ${type}`, y: `write ${result}` }),
+  bindings: ({ type, result }) => ({ x: `read ${elementType(type, 1)}` as Binding, y: `write ${result}` as Binding }),
   uniforms: { outputs: 'u32', length: 'u32', inner: 'u32', scale: 'f32' },
-  code: ({ reduction, result, lanes }) => {
+  code: ({ reduction, type, result, lanes }) => {
     const value = reduction.startsWith('arg') ? `${result}(at)` : `${result}(best * u.scale)`;
     const tree: string[] = [];
     for (let width = lanes / 2; width >= 1; width /= 2) {
@@ -56,7 +57,7 @@ fn main(${flatParameters}) {
   var at = 0xffffffffu;
   if (output < u.outputs) {
     for (var k = lane; k < u.length; k += ${lanes}u) {
-      let v = f32(x[base + k * u.inner]);
+      let v = f32(${elementAt(type, 'x', 'base + k * u.inner')});
       ${fold(reduction, 'v', 'k')}
     }
   }
@@ -68,6 +69,7 @@ fn main(${flatParameters}) {
     { reduction: 'sum', type: 'f32', result: 'f32', lanes: 1 },
     { reduction: 'sum', type: 'f16', result: 'f16', lanes: 16 },
     { reduction: 'max', type: 'f32', result: 'f32', lanes: 64 },
+    { reduction: 'sum', type: 'packed', result: 'f32', lanes: 1 },
     { reduction: 'argmin', type: 'f32', result: 'u32', lanes: 16 },
   ],
 });

@@ -1,5 +1,6 @@
 import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
 import { flatGroup, laneParameters, type RowLanes, sumLanes } from './snippets.ts';
+import { elementType, type FloatStorage, storedVector, vectorOf } from './storage.ts';
 
 /** Row-wise normalisations: what is subtracted and divided by. */
 export type RowNorm = 'layer' | 'rms' | 'l2';
@@ -12,7 +13,7 @@ export interface RowPieces extends RowLanes {
 
 interface RowNormSpec extends RowPieces, Readonly<Record<string, number | string | boolean>> {
   readonly norm: RowNorm;
-  readonly type: 'f32' | 'f16';
+  readonly type: FloatStorage;
 }
 
 const uniforms = { rows: 'u32', vectors: 'u32', strip: 'u32', eps: 'f32' } as const;
@@ -34,27 +35,31 @@ fn main(${laneParameters(spec)}) {
 
 /** WGSL: a statement for each vector of the row that the lane owns; `k` is its place, `value(name)` the vector there. */
 function each(
-  { pieces, lanes }: RowNormSpec,
+  { pieces, lanes, type }: RowNormSpec,
   statement: (value: (name: string) => string, k: string) => string,
 ): string {
   if (!pieces)
-    return `for (var k = own; k < u.vectors; k += ${lanes}u) { ${statement((name) => `vec4<f32>(${name}[first + k])`, 'k')} }`;
+    return `for (var k = own; k < u.vectors; k += ${lanes}u) { ${statement((name) => vectorOf(type, `${name}[first + k]`), 'k')} }`;
   return Array.from({ length: pieces }, (_, j) => statement((name) => `${name}_${j}`, `own + ${j * lanes}u`)).join(
     '\n    ',
   );
 }
 
 /** WGSL: reads the lane's vectors of some bindings into registers, where they stay there. */
-const loads = ({ pieces, lanes }: RowNormSpec, names: readonly string[]): string =>
+const loads = ({ pieces, lanes, type }: RowNormSpec, names: readonly string[]): string =>
   names
     .flatMap((name) =>
-      Array.from({ length: pieces }, (_, j) => `let ${name}_${j} = vec4<f32>(${name}[first + own + ${j * lanes}u]);`),
+      Array.from(
+        { length: pieces },
+        (_, j) => `let ${name}_${j} = ${vectorOf(type, `${name}[first + own + ${j * lanes}u]`)};`,
+      ),
     )
     .join(' ');
 
 const examples: RowNormSpec[] = [
   { norm: 'layer', type: 'f32', group: 8, lanes: 8, shuffles: true, pieces: 8 },
   { norm: 'layer', type: 'f16', group: 32, lanes: 32, shuffles: true, pieces: 0 },
+  { norm: 'layer', type: 'packed', group: 4, lanes: 4, shuffles: true, pieces: 2 },
   { norm: 'l2', type: 'f16', group: 32, lanes: 1, shuffles: false, pieces: 0 },
   { norm: 'rms', type: 'f32', group: 8, lanes: 8, shuffles: true, pieces: 2 },
 ];
@@ -69,8 +74,8 @@ const total = (name: string): string => `${name}.x + ${name}.y + ${name}.z + ${n
 export const rowNormKernel: Kernel<RowNormSpec> = defineKernel<RowNormSpec>({
   name: 'row-norm',
   bindings: ({ type }) => ({
-    x: `read vec4<${type}>` as Binding,
-    y: `write vec4<${type}>` as Binding,
+    x: `read ${elementType(type, 4)}` as Binding,
+    y: `write ${elementType(type, 4)}` as Binding,
     factor: 'write f32',
   }),
   uniforms,
@@ -88,7 +93,7 @@ export const rowNormKernel: Kernel<RowNormSpec> = defineKernel<RowNormSpec>({
     var squares = ${total('q')}; ${sumLanes(spec, 'squares')}
     let f = ${spec.norm === 'l2' ? '1.0 / max(sqrt(squares), u.eps)' : 'inverseSqrt(squares / C + u.eps)'};
     if (live) {
-      ${each(spec, (value, k) => `y[first + ${k}] = vec4<${spec.type}>((${value('x')} - mean) * f);`)}
+      ${each(spec, (value, k) => `y[first + ${k}] = ${storedVector(spec.type, `(${value('x')} - mean) * f`)};`)}
       if (own == 0u) { factor[row] = f; }
     }`,
     );
@@ -103,10 +108,10 @@ export const rowNormKernel: Kernel<RowNormSpec> = defineKernel<RowNormSpec>({
 export const rowNormInputKernel: Kernel<RowNormSpec> = defineKernel<RowNormSpec>({
   name: 'row-norm-input',
   bindings: ({ type }) => ({
-    y: `read vec4<${type}>` as Binding,
-    dy: `read vec4<${type}>` as Binding,
+    y: `read ${elementType(type, 4)}` as Binding,
+    dy: `read ${elementType(type, 4)}` as Binding,
     factor: 'read f32',
-    dx: `write vec4<${type}>` as Binding,
+    dx: `write ${elementType(type, 4)}` as Binding,
   }),
   uniforms,
   enables,
@@ -123,7 +128,7 @@ export const rowNormInputKernel: Kernel<RowNormSpec> = defineKernel<RowNormSpec>
     ${spec.norm === 'l2' ? 'along = select(along, 0.0, f * u.eps >= 1.0);' : 'along /= C;'}
     ${isLayer ? `var mean = ${total('s')}; ${sumLanes(spec, 'mean')} mean /= C;` : 'let mean = 0.0;'}
     if (live) {
-      ${each(spec, (value, k) => `dx[first + ${k}] = vec4<${spec.type}>(f * (${value('dy')} - mean - ${value('y')} * along));`)}
+      ${each(spec, (value, k) => `dx[first + ${k}] = ${storedVector(spec.type, `f * (${value('dy')} - mean - ${value('y')} * along)`)};`)}
     }`,
     );
   },

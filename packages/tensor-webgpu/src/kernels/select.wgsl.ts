@@ -1,9 +1,10 @@
 import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
 import { philoxSnippet } from './random.wgsl.ts';
 import { flatGroup, flatParameters, foldLanes, laneParameters, type RowLanes, sumLanes } from './snippets.ts';
+import { elementAt, elementType, type FloatStorage, type SingleStorage, vectorOf } from './storage.ts';
 
 interface RowSpec extends Readonly<Record<string, number | string | boolean>> {
-  readonly type: 'f32' | 'f16';
+  readonly type: FloatStorage;
   /** Rows are whole vectors. */
   readonly vector: boolean;
 }
@@ -11,6 +12,8 @@ interface RowSpec extends Readonly<Record<string, number | string | boolean>> {
 interface SelectSpec extends RowSpec, RowLanes {
   readonly topK: boolean;
   readonly topP: boolean;
+  /** How filtered logits are stored. */
+  readonly stored: SingleStorage;
   /** The filtered logits, or one index a row drawn from them. */
   readonly result: 'logits' | 'index';
 }
@@ -22,14 +25,14 @@ const each = (statement: (part: string, j: number) => string): string => parts.m
  * WGSL: four neighbours of a row with their keys. Keys are words in the order of the floats (-0 = 0);
  * beyond the end the key is the largest word, which no candidate exceeds, and the value the lowest float.
  */
-const rowSnippet = ({ vector }: RowSpec): string => `
+const rowSnippet = ({ vector, type }: RowSpec): string => `
 const lowest = -3.4028234e38;
 fn load(row: u32, i: u32) -> vec4<f32> {
   ${
     vector
-      ? 'return vec4<f32>(x[row * u.V / 4u + i]);'
+      ? `return ${vectorOf(type, 'x[row * u.V / 4u + i]')};`
       : `let last = u.V - 1u; let base = row * u.V;
-  return vec4<f32>(${[0, 1, 2, 3].map((j) => `select(lowest, f32(x[base + min(4u * i + ${j}u, last)]), 4u * i + ${j}u <= last)`).join(', ')});`
+  return vec4<f32>(${[0, 1, 2, 3].map((j) => `select(lowest, ${elementAt(type, 'x', `base + min(4u * i + ${j}u, last)`)}, 4u * i + ${j}u <= last)`).join(', ')});`
   }
 }
 fn keys(value: vec4<f32>, i: u32) -> vec4<u32> {
@@ -119,7 +122,7 @@ const writeLogits = (spec: SelectSpec): string =>
     inside(
       spec,
       j,
-      `y[row * u.V + 4u * i + ${j}u] = ${spec.type}(select(bitcast<f32>(u.minusInfinity), value.${part}, kept));`,
+      `y[row * u.V + 4u * i + ${j}u] = ${spec.stored}(select(bitcast<f32>(u.minusInfinity), value.${part}, kept));`,
     ),
   )} }`;
 
@@ -162,10 +165,10 @@ const drawIndex = (spec: SelectSpec): string => `
  */
 export const selectKernel: Kernel<SelectSpec> = defineKernel<SelectSpec>({
   name: 'select',
-  bindings: ({ type, vector, result }) => ({
-    x: `read ${vector ? `vec4<${type}>` : type}` as Binding,
+  bindings: ({ type, stored, vector, result }) => ({
+    x: `read ${elementType(type, vector ? 4 : 1)}` as Binding,
     ...(result === 'index' && { seeds: 'read vec2<u32>' as Binding }),
-    y: `write ${result === 'index' ? 'u32' : type}` as Binding,
+    y: `write ${result === 'index' ? 'u32' : stored}` as Binding,
   }),
   uniforms: {
     rows: 'u32',
@@ -225,10 +228,61 @@ fn main(${laneParameters(spec)}) {
   ${spec.result === 'index' ? drawIndex(spec) : writeLogits(spec)}
 }`,
   examples: [
-    { type: 'f32', vector: true, topK: true, topP: true, result: 'logits', group: 8, lanes: 8, shuffles: true },
-    { type: 'f16', vector: false, topK: false, topP: true, result: 'logits', group: 8, lanes: 1, shuffles: false },
-    { type: 'f32', vector: false, topK: true, topP: true, result: 'index', group: 32, lanes: 32, shuffles: true },
-    { type: 'f16', vector: true, topK: false, topP: false, result: 'index', group: 8, lanes: 1, shuffles: false },
+    {
+      type: 'f32',
+      vector: true,
+      topK: true,
+      topP: true,
+      stored: 'f32',
+      result: 'logits',
+      group: 8,
+      lanes: 8,
+      shuffles: true,
+    },
+    {
+      type: 'f16',
+      vector: false,
+      topK: false,
+      topP: true,
+      stored: 'f16',
+      result: 'logits',
+      group: 8,
+      lanes: 1,
+      shuffles: false,
+    },
+    {
+      type: 'f32',
+      vector: false,
+      topK: true,
+      topP: true,
+      stored: 'f32',
+      result: 'index',
+      group: 32,
+      lanes: 32,
+      shuffles: true,
+    },
+    {
+      type: 'f16',
+      vector: true,
+      topK: false,
+      topP: false,
+      stored: 'f32',
+      result: 'index',
+      group: 8,
+      lanes: 1,
+      shuffles: false,
+    },
+    {
+      type: 'packed',
+      vector: false,
+      topK: true,
+      topP: true,
+      stored: 'f32',
+      result: 'index',
+      group: 8,
+      lanes: 8,
+      shuffles: true,
+    },
   ],
 });
 
@@ -238,7 +292,7 @@ fn main(${laneParameters(spec)}) {
  */
 export const topKKernel: Kernel<RowSpec> = defineKernel<RowSpec>({
   name: 'top-k',
-  bindings: ({ type, vector }) => ({ x: `read ${vector ? `vec4<${type}>` : type}` as Binding, y: 'write u32' }),
+  bindings: ({ type, vector }) => ({ x: `read ${elementType(type, vector ? 4 : 1)}` as Binding, y: 'write u32' }),
   uniforms: { count: 'u32', V: 'u32', vectors: 'u32', k: 'u32' },
   code: (spec) => `${rowSnippet(spec)}
 @compute @workgroup_size(64)
@@ -260,5 +314,6 @@ fn main(${flatParameters}) {
   examples: [
     { type: 'f32', vector: true },
     { type: 'f16', vector: false },
+    { type: 'packed', vector: true },
   ],
 });

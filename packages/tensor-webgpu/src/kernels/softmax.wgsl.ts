@@ -8,9 +8,11 @@ import {
   type RowLanes,
   sumLanes,
 } from './snippets.ts';
+import { elementAt, elementType, type FloatStorage, type SingleStorage, storedVector, vectorOf } from './storage.ts';
 
 interface SoftmaxSpec extends Readonly<Record<string, number | string | boolean>> {
-  readonly type: 'f32' | 'f16';
+  readonly type: FloatStorage;
+  readonly result: SingleStorage;
   /** Logarithms instead of probabilities. */
   readonly log: boolean;
   /** Invocations that share a row. */
@@ -44,40 +46,51 @@ fn main(${flatParameters}) {
 /** y = softmax(x), or its logarithm, over rows.  x, y: [R, C].  `lanes` invocations a row. */
 export const softmaxKernel: Kernel<SoftmaxSpec> = defineKernel<SoftmaxSpec>({
   name: 'softmax',
-  bindings: ({ type }) => ({ x: `read ${type}` as Binding, y: `write ${type}` as Binding }),
+  bindings: ({ type, result }) => ({ x: `read ${elementType(type, 1)}` as Binding, y: `write ${result}` as Binding }),
   uniforms: { rows: 'u32', width: 'u32' },
-  code: ({ type, log, lanes }) => `${rowHead(lanes)}
+  code: ({ type, result, log, lanes }) => `${rowHead(lanes)}
   var top = -3.0e38;
-  for (var k = lane; k < width; k += ${lanes}u) { top = max(top, f32(x[base + k])); }
+  for (var k = lane; k < width; k += ${lanes}u) { top = max(top, ${elementAt(type, 'x', 'base + k')}); }
   ${foldRow(lanes, 'top', (a, b) => `max(${a}, ${b})`)}
   var sum = 0.0;
-  for (var k = lane; k < width; k += ${lanes}u) { sum += exp(f32(x[base + k]) - top); }
+  for (var k = lane; k < width; k += ${lanes}u) { sum += exp(${elementAt(type, 'x', 'base + k')} - top); }
   ${foldRow(lanes, 'sum', (a, b) => `${a} + ${b}`)}
   let shift = top + log(sum);
-  for (var k = lane; k < width; k += ${lanes}u) { y[base + k] = ${type}(${log ? 'f32(x[base + k]) - shift' : 'exp(f32(x[base + k]) - top) / sum'}); }
+  for (var k = lane; k < width; k += ${lanes}u) { let v = ${elementAt(type, 'x', 'base + k')}; y[base + k] = ${result}(${log ? 'v - shift' : 'exp(v - top) / sum'}); }
 }`,
   examples: [
-    { type: 'f32', log: false, lanes: 1 },
-    { type: 'f16', log: true, lanes: 64 },
+    { type: 'f32', result: 'f32', log: false, lanes: 1 },
+    { type: 'f16', result: 'f16', log: true, lanes: 64 },
+    { type: 'packed', result: 'f32', log: true, lanes: 8 },
   ],
 });
 
 interface CrossEntropySpec extends RowLanes, Readonly<Record<string, number | string | boolean>> {
-  readonly type: 'f32' | 'f16';
-  /** Rows are whole vectors. */
+  readonly type: FloatStorage;
+  /** Rows are whole vectors; packed ones are where they are overwritten. */
   readonly vector: boolean;
   /** Logits are overwritten by the gradient of the mean loss. */
   readonly inPlace: boolean;
 }
 
+type Stepwise = Pick<CrossEntropySpec, 'vector' | 'type'>;
+
+/** WGSL: the element or the four neighbours at a place of x. */
+const load = ({ vector, type }: Stepwise, at: string): string =>
+  vector ? vectorOf(type, `x[${at}]`) : elementAt(type, 'x', at);
+
+/** WGSL: the same as x holds them. */
+const stored = ({ vector, type }: Stepwise, value: string): string =>
+  vector ? storedVector(type, value) : `${type}(${value})`;
+
 /** WGSL: what the kernel does to one element or to four neighbours alike. */
-const valueSnippet = ({ vector, type }: Pick<CrossEntropySpec, 'vector' | 'type'>): string =>
+const valueSnippet = ({ vector }: Stepwise): string =>
   vector
-    ? `alias value = vec4<f32>; alias places = vec4<u32>; alias stored = vec4<${type}>;
+    ? `alias value = vec4<f32>; alias places = vec4<u32>;
 fn top_of(v: value) -> f32 { return max(max(v.x, v.y), max(v.z, v.w)); }
 fn sum_of(v: value) -> f32 { return v.x + v.y + v.z + v.w; }
 fn places_of(k: u32) -> places { return vec4<u32>(4u * k) + vec4<u32>(0u, 1u, 2u, 3u); }`
-    : `alias value = f32; alias places = u32; alias stored = ${type};
+    : `alias value = f32; alias places = u32;
 fn top_of(v: value) -> f32 { return v; }
 fn sum_of(v: value) -> f32 { return v; }
 fn places_of(k: u32) -> places { return k; }`;
@@ -90,7 +103,7 @@ fn places_of(k: u32) -> places { return k; }`;
 export const crossEntropyKernel: Kernel<CrossEntropySpec> = defineKernel<CrossEntropySpec>({
   name: 'cross-entropy',
   bindings: ({ type, vector, inPlace }) => ({
-    x: `${inPlace ? 'read_write' : 'read'} ${vector ? `vec4<${type}>` : type}` as Binding,
+    x: `${inPlace ? 'read_write' : 'read'} ${elementType(type, vector ? 4 : 1)}` as Binding,
     targets: 'read u32',
     loss: 'write f32',
     lse: 'write f32',
@@ -108,11 +121,11 @@ fn main(${laneParameters(spec)}) {
   let row = min(asked, u.rows - 1u);
   let first = row * u.steps;
   let goal = min(targets[row], u.width - 1u);
-  let goal_value = value(x[first + goal / ${spec.vector ? 4 : 1}u]);
+  let goal_value = ${load(spec, `first + goal / ${spec.vector ? 4 : 1}u`)};
   let hit = ${spec.vector ? 'goal_value[goal % 4u]' : 'goal_value'};
   var top = -3.0e38; var sum = 0.0; var total = 0.0; var betters = 0.0;
   for (var k = own; k < u.steps; k += ${spec.lanes}u) {
-    let v = value(x[first + k]); let at = places_of(k);
+    let v = ${load(spec, 'first + k')}; let at = places_of(k);
     let higher = max(top, top_of(v));
     sum = sum * exp(top - higher) + sum_of(exp(v - higher));
     top = higher;
@@ -140,7 +153,7 @@ fn main(${laneParameters(spec)}) {
   if (live) {
     for (var k = own; k < u.steps; k += ${spec.lanes}u) {
       let here = select(value(0.0), value(1.0 - u.smoothing), places_of(k) == places(goal));
-      x[first + k] = stored(slope * (exp(value(x[first + k]) - shift) - here - even));
+      x[first + k] = ${stored(spec, `slope * (exp(${load(spec, 'first + k')} - shift) - here - even)`)};
     }
   }`
       : ''
@@ -149,23 +162,28 @@ fn main(${laneParameters(spec)}) {
   examples: [
     { type: 'f32', vector: true, inPlace: true, group: 8, lanes: 8, shuffles: true },
     { type: 'f16', vector: true, inPlace: false, group: 32, lanes: 32, shuffles: true },
+    { type: 'packed', vector: true, inPlace: true, group: 8, lanes: 8, shuffles: true },
     { type: 'f32', vector: false, inPlace: true, group: 64, lanes: 64, shuffles: false },
   ],
 });
 
 /** Gradient of costs that had an upstream gradient each. */
-type CrossEntropyGradientSpec = Pick<CrossEntropySpec, 'type' | 'vector'> &
-  Readonly<Record<string, number | string | boolean>>;
+interface CrossEntropyGradientSpec extends Readonly<Record<string, number | string | boolean>> {
+  readonly type: FloatStorage;
+  /** Packed only where rows are whole vectors. */
+  readonly result: FloatStorage;
+  readonly vector: boolean;
+}
 
 /** dx = dloss (softmax(x) - (1 - s) onehot(target) - s / V), 0 for ignored rows.  dx: [R, V].  One invocation 4 vectors, or elements where rows are not whole vectors. */
 export const crossEntropyGradientKernel: Kernel<CrossEntropyGradientSpec> = defineKernel<CrossEntropyGradientSpec>({
   name: 'cross-entropy-gradient',
-  bindings: ({ type, vector }) => ({
-    x: `read ${vector ? `vec4<${type}>` : type}` as Binding,
+  bindings: ({ type, result, vector }) => ({
+    x: `read ${elementType(type, vector ? 4 : 1)}` as Binding,
     targets: 'read u32',
     lse: 'read f32',
     dloss: 'read f32',
-    dx: `write ${vector ? `vec4<${type}>` : type}` as Binding,
+    dx: `write ${elementType(result, vector ? 4 : 1)}` as Binding,
   }),
   uniforms: { rows: 'u32', width: 'u32', steps: 'u32', smoothing: 'f32', ignored: 'i32' },
   code: (spec) => `${valueSnippet(spec)}
@@ -179,12 +197,14 @@ fn main(${flatParameters}) {
       let row = i / u.steps;
       let counts = i32(targets[row]) != u.ignored;
       let here = select(value(0.0), value(1.0 - u.smoothing), places_of(i % u.steps) == places(targets[row]));
-      dx[i] = stored(select(0.0, dloss[row], counts) * (exp(value(x[i]) - lse[row]) - here - even));
+      dx[i] = ${stored({ ...spec, type: spec.result }, `select(0.0, dloss[row], counts) * (exp(${load(spec, 'i')} - lse[row]) - here - even)`)};
     }
   }
 }`,
   examples: [
-    { type: 'f32', vector: true },
-    { type: 'f16', vector: false },
+    { type: 'f32', result: 'f32', vector: true },
+    { type: 'f16', result: 'f16', vector: false },
+    { type: 'packed', result: 'packed', vector: true },
+    { type: 'packed', result: 'f32', vector: false },
   ],
 });

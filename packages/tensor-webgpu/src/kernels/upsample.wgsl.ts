@@ -1,8 +1,9 @@
-import { defineKernel, type Kernel } from './define-kernel.ts';
+import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
 import { flatGroup, flatParameters } from './snippets.ts';
+import { elementType, type FloatStorage, storedVector, vectorOf } from './storage.ts';
 
 interface UpsampleSpec extends Readonly<Record<string, number | string | boolean>> {
-  readonly type: string;
+  readonly type: FloatStorage;
   /** Forward repeats pixels, backward adds the repeated ones up. */
   readonly direction: 'forward' | 'backward';
 }
@@ -10,7 +11,10 @@ interface UpsampleSpec extends Readonly<Record<string, number | string | boolean
 /** y[b, i, j, :] = x[b, i/f, j/f, :], or its transpose.  x: [B, H, W, C], y: [B, fH, fW, C].  One invocation a vector of 4 channels of the result. */
 export const upsampleKernel: Kernel<UpsampleSpec> = defineKernel<UpsampleSpec>({
   name: 'upsample',
-  bindings: ({ type }) => ({ x: `read vec4<${type}>`, y: `write vec4<${type}>` }),
+  bindings: ({ type }) => ({
+    x: `read ${elementType(type, 4)}` as Binding,
+    y: `write ${elementType(type, 4)}` as Binding,
+  }),
   uniforms: { count: 'u32', width: 'u32', vectors: 'u32', factor: 'u32' },
   code: ({ type, direction }) => `
 @compute @workgroup_size(64)
@@ -26,14 +30,16 @@ fn main(${flatParameters}) {
       : `var total = vec4<f32>(0.0);
   for (var dy = 0u; dy < u.factor; dy++) {
     for (var dx = 0u; dx < u.factor; dx++) {
-      total += vec4<f32>(x[((line * u.factor + dy) * u.width * u.factor + column * u.factor + dx) * u.vectors + channel]);
+      total += ${vectorOf(type, 'x[((line * u.factor + dy) * u.width * u.factor + column * u.factor + dx) * u.vectors + channel]')};
     }
   }
-  y[i] = vec4<${type}>(total);`
+  y[i] = ${storedVector(type, 'total')};`
   }
 }`,
   examples: [
     { type: 'f32', direction: 'forward' },
     { type: 'f16', direction: 'backward' },
+    { type: 'packed', direction: 'forward' },
+    { type: 'packed', direction: 'backward' },
   ],
 });

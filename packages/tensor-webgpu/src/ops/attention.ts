@@ -1,6 +1,5 @@
 import { record, wantsGrad } from '../autograd/record.ts';
 import type { Device } from '../device/device.ts';
-import { floatType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import {
   attentionDeltaKernel,
@@ -13,7 +12,7 @@ import { attentionKernel } from '../kernels/attention.wgsl.ts';
 import { sameShape } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { cast } from './cast.ts';
-import { launch } from './launch.ts';
+import { floatStorageOf, launch } from './launch.ts';
 import { sharedLanes } from './matmul.ts';
 import { toOperand } from './precision.ts';
 import { contiguous } from './view.ts';
@@ -58,7 +57,7 @@ export function attention(query: Tensor, key: Tensor, value: Tensor, options: At
   const shared = sharedLanes(q.storage.device);
   const lanes = shared && d % (4 * shared) === 0 && d <= widestShared ? shared : 0;
   const spec: AttentionSpec = {
-    type: floatType(q.dtype),
+    type: floatStorageOf(q),
     lanes,
     rows: lanes && tileRows(Lq),
     width: d,

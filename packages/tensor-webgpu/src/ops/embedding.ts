@@ -1,10 +1,10 @@
 import { record } from '../autograd/record.ts';
-import { storageType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { gatherRowsKernel, scatterAddKernel } from '../kernels/embedding.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
+import { elementsOwned } from '../kernels/storage.ts';
 import { empty, type Tensor } from '../tensor.ts';
-import { launch } from './launch.ts';
+import { launch, storageOf } from './launch.ts';
 import { contiguous, reshape } from './view.ts';
 
 /** Rows of a table by index. table: [V, C], indices: u32 [...] below V -> [..., C]. */
@@ -17,11 +17,12 @@ export function embedding(table: Tensor, indices: Tensor): Tensor {
   const [V, C] = table.shape as [number, number];
   const rows = contiguous(indices);
   const y = empty([...indices.shape, C], table.dtype, table.storage.device);
+  const type = storageOf(table);
   launch(gatherRowsKernel, {
-    spec: { type: storageType[table.dtype] },
+    spec: { type },
     tensors: { table: contiguous(table), indices: rows, y },
     uniforms: { count: y.size, width: C, rows: V },
-    grid: foldGrid(Math.ceil(y.size / 256)),
+    grid: foldGrid(Math.ceil(y.size / elementsOwned(type) / 256)),
   });
   return record('embedding', y, [table], (dy) => [
     scatterAdd(reshape(dy, [rows.size, C]), reshape(rows, [rows.size]), V),
@@ -38,12 +39,14 @@ export function scatterAdd(x: Tensor, indices: Tensor, count: number): Tensor {
   );
   const rows = contiguous(indices);
   const y = empty([count, C], x.dtype, x.storage.device);
-  const columns = C % 4 === 0 ? 4 : 1;
+  const type = storageOf(x);
+  const columns: 1 | 4 = C % 4 === 0 ? 4 : 1;
+  const owned = columns === 4 ? 4 : elementsOwned(type);
   launch(scatterAddKernel, {
-    spec: { type: storageType[x.dtype], columns },
+    spec: { type, columns },
     tensors: { x: contiguous(x), indices: rows, y },
     uniforms: { count: y.size / columns, width: C / columns, rows: R },
-    grid: foldGrid(Math.ceil(y.size / columns / 64)),
+    grid: foldGrid(Math.ceil(y.size / owned / 64)),
   });
   return record('scatterAdd', y, [x], (dy) => [embedding(dy, rows)]);
 }

@@ -1,11 +1,11 @@
 import { record } from '../autograd/record.ts';
-import { storageType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { gatherGradientKernel, gatherKernel } from '../kernels/embedding.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
+import { elementsOwned } from '../kernels/storage.ts';
 import { rowsOf, sameShape } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
-import { launch } from './launch.ts';
+import { launch, storageOf } from './launch.ts';
 import { contiguous } from './view.ts';
 
 /** Elements of each row by index. x: [..., C], indices: u32 [..., K] below C -> [..., K]. */
@@ -20,12 +20,14 @@ export function gather(x: Tensor, indices: Tensor): Tensor {
   const { C: picks } = rowsOf(indices.shape);
   const picked = contiguous(indices);
   const y = empty(indices.shape, x.dtype, x.storage.device);
-  const spec = { type: storageType[x.dtype] };
+  const spec = { type: storageOf(x) };
+  const grid = ({ size }: Tensor): readonly [number, number] =>
+    foldGrid(Math.ceil(size / elementsOwned(spec.type) / 64));
   launch(gatherKernel, {
     spec,
     tensors: { x: contiguous(x), indices: picked, y },
     uniforms: { count: y.size, width: C, picks },
-    grid: foldGrid(Math.ceil(y.size / 64)),
+    grid: grid(y),
   });
   return record('gather', y, [x], (dy) => {
     const dx = empty(x.shape, x.dtype, x.storage.device);
@@ -33,7 +35,7 @@ export function gather(x: Tensor, indices: Tensor): Tensor {
       spec,
       tensors: { dy: contiguous(dy), indices: picked, dx },
       uniforms: { count: dx.size, width: C, picks },
-      grid: foldGrid(Math.ceil(dx.size / 64)),
+      grid: grid(dx),
     });
     return [dx];
   });

@@ -5,8 +5,9 @@ import { gemmPlainKernel } from '../kernels/gemm/gemm-plain.wgsl.ts';
 import { gemmReduceKernel, reducedPerGroup } from '../kernels/gemm/gemm-reduce.wgsl.ts';
 import { gemmSharedKernel } from '../kernels/gemm/gemm-shared.wgsl.ts';
 import { gemmWorkgroupKernel } from '../kernels/gemm/gemm-workgroup.wgsl.ts';
-import { type Activation, baseSpec, type GemmSpec, type Storage, windowUniforms } from '../kernels/gemm/spec.ts';
+import { type Activation, baseSpec, type GemmSpec, windowUniforms } from '../kernels/gemm/spec.ts';
 import { foldGrid } from '../kernels/snippets.ts';
+import type { FloatStorage } from '../kernels/storage.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { gemmPlan, partLength, type GemmPlan, type GemmProblem, type GemmTile, tileSides } from './gemm-plan.ts';
 import { launch } from './launch.ts';
@@ -82,7 +83,7 @@ export function problemOf({ a, M, N, K, batch = 1, transposeA, transposeB, windo
 }
 
 /** How a float tensor is read under a plan. */
-const storageOf = (dtype: DType, halves: Storage): Storage => (dtype === 'f16' ? halves : 'f32');
+const storageOf = (dtype: DType, halves: FloatStorage): FloatStorage => (dtype === 'f16' ? halves : 'f32');
 
 /** True if rows of N divide into vectors of that many; WGSL packs no vectors of three. */
 const isWhole = (N: number, columns: number): boolean => columns !== 3 && N % columns === 0;
@@ -128,7 +129,7 @@ function directSpec(product: Gemm, { tile, halves }: GemmPlan): (EpilogueSpec & 
   return { ...epilogueSpec(product, storageC), widthC };
 }
 
-function epilogueSpec(product: Gemm, storageC: Storage): EpilogueSpec {
+function epilogueSpec(product: Gemm, storageC: FloatStorage): EpilogueSpec {
   const { bias, gate, residual, keep, activation = 'none', accumulate = false } = product;
   const extra = (bias ?? gate ?? residual)?.dtype ?? 'f32';
   const halves = storageC === 'f32' ? 'packed' : storageC;

@@ -1,11 +1,11 @@
 import { noGrad } from '../autograd/record.ts';
-import { type DType, floatType } from '../dtype.ts';
+import type { DType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { measureKernel, mostTensors, normKernel, vectorsPerBlock } from '../kernels/optimizer.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
 import { scope } from '../scope.ts';
 import { empty, type Tensor } from '../tensor.ts';
-import { launch } from './launch.ts';
+import { floatStorageOf, launch } from './launch.ts';
 import { map } from './map.ts';
 import { contiguous } from './view.ts';
 
@@ -61,7 +61,7 @@ export function measure(op: string, tensors: readonly Tensor[]): Tensor {
     const blocks = ends.at(-1)!;
     const xs = noGrad(() => group.map((x) => contiguous(x)));
     launch(measureKernel, {
-      spec: { type: floatType(group[0]!.dtype), count: group.length },
+      spec: { type: floatStorageOf(group[0]!), count: group.length },
       tensors: { ...Object.fromEntries(xs.map((x, s) => [`x${s}`, x])), parts },
       uniforms: { first, blocks, ...tableUniforms({ end: ends, size: group.map(({ size }) => size) }) },
       grid: foldGrid(blocks),

@@ -1,5 +1,4 @@
 import { record } from '../autograd/record.ts';
-import { floatType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import {
   groupNormInputKernel,
@@ -10,9 +9,10 @@ import {
   groupNormSumsKernel,
 } from '../kernels/group-norm.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
+import type { FloatStorage } from '../kernels/storage.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { cast } from './cast.ts';
-import { launch } from './launch.ts';
+import { floatStorageOf, launch } from './launch.ts';
 import { sum } from './reduce.ts';
 import { contiguous } from './view.ts';
 
@@ -41,7 +41,7 @@ const stripPixels = 32;
  */
 export function groupNorm(x: Tensor, options: GroupNormOptions): Tensor {
   const { groups, eps, activation = 'none' } = options;
-  const [weight, bias] = [cast(options.weight, x.dtype), cast(options.bias, x.dtype)];
+  const [weight, bias] = [cast(options.weight, 'f32'), cast(options.bias, 'f32')];
   const C = x.shape.at(-1)!;
   check(
     'groupNorm',
@@ -52,7 +52,7 @@ export function groupNorm(x: Tensor, options: GroupNormOptions): Tensor {
   const sides = { B, pixels: x.size / (B * C), C, groups };
   const source = contiguous(x);
   const saved = { x: source, ...statistics(source, sides, eps), weight, bias };
-  const spec = { type: floatType(x.dtype), silu: activation === 'silu' } as const;
+  const spec = { type: floatStorageOf(x), silu: activation === 'silu' } as const;
   const y = empty(x.shape, x.dtype, x.storage.device);
   launch(groupNormKernel, { spec, tensors: { ...saved, y }, ...alongStrips(sides) });
   return record('groupNorm', y, [source, weight, bias], (dy) => gradients(saved, contiguous(dy), sides, spec));
@@ -98,7 +98,7 @@ const groupValues = (x: Tensor, { B, groups }: Sides): [Tensor, Tensor] => [
 function statistics(x: Tensor, sides: Sides, eps: number): { mean: Tensor; rstd: Tensor } {
   const [sums, squares] = stripSums(x, sides);
   launch(groupNormSumsKernel, {
-    spec: { type: floatType(x.dtype) },
+    spec: { type: floatStorageOf(x) },
     tensors: { x, sums, squares },
     ...alongStrips(sides),
   });
@@ -123,19 +123,19 @@ function gradients(
   saved: Saved,
   dy: Tensor,
   sides: Sides,
-  spec: { readonly type: 'f32' | 'f16'; readonly silu: boolean },
+  spec: { readonly type: FloatStorage; readonly silu: boolean },
 ): Tensor[] {
-  const { x, weight, bias } = saved;
+  const { x, weight } = saved;
   const [sums, products] = stripSums(x, sides);
   launch(groupNormSlopeSumsKernel, { spec, tensors: { ...saved, dy, sums, products }, ...alongStrips(sides) });
   const [a, b] = groupValues(x, sides);
   launch(groupNormSlopeMeansKernel, {
-    spec: { type: spec.type },
+    spec: {},
     tensors: { sums, products, weight, a, b },
     ...overGroups(sides),
   });
   const dx = empty(x.shape, x.dtype, x.storage.device);
   launch(groupNormInputKernel, { spec, tensors: { ...saved, dy, a, b, dx }, ...alongStrips(sides) });
   const overStrips = { axis: [0, 1] };
-  return [dx, cast(sum(products, overStrips), weight.dtype), cast(sum(sums, overStrips), bias.dtype)];
+  return [dx, sum(products, overStrips), sum(sums, overStrips)];
 }

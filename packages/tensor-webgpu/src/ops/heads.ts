@@ -1,5 +1,4 @@
 import { isRecorded, recordJoint } from '../autograd/record.ts';
-import { floatType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import {
   type HeadPart,
@@ -12,7 +11,7 @@ import { foldGrid } from '../kernels/snippets.ts';
 import { sizeOf } from '../shape.ts';
 import { empty, type Tensor, zeros } from '../tensor.ts';
 import { cast } from './cast.ts';
-import { launch } from './launch.ts';
+import { floatStorageOf, launch } from './launch.ts';
 import { rowLanes } from './row-lanes.ts';
 import { contiguous } from './view.ts';
 
@@ -89,12 +88,12 @@ function places(x: Tensor, heads: number, { group, lanes }: HeadsSpec, strip: nu
 function split(op: string, x: Tensor, parts: readonly HeadPart[], options: Options): Tensor[] {
   const { heads, rope } = options;
   checkHeads(op, x, parts, options);
-  const inTypeOf = (value: Tensor | undefined): Tensor | undefined => value && cast(value, x.dtype);
-  const [scale, queryBias, valueBias] = [options.scale, options.queryBias, options.valueBias].map(inTypeOf);
+  const wide = (value: Tensor | undefined): Tensor | undefined => value && cast(value, 'f32');
+  const [scale, queryBias, valueBias] = [options.scale, options.queryBias, options.valueBias].map(wide);
   const [B, L, width] = x.shape as [number, number, number];
   const d = width / parts.length / heads;
   const spec: HeadsSpec = {
-    type: floatType(x.dtype),
+    type: floatStorageOf(x),
     parts: parts.join(','),
     vectors: d / 4,
     ...rowLanes(x.storage.device, d / 4),
@@ -147,7 +146,7 @@ function gradients(x: Tensor, { spec, saved, taken, heads }: Backwards): Tensor[
   const results = names.map((name) => empty(taken[name]!.shape, taken[name]!.dtype, device));
   const widths = [0, 1, 2].map((i) => results[i]?.size ?? 0);
   launch(stripSumsKernel, {
-    spec: { type: spec.type, names: names.join(',') },
+    spec: { names: names.join(',') },
     tensors: Object.fromEntries(
       names.flatMap((name, i) => [
         [`x_${name}`, sums[i]!],

@@ -1,7 +1,25 @@
 import type { PooledBuffer } from '../device/buffer-pool.ts';
 import type { Kernel, Spec } from '../kernels/define-kernel.ts';
+import type { FloatStorage, SingleStorage, Storage } from '../kernels/storage.ts';
+import { type DType, isFloat } from '../dtype.ts';
 import { check } from '../errors.ts';
 import type { Tensor } from '../tensor.ts';
+
+/** How kernels find a float tensor's elements: halves lie two to a word where the adapter has no half floats. */
+export function floatStorageOf({ dtype, storage }: Tensor): FloatStorage {
+  if (dtype !== 'f16') return 'f32';
+  return storage.device.profile.f16 ? 'f16' : 'packed';
+}
+
+/** The same for tensors of any type. */
+export const storageOf = (x: Tensor): Storage =>
+  isFloat(x.dtype) ? floatStorageOf(x) : x.dtype === 'i32' ? 'i32' : 'u32';
+
+/** Type in which a kernel stores single elements for a tensor of floats: halves that share a word would have two writers, and are cast behind it. */
+export const singleType = (x: Tensor): DType => (floatStorageOf(x) === 'packed' ? 'f32' : x.dtype);
+
+/** How a kernel stores single elements of that type. */
+export const singleStorageOf = (x: Tensor): SingleStorage => (x.dtype === 'bool' ? 'u32' : x.dtype);
 
 interface Launch<S extends Spec> {
   readonly spec: S;

@@ -4,7 +4,9 @@ import { check } from '../errors.ts';
 import { scope } from '../scope.ts';
 import { sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { cast } from './cast.ts';
 import { add } from './elementwise.ts';
+import { singleType } from './launch.ts';
 import { map } from './map.ts';
 import { linear } from './linear.ts';
 import { matmul } from './matmul.ts';
@@ -101,14 +103,16 @@ function chunkRows(x: Tensor, weight: Tensor, { chunkBytes = largestChunk }: Chu
 function chunk(x: Tensor, weight: Tensor, options: Chunked & { readonly from: number; readonly to: number }): Part {
   const { targets, bias, labelSmoothing = 0, ignoreIndex = -1, wanted, from, to } = options;
   const rows = contiguous(slice(x, 0, from, to));
-  const logits = linear(rows, weight, bias);
+  const sums = linear(rows, weight, bias);
+  const logits = weight.shape[0]! % 4 === 0 ? sums : cast(sums, singleType(sums));
   const slope = wanted.some(Boolean) ? { slope: 1 } : {};
   const labels = contiguous(slice(targets, 0, from, to));
   const { loss, hits } = crossEntropyRows(logits, labels, { labelSmoothing, ignoreIndex, ...slope });
+  const slopes = cast(logits, sums.dtype);
   const gradients = [
-    wanted[0] ? matmul(logits, weight) : undefined,
-    wanted[1] ? matmul(logits, rows, { transposeA: true }) : undefined,
-    wanted[2] ? sum(logits, { axis: 0 }) : undefined,
+    wanted[0] ? matmul(slopes, weight) : undefined,
+    wanted[1] ? matmul(slopes, rows, { transposeA: true }) : undefined,
+    wanted[2] ? sum(slopes, { axis: 0 }) : undefined,
   ];
   return { losses: loss, hits, gradients };
 }

@@ -1,10 +1,10 @@
-import { type DType, storageType } from '../dtype.ts';
+import type { DType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { elementsPerGroup, elementwiseKernel, maxRank, type OperandMode } from '../kernels/elementwise.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
 import { broadcastShapes, sameShape, type Shape, sizeOf } from '../shape.ts';
 import { empty, Tensor } from '../tensor.ts';
-import { launch } from './launch.ts';
+import { launch, storageOf } from './launch.ts';
 
 const names = ['a', 'b', 'c', 'd'];
 
@@ -48,8 +48,8 @@ export function mapInto(
     mode === 'strided' && walk.sides.at(-1)! % 4 === 0 ? 'strided4' : mode;
   const spec = {
     expression,
-    operands: operands.map((operand) => `${modeOf(operand)}:${storageType[operand.tensor.dtype]}`).join(','),
-    result: storageType[y.dtype],
+    operands: operands.map((operand) => `${modeOf(operand)}:${storageOf(operand.tensor)}`).join(','),
+    result: storageOf(y),
     rank: walk.sides.length <= fewAxes ? fewAxes : maxRank,
   };
   const tensors: Record<string, Tensor> = {};

@@ -1,13 +1,12 @@
 import { record } from '../autograd/record.ts';
 import type { Device } from '../device/device.ts';
-import { floatType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { type RowNorm, rowNormInputKernel, rowNormKernel, type RowPieces } from '../kernels/row-norm.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
 import { rowsOf } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { add, div, maximum, mul, sqrt, square, sub } from './elementwise.ts';
-import { launch } from './launch.ts';
+import { floatStorageOf, launch } from './launch.ts';
 import { mean, sum } from './reduce.ts';
 import { contiguous } from './view.ts';
 
@@ -76,7 +75,7 @@ function lanesFor({ profile, plainKernels }: Device, vectors: number): RowPieces
 
 function rowNorm(norm: RowNorm, x: Tensor, eps: number): Tensor {
   const { R, C } = rowsOf(x.shape);
-  const spec = { norm, type: floatType(x.dtype), ...lanesFor(x.storage.device, C / 4) } as const;
+  const spec = { norm, type: floatStorageOf(x), ...lanesFor(x.storage.device, C / 4) } as const;
   const strip = x.storage.device.profile.isCpu && spec.shuffles ? stripRows : 1;
   const run = {
     uniforms: { rows: R, vectors: C / 4, strip, eps },

@@ -1,11 +1,10 @@
 import { noGrad } from '../autograd/record.ts';
-import { floatType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { adamKernel, sgdKernel } from '../kernels/optimizer.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
 import { sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { launch } from './launch.ts';
+import { floatStorageOf, launch } from './launch.ts';
 import { contiguous } from './view.ts';
 
 /** What every optimiser step may be told by tensors on the device, so that nothing has to be read back. */
@@ -92,7 +91,7 @@ function stepSlot(op: string, { kernel, slot, uniforms, variant }: SlotStep, { f
   const dense = noGrad(() => contiguous(gradient));
   const vectors = Math.ceil(parameter.size / 4);
   launch(kernel, {
-    spec: { type: floatType(gradient.dtype), clip: factor !== undefined, guarded: onlyIf !== undefined, variant },
+    spec: { type: floatStorageOf(gradient), clip: factor !== undefined, guarded: onlyIf !== undefined, variant },
     tensors: { ...slot, gradient: dense, ...(factor && { factor }), ...(onlyIf && { only_if: onlyIf }) },
     uniforms: { vectors, ...uniforms },
     grid: foldGrid(Math.ceil(vectors / 64)),

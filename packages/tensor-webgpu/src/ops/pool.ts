@@ -1,10 +1,10 @@
 import { record } from '../autograd/record.ts';
-import { storageType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { poolGradientKernel, poolKernel, type Pooling, type PoolSpec } from '../kernels/pool.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
 import { empty, type Tensor } from '../tensor.ts';
-import { launch } from './launch.ts';
+import { cast } from './cast.ts';
+import { floatStorageOf, launch, singleType } from './launch.ts';
 import { contiguous } from './view.ts';
 
 /** A square window that moves over a picture. */
@@ -42,11 +42,14 @@ function pool(pooling: Pooling, input: Tensor, options: AveragePoolOptions): Ten
   const windows = windowsOf(`${pooling}Pool2d`, input, options);
   const x = contiguous(input);
   const [B, , , C] = x.shape as [number, number, number, number];
-  const y = empty([B, windows.outHeight, windows.outWidth, C], x.dtype, x.storage.device);
+  const width = C % 4 === 0 ? 4 : 1;
+  const dtype = width === 4 ? x.dtype : singleType(x);
+  const written = empty([B, windows.outHeight, windows.outWidth, C], dtype, x.storage.device);
   const spec: PoolSpec = {
-    type: storageType[x.dtype],
+    type: floatStorageOf(x),
+    result: floatStorageOf(written),
     pooling,
-    width: C % 4 === 0 ? 4 : 1,
+    width,
     countPadding: options.countPadding ?? false,
   };
   const uniformsOf = (count: number): Record<string, number> => ({
@@ -55,12 +58,18 @@ function pool(pooling: Pooling, input: Tensor, options: AveragePoolOptions): Ten
     vectors: C / spec.width,
   });
   const gridOf = (count: number): readonly [number, number] => foldGrid(Math.ceil(count / spec.width / 64));
-  launch(poolKernel, { spec, tensors: { x, y }, uniforms: uniformsOf(y.size), grid: gridOf(y.size) });
+  launch(poolKernel, {
+    spec,
+    tensors: { x, y: written },
+    uniforms: uniformsOf(written.size),
+    grid: gridOf(written.size),
+  });
+  const y = cast(written, x.dtype);
   return record(`${pooling}Pool2d`, y, [x], (upstream) => {
-    const dx = empty(x.shape, x.dtype, x.storage.device);
+    const dx = empty(x.shape, dtype, x.storage.device);
     const tensors = { ...(pooling === 'max' && { x, y }), dy: contiguous(upstream), dx };
     launch(poolGradientKernel, { spec, tensors, uniforms: uniformsOf(dx.size), grid: gridOf(dx.size) });
-    return [dx];
+    return [cast(dx, x.dtype)];
   });
 }
 

@@ -1,10 +1,9 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { backward } from '../autograd/backward.ts';
 import { checkpoint } from '../autograd/checkpoint.ts';
-import { currentDevice } from '../device/current.ts';
 import { scope } from '../scope.ts';
 import { type Tensor, tensor } from '../tensor.ts';
-import { hashed, relativeError, testDevice, valuesOf } from '../testing/index.ts';
+import { describeHalves, hashed, relativeError, valuesOf } from '../testing/index.ts';
 import { attention } from './attention.ts';
 import { conv2d } from './conv2d.ts';
 import { add, gelu } from './elementwise.ts';
@@ -13,8 +12,6 @@ import { linear } from './linear.ts';
 import { withPrecision } from './precision.ts';
 import { mean, sum } from './reduce.ts';
 import { reshape } from './view.ts';
-
-beforeAll(testDevice);
 
 const leaf = (name: string, shape: readonly number[]): Tensor =>
   Object.assign(hashed(name, shape), { requiresGrad: true });
@@ -58,14 +55,8 @@ async function outcomeOf(run: (x: Tensor, ws: readonly Tensor[]) => Tensor, upst
 
 const halved = (x: Tensor, ws: readonly Tensor[]): Tensor => withPrecision('f16', () => network(x, ws));
 
-describe('withPrecision', () => {
-  it('f16 gives loss and f32 gradients within half precision of f32, or says that the adapter has none', async () => {
-    if (!currentDevice().profile.f16) {
-      expect(() => withPrecision('f16', () => 0)).toThrow(
-        /^withPrecision: adapter must have half floats for f16, got /,
-      );
-      return;
-    }
+describeHalves('withPrecision', () => {
+  it('f16 gives loss and f32 gradients within half precision of f32', async () => {
     const [full, half] = [await outcomeOf(network), await outcomeOf(halved)];
     expect(half.types).toEqual(half.types.map(() => 'f32'));
     expect(half.loss).not.toBe(full.loss);
@@ -76,7 +67,6 @@ describe('withPrecision', () => {
   });
 
   it('is the same inside a recomputed part, bit for bit', async () => {
-    if (!currentDevice().profile.f16) return expect(currentDevice().profile.isCpu).toBe(true);
     const recomputed = (x: Tensor, ws: readonly Tensor[]): Tensor =>
       withPrecision('f16', () => checkpoint((input) => network(input!, ws), [x], ws));
     expect(await outcomeOf(recomputed)).toEqual(await outcomeOf(halved));
@@ -95,7 +85,6 @@ describe('withPrecision', () => {
   });
 
   it('sums of f16 and f32 are f32, with a gradient for each in its own type', async () => {
-    if (!currentDevice().profile.f16) return expect(currentDevice().profile.isCpu).toBe(true);
     const [x, h] = [leaf('x', [3, 5]), tensor([1, 2, 3, 4, 5], [5], { dtype: 'f16', requiresGrad: true })];
     const { y, gradients } = scope(() => {
       const total = add(x, h);

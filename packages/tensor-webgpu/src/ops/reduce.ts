@@ -1,10 +1,11 @@
 import { record } from '../autograd/record.ts';
-import { type DType, storageType } from '../dtype.ts';
+import { type DType, isFloat } from '../dtype.ts';
 import { type Reduction, reduceKernel } from '../kernels/reduce.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
 import { normalizeAxis, sameShape, type Shape, sizeOf } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
-import { launch } from './launch.ts';
+import { cast } from './cast.ts';
+import { launch, singleStorageOf, singleType, storageOf } from './launch.ts';
 import { map } from './map.ts';
 import { repeatView } from './repeat-view.ts';
 import { contiguous, reshape } from './view.ts';
@@ -87,10 +88,15 @@ function reduceAxes(reduction: Reduction, x: Tensor, axes: readonly number[], sc
     const length = sizeOf(y.shape.slice(from, to + 1));
     const inner = sizeOf(y.shape.slice(to + 1));
     const shape = y.shape.map((side, axis) => (axis >= from && axis <= to ? 1 : side));
-    y = reduceMiddle(reduction, y, { outer, length, inner, scale: i === runs.length - 1 ? scale : 1, shape });
+    const isLast = i === runs.length - 1;
+    const dtype = isLast ? singleType(x) : partialType(x);
+    y = reduceMiddle(reduction, y, { outer, length, inner, scale: isLast ? scale : 1, shape, dtype });
   });
-  return runs.length ? y : map(reduction, [y], 'a * u.s0', { scalars: [scale] });
+  return runs.length ? cast(y, x.dtype) : map(reduction, [y], 'a * u.s0', { scalars: [scale] });
 }
+
+/** Type of sums that go into further sums. */
+const partialType = ({ dtype }: Tensor): DType => (isFloat(dtype) ? 'f32' : dtype);
 
 /** [first, last] of each run of neighbouring axes, innermost run first. */
 function axisRuns(axes: readonly number[]): [number, number][] {
@@ -109,12 +115,14 @@ interface Middle {
   readonly inner: number;
   readonly scale: number;
   readonly shape: Shape;
+  readonly dtype: DType;
 }
 
 /** Rows above which a long reduction is cut in two, for parallelism and for accuracy. */
 const longReduction = 2048;
 
-function reduceMiddle(reduction: Reduction, x: Tensor, { outer, length, inner, scale, shape }: Middle): Tensor {
+function reduceMiddle(reduction: Reduction, x: Tensor, middle: Middle): Tensor {
+  const { outer, length, inner, scale, shape, dtype } = middle;
   const chunk = splitFactor(length);
   if (length > longReduction && chunk > 1) {
     const parts = length / chunk;
@@ -124,10 +132,11 @@ function reduceMiddle(reduction: Reduction, x: Tensor, { outer, length, inner, s
       inner,
       scale: 1,
       shape: [outer, parts, inner],
+      dtype: partialType(x),
     });
-    return reduceMiddle(reduction, partial, { outer, length: parts, inner, scale, shape });
+    return reduceMiddle(reduction, partial, { outer, length: parts, inner, scale, shape, dtype });
   }
-  const y = empty(shape, x.dtype, x.storage.device);
+  const y = empty(shape, dtype, x.storage.device);
   launchReduce(reduction, { x, y, outer, length, inner, scale });
   return y;
 }
@@ -159,7 +168,7 @@ function launchReduce(reduction: Reduction, { x, y, outer, length, inner, scale 
   const lanes = inner > 1 || length < 32 ? 1 : length < 512 ? 16 : 64;
   const outputs = outer * inner;
   launch(reduceKernel, {
-    spec: { reduction, type: storageType[x.dtype], result: storageType[y.dtype], lanes },
+    spec: { reduction, type: storageOf(x), result: singleStorageOf(y), lanes },
     tensors: { x, y },
     uniforms: { outputs, length, inner, scale },
     grid: foldGrid(Math.ceil((outputs * lanes) / 64)),

@@ -1,11 +1,10 @@
 import { record } from '../autograd/record.ts';
-import { storageType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { foldGrid } from '../kernels/snippets.ts';
 import { upsampleKernel } from '../kernels/upsample.wgsl.ts';
 import { empty, type Tensor, tensor } from '../tensor.ts';
 import { cast } from './cast.ts';
-import { launch } from './launch.ts';
+import { floatStorageOf, launch } from './launch.ts';
 import { matmul } from './matmul.ts';
 import { contiguous, reshape } from './view.ts';
 
@@ -25,7 +24,7 @@ function upsample(x: Tensor, shape: readonly number[], direction: 'forward' | 'b
   const y = empty(shape, x.dtype, x.storage.device);
   const count = y.size / 4;
   launch(upsampleKernel, {
-    spec: { type: storageType[x.dtype], direction },
+    spec: { type: floatStorageOf(x), direction },
     tensors: { x, y },
     uniforms: { count, width: shape[2]!, vectors: shape[3]! / 4, factor },
     grid: foldGrid(Math.ceil(count / 64)),

@@ -1,11 +1,10 @@
 import { record } from '../autograd/record.ts';
-import { floatType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { ropeKernel } from '../kernels/rope.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
 import { sameShape } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
-import { launch } from './launch.ts';
+import { floatStorageOf, launch } from './launch.ts';
 import { contiguous } from './view.ts';
 
 /**
@@ -34,7 +33,7 @@ function rotate(x: Tensor, table: Tensor, direction: 1 | -1): Tensor {
   const y = empty(x.shape, x.dtype, x.storage.device);
   const count = x.size / 4;
   launch(ropeKernel, {
-    spec: { type: floatType(x.dtype) },
+    spec: { type: floatStorageOf(x) },
     tensors: { x, table, y },
     uniforms: { count, vectors: d / 4, heads: N, positions: L, direction },
     grid: foldGrid(Math.ceil(count / 256)),

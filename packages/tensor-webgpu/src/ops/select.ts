@@ -1,14 +1,14 @@
 import { noGrad } from '../autograd/record.ts';
 import type { Device } from '../device/device.ts';
-import { floatType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { selectKernel, topKKernel } from '../kernels/select.wgsl.ts';
 import { foldGrid, type RowLanes } from '../kernels/snippets.ts';
 import { scope } from '../scope.ts';
 import { rowsOf } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
+import { cast } from './cast.ts';
 import { gather } from './gather.ts';
-import { launch } from './launch.ts';
+import { floatStorageOf, launch, singleStorageOf, singleType } from './launch.ts';
 import { checkShares, type RandomSource, seedTensor } from './random.ts';
 import { contiguous } from './view.ts';
 
@@ -18,7 +18,7 @@ export function topK(x: Tensor, k: number): { values: Tensor; indices: Tensor } 
   check('topK', Number.isInteger(k) && k >= 1 && k <= C, () => `k must lie in 1..${C}, got ${k}.`);
   const indices = empty([...x.shape.slice(0, -1), k], 'u32', x.storage.device);
   launch(topKKernel, {
-    spec: { type: floatType(x.dtype), vector: C % 4 === 0 },
+    spec: { type: floatStorageOf(x), vector: C % 4 === 0 },
     tensors: { x: contiguous(x), y: indices },
     uniforms: { count: x.size, V: C, vectors: Math.ceil(C / 4), k },
     grid: foldGrid(Math.ceil(x.size / 64)),
@@ -44,9 +44,9 @@ export interface DrawOptions extends FilterOptions, RandomSource {
  */
 export function filterLogits(logits: Tensor, options: FilterOptions): Tensor {
   checkFilter('filterLogits', logits, options);
-  const y = empty(logits.shape, logits.dtype, logits.storage.device);
+  const y = empty(logits.shape, singleType(logits), logits.storage.device);
   select('logits', { logits, y }, options);
-  return y;
+  return noGrad(() => cast(y, logits.dtype));
 }
 
 /** One index a row, drawn from softmax(logits / temperature) after top-k and top-p. logits: [R, V] -> u32 [R]. Row r uses number r of its seed's stream. */
@@ -102,7 +102,8 @@ function select(result: 'logits' | 'index', { logits, y, seeds }: Selection, opt
   const lanes = selectLanes(x.storage.device);
   launch(selectKernel, {
     spec: {
-      type: floatType(x.dtype),
+      type: floatStorageOf(x),
+      stored: result === 'logits' ? singleStorageOf(y) : 'f32',
       vector: V % 4 === 0,
       topK: k > 0 && k < V,
       topP: topP > 0,

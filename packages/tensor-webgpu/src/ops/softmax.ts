@@ -1,13 +1,13 @@
 import { record } from '../autograd/record.ts';
 import type { Device } from '../device/device.ts';
-import { floatType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { foldGrid, type RowLanes } from '../kernels/snippets.ts';
 import { crossEntropyGradientKernel, crossEntropyKernel, softmaxKernel } from '../kernels/softmax.wgsl.ts';
 import { rowsOf, sameShape } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
+import { cast } from './cast.ts';
 import { exp, mul, sub } from './elementwise.ts';
-import { launch } from './launch.ts';
+import { floatStorageOf, launch, singleStorageOf, singleType } from './launch.ts';
 import { sum } from './reduce.ts';
 import { contiguous } from './view.ts';
 
@@ -17,14 +17,14 @@ const lanesFor = (width: number): number => (width < 64 ? 1 : width < 512 ? 8 : 
 function normalise(x: Tensor, log: boolean): Tensor {
   const { R, C } = rowsOf(x.shape);
   const lanes = lanesFor(C);
-  const y = empty(x.shape, x.dtype, x.storage.device);
+  const y = empty(x.shape, singleType(x), x.storage.device);
   launch(softmaxKernel, {
-    spec: { type: floatType(x.dtype), log, lanes },
+    spec: { type: floatStorageOf(x), result: singleStorageOf(y), log, lanes },
     tensors: { x: contiguous(x), y },
     uniforms: { rows: R, width: C },
     grid: foldGrid(Math.ceil((R * lanes) / 64)),
   });
-  return y;
+  return cast(y, x.dtype);
 }
 
 /** Softmax over the last axis. x: [..., C] -> [..., C]. */
@@ -67,10 +67,11 @@ export function crossEntropy(
   const labels = contiguous(targets);
   const { loss, lse, uniforms } = crossEntropyRows(x, labels, { labelSmoothing, ignoreIndex });
   return record('crossEntropy', loss, [x], (dloss) => {
-    const dx = empty(x.shape, x.dtype, x.storage.device);
+    const vector = V % 4 === 0;
+    const dx = empty(x.shape, vector ? x.dtype : singleType(x), x.storage.device);
     const tensors = { x, targets: labels, lse, dloss: contiguous(dloss), dx };
     launch(crossEntropyGradientKernel, {
-      spec: { type: floatType(x.dtype), vector: V % 4 === 0 },
+      spec: { type: floatStorageOf(x), result: floatStorageOf(dx), vector },
       tensors,
       uniforms,
       grid: foldGrid(Math.ceil((R * uniforms.steps) / 256)),
@@ -115,7 +116,7 @@ export function crossEntropyRows(
   const [loss, lse, hits] = [empty([R], 'f32', device), empty([R], 'f32', device), empty([R], 'f32', device)];
   const uniforms = { rows: R, width: V, steps, smoothing: labelSmoothing, ignored: ignoreIndex };
   launch(crossEntropyKernel, {
-    spec: { type: floatType(x.dtype), vector, inPlace: slope !== undefined, ...lanes } as const,
+    spec: { type: floatStorageOf(x), vector, inPlace: slope !== undefined, ...lanes } as const,
     tensors: { x, targets, loss, lse, hits },
     uniforms: { ...uniforms, slope: slope ?? 0 },
     grid: foldGrid(Math.ceil((R * lanes.lanes) / lanes.group)),

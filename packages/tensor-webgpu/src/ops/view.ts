@@ -1,12 +1,13 @@
 import { noGrad, record } from '../autograd/record.ts';
-import { isFloat, storageType } from '../dtype.ts';
+import { isFloat } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { copyAxisKernel } from '../kernels/copy-axis.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
+import type { Storage } from '../kernels/storage.ts';
 import { normalizeAxis, resolveShape, type Shape } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { cast } from './cast.ts';
-import { launch } from './launch.ts';
+import { launch, storageOf } from './launch.ts';
 import { map, mapInto } from './map.ts';
 
 /** The same elements, packed; a copy only where needed. x: [...] -> [...]. */
@@ -150,14 +151,33 @@ export function writeSlice(target: Tensor, x: Tensor, { axis, start }: { axis: n
 /** Writes a tensor into its place along an axis of a packed one. */
 function copyInto(y: Tensor, x: Tensor, axis: number, start: number): void {
   const source = contiguous(x);
-  const count = source.size;
-  if (count === 0) return;
+  if (source.size === 0) return;
   const below = x.shape.slice(axis + 1).reduce((product, side) => product * side, 1);
+  const runs = { inner: x.shape[axis]! * below, stride: y.shape[axis]! * below, start: start * below };
+  const { type, step, count } = copyUnits(y, source, Object.values(runs));
   launch(copyAxisKernel, {
-    spec: { type: storageType[x.dtype] },
+    spec: { type },
     tensors: { x: source, y },
-    uniforms: { count, inner: x.shape[axis]! * below, stride: y.shape[axis]! * below, start: start * below },
+    uniforms: {
+      inner: runs.inner / step,
+      stride: runs.stride / step,
+      start: runs.start / step,
+      count,
+      last: source.size - 1,
+    },
     grid: foldGrid(Math.ceil(count / 256)),
   });
   if (source !== x) source.dispose();
+}
+
+/** What an invocation copies: an element, a word of two halves, or a word of y of which runs cover a part. */
+function copyUnits(
+  y: Tensor,
+  x: Tensor,
+  runs: readonly number[],
+): { readonly type: Storage; readonly step: 1 | 2; readonly count: number } {
+  const type = storageOf(x);
+  if (type !== 'packed') return { type, step: 1, count: x.size };
+  if (runs.every((run) => run % 2 === 0)) return { type: 'u32', step: 2, count: x.size / 2 };
+  return { type, step: 1, count: Math.ceil(y.size / 2) };
 }

@@ -3,4 +3,4 @@ export { type GoldenTensor, loadGolden, loadGoldenJson } from './golden.ts';
 export { gradcheck, type GradcheckOptions } from './gradcheck.ts';
 export { hashed, hashedValues } from './hashed.ts';
 export { testDevice } from './test-device.ts';
-export { describeVariants } from './variants.ts';
+export { describeHalves, describeVariants } from './variants.ts';

@@ -15,3 +15,18 @@ export function describeVariants(name: string, suite: (device: () => Device) => 
     suite(() => device);
   });
 }
+
+/** Runs a suite twice: with half floats as the adapter has them, and with halves packed two to a word, as where it has none. */
+export function describeHalves(name: string, suite: (device: () => Device) => void): void {
+  describe.each(['own', 'packed'] as const)(`${name}, %s halves`, (variant) => {
+    let device: Device;
+    let usual: Device['profile'];
+    beforeAll(async () => {
+      device = await testDevice();
+      usual = device.profile;
+      if (variant === 'packed') Object.assign(device, { profile: { ...usual, f16: false } });
+    });
+    afterAll(() => void Object.assign(device, { profile: usual }));
+    suite(() => device);
+  });
+}

@@ -1,4 +1,6 @@
 import { Star, starConfig } from '@star-webgpu/star-transformer';
+import { createDevice, currentDevice, LossScale, type Precision, setDevice } from '@star-webgpu/tensor-webgpu';
+import { openGpu, throttledWait } from '@star-webgpu/tensor-webgpu/node';
 import { hashedValues, testDevice } from '@star-webgpu/tensor-webgpu/testing';
 import { initText, textConfig, TextEncoder, Tokenizer, trainBpe } from '@star-webgpu/text-encoder';
 import { Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
@@ -66,15 +68,21 @@ function stageWith(options: Partial<StarStageOptions> = {}): StarStage {
 }
 
 /** Losses of some steps on the same three pictures. */
-async function lossesOf(stage: StarStage, steps: number, captionsShown = captions): Promise<number[]> {
-  const optimizer = new AdamW(stage.parameters());
-  const step = new TrainStep(stage, optimizer);
+async function lossesOf(
+  stage: StarStage,
+  steps: number,
+  { shown = captions, precision = 'f32' }: { shown?: readonly string[]; precision?: Precision } = {},
+): Promise<number[]> {
+  const lossScale = precision === 'f16' ? new LossScale() : undefined;
+  const optimizer = new AdamW(stage.parameters(), { ...(lossScale && { lossScale }) });
+  const step = new TrainStep(stage, optimizer, precision);
   const losses: number[] = [];
   const numbers = { learningRate: 5e-3, weightDecay: 0, clipNorm: 2 };
   for (let i = 0; i < steps; i++)
-    losses.push((await step.run([{ ...batch, captions: captionsShown }], { ...numbers, step: i })).loss);
+    losses.push((await step.run([{ ...batch, captions: shown }], { ...numbers, step: i })).loss);
   step.dispose();
   optimizer.dispose();
+  lossScale?.dispose();
   return losses;
 }
 
@@ -91,12 +99,27 @@ describe('StarStage', () => {
 
   it('does not tell captions apart once all of them are dropped', async () => {
     const dropped = await lossesOf(stageWith({ captionDropout: 1 }), 1);
-    expect(dropped).toEqual(await lossesOf(stageWith(), 1, ['', '', '']));
+    expect(dropped).toEqual(await lossesOf(stageWith(), 1, { shown: ['', '', ''] }));
   });
 
   it('leaves a frozen text tower out of what is trained', () => {
     const names = [...stageWith({ trainText: false }).parameters().keys()];
     expect(names.length).toBeGreaterThan(0);
     expect(names.filter((name) => name.startsWith('text.'))).toEqual([]);
+  });
+
+  it('in half precision on a device without half floats, comes within 1% of the losses of f32', async () => {
+    const usual = currentDevice();
+    const { adapter, close } = await openGpu();
+    const device = await createDevice(adapter, { wait: throttledWait, packedHalves: true, onDestroy: close });
+    expect([device.profile.f16, device.gpu.features.has('shader-f16')]).toEqual([false, false]);
+    setDevice(device);
+    const half = await lossesOf(stageWith(), 20, { precision: 'f16' });
+    const full = await lossesOf(stageWith(), 20);
+    device.destroy();
+    setDevice(usual);
+    for (const [step, loss] of full.entries())
+      expect(Math.abs(half[step]! / loss - 1), `step ${step}`).toBeLessThan(0.01);
+    expect(half.at(-1)).not.toBe(full.at(-1));
   });
 });

@@ -1,5 +1,6 @@
-import { elementLoad, rowLoader, storeStatement, wholeLoad } from './operands.ts';
-import { type Activation, type GemmSpec, range, valuesOf } from './spec.ts';
+import { elementAt, valuesOf } from '../storage.ts';
+import { rowLoader, storeStatement, wholeLoad } from './operands.ts';
+import { type Activation, type GemmSpec, range } from './spec.ts';
 
 /** Activations as WGSL over `v` of type `values`. */
 const activations: Record<Activation, string> = {
@@ -12,7 +13,7 @@ const activations: Record<Activation, string> = {
 /** WGSL: the bias of `width` columns. */
 export const biasOf = ({ storageExtra }: GemmSpec, width: number): string =>
   `values(${range(width)
-    .map((j) => elementLoad('bias_data', storageExtra, `(min(column + ${j}u, u.N - 1u))`))
+    .map((j) => elementAt(storageExtra, 'bias_data', `(min(column + ${j}u, u.N - 1u))`))
     .join(', ')})`;
 
 /** WGSL functions over `width` neighbours of a row: `finish(row, column, index, v)`, the value to store from sums that hold their bias. */
@@ -39,7 +40,7 @@ fn finish(row: u32, column: u32, index: u32, v: values) -> values {
 /** WGSL: what C holds already. */
 function before(width: number, whole: boolean, storage: GemmSpec['storageC']): string {
   if (whole && width > 1) return wholeLoad('c_data', storage, width, 'index');
-  const items = range(width).map((j) => elementLoad('c_data', storage, `(index + min(${j}u, u.N - 1u - column))`));
+  const items = range(width).map((j) => elementAt(storage, 'c_data', `(index + min(${j}u, u.N - 1u - column))`));
   return `values(${items.join(', ')})`;
 }
 

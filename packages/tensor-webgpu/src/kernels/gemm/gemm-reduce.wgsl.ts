@@ -1,8 +1,8 @@
 import { type Binding, defineKernel, type Kernel } from '../define-kernel.ts';
 import { flatGroup, flatParameters } from '../snippets.ts';
+import { elementType, valuesOf } from '../storage.ts';
 import { biasOf, finishFunction, storeFunction } from './epilogue.ts';
-import { unpackFunctions } from './operands.ts';
-import { baseSpec, elementType, epilogueBindings, type GemmSpec, range, valuesOf } from './spec.ts';
+import { baseSpec, epilogueBindings, type GemmSpec, range } from './spec.ts';
 
 const workgroup = 64;
 
@@ -31,8 +31,8 @@ function pairBody(spec: GemmSpec): string {
   let z${j} = biased(i${j} % u.N, sum_parts(i${j})); let y${j} = finish((i${j} % (u.M * u.N)) / u.N, i${j} % u.N, i${j}, z${j});`;
   return `if (flat * 2u >= u.count) { return; }
   ${range(2).map(one).join('\n  ')}
-  ${spec.keep ? 'kept_data[flat] = pack2x16float(vec2<f32>(z0, z1));' : ''}
-  c_data[flat] = pack2x16float(vec2<f32>(y0, y1));`;
+  ${spec.keep ? 'kept_data[flat] = pack2(vec2<f32>(z0, z1));' : ''}
+  c_data[flat] = pack2(vec2<f32>(y0, y1));`;
 }
 
 const biasedFunction = (spec: GemmSpec): string =>
@@ -56,8 +56,7 @@ export const gemmReduceKernel: Kernel<GemmSpec> = defineKernel<GemmSpec>({
   uniforms: { count: 'u32', M: 'u32', N: 'u32', parts: 'u32', gateRows: 'u32' },
   code: (spec) => {
     const pairs = perInvocation(spec) !== spec.widthC;
-    return `${unpackFunctions}
-${sumFunction(spec.widthC)}
+    return `${sumFunction(spec.widthC)}
 ${pairs ? `${finishFunction(spec, 1)}\n${biasedFunction(spec)}` : storeFunction(spec, spec.widthC, true)}
 @compute @workgroup_size(${workgroup})
 fn main(${flatParameters}) {

@@ -1,5 +1,5 @@
 import { storeFunction } from './epilogue.ts';
-import { blockLoaders, unpackFunctions } from './operands.ts';
+import { blockLoaders } from './operands.ts';
 import { type GemmSpec, prologue, range } from './spec.ts';
 import { stagedLoop } from './staging.ts';
 
@@ -90,8 +90,7 @@ export function matrixCode(spec: MatrixSpec): string {
   const { rows, columns, depth, rowsEach, columnsEach, m, n, lanes } = spec;
   const across = columns / columnsEach;
   const threads = matrixThreads(spec);
-  return `${unpackFunctions}
-${blockLoaders(spec)}
+  return `${blockLoaders(spec)}
 ${storeFunction(spec, 4, true)}
 var<workgroup> tile_a: array<f16, ${depth * (rows + padding)}>;
 var<workgroup> tile_b: array<f16, ${depth * (columns + padding)}>;

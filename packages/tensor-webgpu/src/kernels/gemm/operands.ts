@@ -1,25 +1,18 @@
-import { elementType, type GemmSpec, lanesOf, range, type Storage, valuesOf } from './spec.ts';
-
-/** WGSL helpers: two or four halves out of words, and one half at any place. */
-export const unpackFunctions = `fn unpack4(words: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y)); }
-fn half_at(word: u32, index: u32) -> f32 { return unpack2x16float(word >> ((index & 1u) * 16u)).x; }`;
+import { elementAt, elementType, type FloatStorage, valuesOf } from '../storage.ts';
+import { type GemmSpec, lanesOf, range } from './spec.ts';
 
 /** WGSL: `width` neighbours, whole, from an element index that is a multiple of the width. */
-export function wholeLoad(buffer: string, storage: Storage, width: number, index: string): string {
+export function wholeLoad(buffer: string, storage: FloatStorage, width: number, index: string): string {
   const item = `${buffer}[${width === 1 ? index : `(${index}) / ${width}u`}]`;
   if (storage !== 'packed') return `${valuesOf(width)}(${item})`;
   return width === 4 ? `unpack4(${item})` : `unpack2x16float(${item})`;
 }
 
-/** WGSL: one element at any index of a buffer that is bound by single values. */
-export const elementLoad = (buffer: string, storage: Storage, index: string): string =>
-  storage === 'packed' ? `half_at(${buffer}[(${index}) / 2u], ${index})` : `f32(${buffer}[${index}])`;
-
 interface RowLoader {
   /** Name of the WGSL function. */
   readonly name: string;
   readonly buffer: string;
-  readonly storage: Storage;
+  readonly storage: FloatStorage;
   /** Neighbours that it returns. */
   readonly width: number;
   /** Rows divide into whole loads. */
@@ -33,7 +26,7 @@ export function rowLoader({ name, buffer, storage, width, whole }: RowLoader): s
   if (whole) return `${head} { return ${wholeLoad(buffer, storage, width, `${start} + column`)}; }`;
   if (storage === 'packed' && width === 4) return unalignedLoader(head, buffer);
   const item = (j: number): string =>
-    `select(0.0, ${elementLoad(buffer, storage, `(${start} + min(column + ${j}u, limit - 1u))`)}, column + ${j}u < limit)`;
+    `select(0.0, ${elementAt(storage, buffer, `(${start} + min(column + ${j}u, limit - 1u))`)}, column + ${j}u < limit)`;
   return `${head} { return ${valuesOf(width)}(${range(width).map(item).join(', ')}); }`;
 }
 
@@ -127,7 +120,7 @@ function matrixBlock({ head, name, item, alongK, whole, across, along }: MatrixB
 /** WGSL statements: one value or several, guarded one by one at the matrix's edge. */
 export function storeStatement(
   buffer: string,
-  { storage, width, whole, value }: { storage: Storage; width: number; whole: boolean; value: string },
+  { storage, width, whole, value }: { storage: FloatStorage; width: number; whole: boolean; value: string },
 ): string {
   if (!whole) {
     const part = (j: number): string => (width > 1 ? `${value}.${lanesOf[j]}` : value);
@@ -137,7 +130,5 @@ export function storeStatement(
   }
   const at = width === 1 ? 'index' : `index / ${width}u`;
   if (storage !== 'packed') return `${buffer}[${at}] = ${elementType(storage, width)}(${value});`;
-  return width === 4
-    ? `${buffer}[${at}] = vec2<u32>(pack2x16float(${value}.xy), pack2x16float(${value}.zw));`
-    : `${buffer}[${at}] = pack2x16float(${value});`;
+  return width === 4 ? `${buffer}[${at}] = pack4(${value});` : `${buffer}[${at}] = pack2(${value});`;
 }

@@ -1,13 +1,12 @@
 import { storeFunction } from './epilogue.ts';
-import { blockLoaders, unpackFunctions } from './operands.ts';
+import { blockLoaders } from './operands.ts';
 import { type GemmSpec, lanesOf, prologue, range } from './spec.ts';
 
 /** Rows and columns that one workgroup of the plain kernel computes. */
 export const plainTile = { rows: 32, columns: 32 } as const;
 
 /** Four rows by four columns an invocation, straight from memory: nothing is shared. */
-export const plainCode = (spec: GemmSpec): string => `${unpackFunctions}
-${blockLoaders(spec)}
+export const plainCode = (spec: GemmSpec): string => `${blockLoaders(spec)}
 ${storeFunction(spec, 4, true)}
 @compute @workgroup_size(8, 8)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {

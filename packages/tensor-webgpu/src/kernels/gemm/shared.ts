@@ -1,5 +1,5 @@
 import { biasOf, storeFunction } from './epilogue.ts';
-import { isWindow, rowLoader, unpackFunctions, wholeLoad } from './operands.ts';
+import { isWindow, rowLoader, wholeLoad } from './operands.ts';
 import { type GemmSpec, lanesOf, prologue, range } from './spec.ts';
 
 export interface SharedTile {
@@ -152,8 +152,7 @@ const loopOf = (spec: SharedSpec): string => {
 export function sharedCode(spec: SharedSpec): string {
   const { lanes, rows, columns, sourceB, widthB, bias } = spec;
   const wholeRows = sourceB === 'rows' && widthB === columns;
-  return `${unpackFunctions}
-${loaders(spec)}
+  return `${loaders(spec)}
 ${storeFunction(spec, columns, false)}
 @compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {

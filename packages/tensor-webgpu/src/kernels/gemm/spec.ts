@@ -1,10 +1,8 @@
 import type { Binding, KernelWork } from '../define-kernel.ts';
+import { elementType, type FloatStorage } from '../storage.ts';
 
 /** What a tile does to the sums before they are stored. */
 export type Activation = 'none' | 'relu' | 'gelu' | 'silu';
-
-/** How a matrix lies in memory: `packed` reads two halves out of a u32, which needs no feature. */
-export type Storage = 'f32' | 'f16' | 'packed';
 
 /** A's elements: stored [M, K], stored [K, M], or a picture seen through a convolution's window. */
 export type SourceA = 'rows' | 'columns' | 'forward' | 'input' | 'weight';
@@ -16,15 +14,15 @@ export type SourceB = 'rows' | 'columns';
 export interface GemmSpec extends Readonly<Record<string, number | string | boolean>> {
   readonly sourceA: SourceA;
   readonly sourceB: SourceB;
-  readonly storageA: Storage;
-  readonly storageB: Storage;
-  readonly storageC: Storage;
+  readonly storageA: FloatStorage;
+  readonly storageB: FloatStorage;
+  readonly storageC: FloatStorage;
   /** Neighbours that one load or store takes whole; 1 where rows do not divide into them. */
   readonly widthA: number;
   readonly widthB: number;
   readonly widthC: number;
   /** Storage of bias, gate and residual. */
-  readonly storageExtra: Storage;
+  readonly storageExtra: FloatStorage;
   readonly bias: boolean;
   readonly activation: Activation;
   /** The sums with their bias are also stored before the activation, as a backward wants them. */
@@ -89,15 +87,6 @@ export const prologue = `let batch = group.z / u.parts; let part = group.z % u.p
 
 export const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 export const lanesOf = ['x', 'y', 'z', 'w'] as const;
-
-/** WGSL type of 1 to 4 neighbouring values. */
-export const valuesOf = (width: number, type = 'f32'): string => (width === 1 ? type : `vec${width}<${type}>`);
-
-/** WGSL element type of a buffer from which `width` neighbours are taken whole. */
-export function elementType(storage: Storage, width: number): string {
-  if (storage === 'packed') return width === 4 ? 'vec2<u32>' : 'u32';
-  return valuesOf(width, storage);
-}
 
 /** Buffers of a tile kernel, in the order of its spec. */
 export function gemmBindings(spec: GemmSpec): Record<string, Binding> {

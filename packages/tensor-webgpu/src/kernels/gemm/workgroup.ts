@@ -1,5 +1,5 @@
 import { storeFunction } from './epilogue.ts';
-import { blockLoaders, unpackFunctions } from './operands.ts';
+import { blockLoaders } from './operands.ts';
 import { type GemmSpec, lanesOf, prologue, range } from './spec.ts';
 import { stagedLoop } from './staging.ts';
 
@@ -59,8 +59,7 @@ export function workgroupCode(spec: WorkgroupSpec): string {
   const sums = range(rowsEach).flatMap((r) => range(columnsEach / 4).map((q) => ({ r, q, name: `c${r}_${q}` })));
   const rowOf = (r: number): string => `row0 + ${spread(Math.floor(r / 4), rows, rowsEach) + (r % 4)}u + ty * 4u`;
   const columnOf = (q: number): string => `column0 + ${spread(q, columns, columnsEach)}u + tx * 4u`;
-  return `${unpackFunctions}
-${blockLoaders(spec)}
+  return `${blockLoaders(spec)}
 ${storeFunction(spec, 4, true)}
 var<workgroup> tile_a: array<vec4<f32>, ${(depth * rows) / 4}>;
 var<workgroup> tile_b: array<vec4<f32>, ${(depth * columns) / 4}>;
