@@ -51,7 +51,9 @@ export class CommandStream {
       this.bound = pipeline;
     }
     pass.setBindGroup(0, group, offsets);
-    pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
+    // Each argument is converted on its way into Dawn.
+    if (grid[1] === 1 && grid[2] === 1) pass.dispatchWorkgroups(grid[0]);
+    else pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
     this.dispatches++;
     this.queued++;
   }
