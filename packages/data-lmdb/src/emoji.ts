@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { PackError } from './errors.ts';
-import type { PackSource, SourceEntry } from './sources.ts';
+import type { PackSource, SourceEntry } from './source.ts';
 
 const PICTURES = '@lobehub/fluent-emoji-3d';
 const NAMES = 'unicode-emoji-json';

@@ -23,14 +23,9 @@ export {
 export { pack, type PackOptions, type PackProgress, type PackReport } from './pack.ts';
 export { openPack, type Pack, type PackedPicture } from './reader.ts';
 export type { ArrayData, ArrayType, PackHeader, PackRecord, StoredArray } from './schema.ts';
-export {
-  folderSource,
-  jsonlSource,
-  sourceOf,
-  tsvSource,
-  type PackSource,
-  type Refusal,
-  type SourceEntry,
-} from './sources.ts';
+export { referenceFolderSource, referencePackSource } from './reference-source.ts';
+export type { PackSource, Refusal, SourceEntry } from './source.ts';
+export { sourceOf } from './source-of.ts';
+export { folderSource, jsonlSource, tsvSource } from './sources.ts';
 export { toPng, toSize, toSquare, type PngEncoding } from './transform.ts';
 export { createPack, type PackWriter } from './writer.ts';

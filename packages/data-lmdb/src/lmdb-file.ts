@@ -22,6 +22,19 @@ export async function checkLmdbFile(path: string): Promise<void> {
   if (actual < claimed) throw foreign(path, 'be whole', `${actual} of ${claimed} bytes`);
 }
 
+/** LMDB data format of a file, by its first page; undefined for a file of another kind. */
+export async function lmdbFormat(path: string): Promise<1 | 2 | undefined> {
+  const file = await open(path, 'r');
+  try {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(32), 0, 32, 0);
+    if (bytesRead < 32) return undefined;
+    if (buffer.readUInt32LE(META_START.format1) === MAGIC) return 1;
+    return buffer.readUInt32LE(META_START.format2) === MAGIC ? 2 : undefined;
+  } finally {
+    await file.close();
+  }
+}
+
 /** Bytes that the LMDB file has, and that it claims to have: the last page may be allocated without being written. */
 export async function sizes(path: string): Promise<{ actual: number; claimed: number }> {
   const file = await openFile(path);
@@ -36,7 +49,8 @@ export async function sizes(path: string): Promise<{ actual: number; claimed: nu
   }
 }
 
-async function openFile(path: string): Promise<FileHandle> {
+/** An LMDB file for reading; throws a PackError of kind `missing` when there is none. */
+export async function openFile(path: string): Promise<FileHandle> {
   try {
     return await open(path, 'r');
   } catch (error) {
@@ -69,7 +83,7 @@ function olderFormat(path: string): PackError {
   return new PackError(
     'format',
     `openPack: file must be a pack of ours, got LMDB data format 1 (written by Python's lmdb or LMDB 0.9) at ${path}. ` +
-      'Export its pictures to a folder and pack that.',
+      'Make a pack of it first: star pack FILE --out PACK, or pack(await sourceOf(file), path).',
     { path },
   );
 }

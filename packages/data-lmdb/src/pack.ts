@@ -1,9 +1,10 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
+import { cleanCaptions } from './captions.ts';
 import { decodeSingleThreaded, inspectPicture, type PictureInfo } from './decode.ts';
 import { codeOf, explainDiskFull, messageOf, PackError } from './errors.ts';
 import { mapOrdered } from './parallel.ts';
 import { MAX_KEY_BYTES, type PackRecord } from './schema.ts';
-import { cleanCaptions, type PackSource, type Refusal, type SourceEntry } from './sources.ts';
+import type { PackSource, Refusal, SourceEntry } from './source.ts';
 import { toPng, type PngEncoding } from './transform.ts';
 import { createPack, packName, synchronise, temporaryPath, type PackWriter } from './writer.ts';
 

@@ -103,7 +103,7 @@ describe('a file that is no pack', () => {
   it('of LMDB data format 1 is refused by name, and this process lives on', async () => {
     await expect(openPack(FORMAT_1)).rejects.toThrow(
       "openPack: file must be a pack of ours, got LMDB data format 1 (written by Python's lmdb or LMDB 0.9) at " +
-        `${FORMAT_1}. Export its pictures to a folder and pack that.`,
+        `${FORMAT_1}. Make a pack of it first: star pack FILE --out PACK, or pack(await sourceOf(file), path).`,
     );
   });
 

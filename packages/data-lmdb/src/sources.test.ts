@@ -1,8 +1,12 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { cleanCaptions, folderSource, jsonlSource, sourceOf, tsvSource, type PackSource } from './sources.ts';
+import { cleanCaptions } from './captions.ts';
+import { sourceOf } from './source-of.ts';
+import type { PackSource } from './source.ts';
+import { folderSource, jsonlSource, tsvSource } from './sources.ts';
 import { writeFiles } from './testing/pictures.ts';
 import { temporaryFolder } from './testing/temporary.ts';
+import { createPack } from './writer.ts';
 
 const brief = ({ entries }: PackSource): [string, string[]][] =>
   entries.map(({ key, captions }) => [key, cleanCaptions(captions)]);
@@ -50,11 +54,16 @@ describe('folderSource', () => {
     );
   });
 
-  it('a picture given as a source is refused', async () => {
+  it('a picture given as a source is refused, and a pack', async () => {
     const folder = await temporaryFolder();
     await writeFiles(folder, { 'a.png': 'x' });
     await expect(sourceOf(join(folder, 'a.png'))).rejects.toThrow(
-      'pack: source must be a folder, a .jsonl or a .tsv file, got',
+      `pack: source must be a folder, a .jsonl, a .tsv or a pack of the reference code, got ${join(folder, 'a.png')}. Choose one of these.`,
+    );
+    const path = join(folder, 'a.lmdb');
+    await (await createPack(path)).commit();
+    await expect(sourceOf(path)).rejects.toThrow(
+      `pack: source must hold pictures to pack, got the pack ${path}. Use it as it is.`,
     );
   });
 });

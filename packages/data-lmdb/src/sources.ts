@@ -1,55 +1,11 @@
-import { readdir, readFile } from 'node:fs/promises';
-import { dirname, extname, isAbsolute, join, relative, sep } from 'node:path';
-import { check, codeOf, messageOf, PackError } from './errors.ts';
+import { readFile } from 'node:fs/promises';
+import { dirname, extname, isAbsolute, join } from 'node:path';
+import { captionsIn, parseFields, parseSidecar } from './captions.ts';
+import { messageOf } from './errors.ts';
+import { explainMissing, isPicture, listFiles, stemOf, toPosix } from './files.ts';
+import type { PackSource, Refusal, SourceEntry } from './source.ts';
 
-/** A picture to be packed; its bytes are read only when its turn comes. */
-export interface SourceEntry {
-  /** Unique name inside the pack. */
-  key: string;
-  /** Where it comes from, for reports. */
-  file: string;
-  captions: readonly string[];
-  /** Why there is no caption, when there is none. */
-  captionFault?: string;
-  /** Free properties to choose by later. */
-  labels?: Readonly<Record<string, string>>;
-  /** Encoded bytes. */
-  read: () => Promise<Uint8Array>;
-}
-
-/** Something that was left out, and why. */
-export interface Refusal {
-  file: string;
-  reason: string;
-}
-
-/** Pictures to be packed, and what was already refused while they were listed. */
-export interface PackSource {
-  /** Where the pictures come from, for reports. */
-  origin: string;
-  entries: readonly SourceEntry[];
-  refused: readonly Refusal[];
-}
-
-const PICTURES: ReadonlySet<string> = new Set(['.png', '.jpg', '.jpeg', '.webp', '.avif', '.gif', '.tif', '.tiff']);
-/** Fields of a JSON record that may hold a caption, or several. The first that does gives the main caption. */
-const CAPTION_FIELDS = [
-  'caption',
-  'captions',
-  'prompt',
-  'text',
-  'florence_en',
-  'gpt_caption',
-  'minicpm_caption',
-  'llava_zh',
-];
 const PICTURE_FIELDS = ['image', 'file', 'file_name', 'path'];
-
-/** Captions without surrounding space, empty ones and repetitions. */
-export function cleanCaptions(captions: readonly string[]): string[] {
-  const cleaned = captions.map((caption) => caption.trim().replaceAll(/\s+/g, ' '));
-  return [...new Set(cleaned)].filter((caption) => caption !== '');
-}
 
 /**
  * All pictures below a folder. The captions of `a.png` stand in `a.txt` (one a line) or `a.json` (caption, captions,
@@ -58,7 +14,7 @@ export function cleanCaptions(captions: readonly string[]): string[] {
 export async function folderSource(folder: string): Promise<PackSource> {
   const files = await listFiles(folder);
   const present = new Set(files);
-  const pictures = files.filter((file) => PICTURES.has(extname(file).toLowerCase()));
+  const pictures = files.filter(isPicture);
   const stems = new Set(pictures.map(stemOf));
   const entries: SourceEntry[] = [];
   for (const file of pictures) entries.push(await folderEntry(folder, file, present));
@@ -89,14 +45,6 @@ export async function tsvSource(path: string): Promise<PackSource> {
     const [picture = '', ...captions] = line.split('\t');
     return { picture: picture.trim(), captions };
   });
-}
-
-/** The source that a path stands for: a folder, a .jsonl or a .tsv file. */
-export async function sourceOf(path: string): Promise<PackSource> {
-  const ending = extname(path).toLowerCase();
-  if (ending === '.jsonl') return await jsonlSource(path);
-  if (ending === '.tsv') return await tsvSource(path);
-  return await folderSource(path);
 }
 
 interface Line {
@@ -142,26 +90,6 @@ async function folderEntry(folder: string, file: string, present: ReadonlySet<st
   }
 }
 
-function parseSidecar(name: string, text: string): string[] {
-  return name.endsWith('.txt') ? text.split('\n') : captionsIn(parseFields(text));
-}
-
-function parseFields(text: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new Error('not JSON');
-  }
-  if (typeof value === 'string' || Array.isArray(value)) return { captions: value };
-  if (typeof value !== 'object' || value === null) throw new Error('not a JSON object');
-  return value as Record<string, unknown>;
-}
-
-function captionsIn(fields: Record<string, unknown>): string[] {
-  return CAPTION_FIELDS.flatMap((name) => fields[name]).filter((value) => typeof value === 'string');
-}
-
 async function readLines(path: string): Promise<Line[]> {
   const text = await explainMissing(path, readFile(path, 'utf8'));
   return text
@@ -170,25 +98,3 @@ async function readLines(path: string): Promise<Line[]> {
     .map((line, index) => ({ text: line, number: index + 1 }))
     .filter((line) => line.text.trim() !== '');
 }
-
-async function listFiles(folder: string): Promise<string[]> {
-  const found = await explainMissing(folder, readdir(folder, { recursive: true, withFileTypes: true }));
-  const files = found.filter((entry) => !entry.isDirectory() && !entry.name.startsWith('.'));
-  return files.map((entry) => toPosix(relative(folder, join(entry.parentPath, entry.name)))).toSorted();
-}
-
-async function explainMissing<Result>(path: string, reading: Promise<Result>): Promise<Result> {
-  try {
-    return await reading;
-  } catch (error) {
-    check(
-      codeOf(error) !== 'ENOTDIR',
-      () => `pack: source must be a folder, a .jsonl or a .tsv file, got ${path}. Choose one of these.`,
-    );
-    if (codeOf(error) !== 'ENOENT') throw error;
-    throw new PackError('missing', `pack: source must exist, got none at ${path}. Correct the path.`, { path });
-  }
-}
-
-const stemOf = (file: string): string => file.slice(0, file.length - extname(file).length);
-const toPosix = (file: string): string => file.split(sep).join('/');

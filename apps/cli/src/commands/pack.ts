@@ -19,7 +19,10 @@ const namedRefusals = 5;
 export function addPack(program: Command): void {
   program
     .command('pack')
-    .argument('<source>', 'a folder of pictures with .txt or .json sidecars, a .jsonl, a .tsv, or "emoji"')
+    .argument(
+      '<source>',
+      'a folder of pictures with .txt or .json sidecars, a .jsonl, a .tsv, a pack of the reference code, or "emoji"',
+    )
     .description('pack pictures with captions into one file')
     .requiredOption('--out <file>', 'the pack, for example data/mine.lmdb')
     .option(

@@ -1,0 +1,50 @@
+import { stat } from 'node:fs/promises';
+import { extname, join } from 'node:path';
+import { check } from './errors.ts';
+import { explainMissing, listFiles } from './files.ts';
+import { lmdbFormat } from './lmdb-file.ts';
+import { isReferencePack, referenceFolderSource, referencePackSource } from './reference-source.ts';
+import type { PackSource } from './source.ts';
+import { folderSource, jsonlSource, tsvSource } from './sources.ts';
+
+/**
+ * The source that a path stands for: a folder of pictures, a .jsonl, a .tsv, a reference pack or a folder of such, or a folder with
+ * `images/` and `jsons/`.
+ */
+export async function sourceOf(path: string): Promise<PackSource> {
+  const info = await explainMissing(path, stat(path));
+  return info.isDirectory() ? await sourceOfFolder(path) : await sourceOfFile(path);
+}
+
+async function sourceOfFile(path: string): Promise<PackSource> {
+  const ending = extname(path).toLowerCase();
+  if (ending === '.jsonl') return await jsonlSource(path);
+  if (ending === '.tsv') return await tsvSource(path);
+  const format = await lmdbFormat(path);
+  check(format !== 2, () => `pack: source must hold pictures to pack, got the pack ${path}. Use it as it is.`);
+  check(
+    format === 1,
+    () =>
+      `pack: source must be a folder, a .jsonl, a .tsv or a pack of the reference code, got ${path}. Choose one of these.`,
+  );
+  return await referencePackSource(path);
+}
+
+async function sourceOfFolder(folder: string): Promise<PackSource> {
+  const files = await listFiles(folder);
+  if (files.some((file) => file.startsWith('images/')) && files.some((file) => file.startsWith('jsons/')))
+    return await referenceFolderSource(folder);
+  const present = new Set(files);
+  const packs = files.filter((file) => isReferencePack(file, present));
+  if (packs.length === 0) return await folderSource(folder);
+  return joined(folder, await Promise.all(packs.map((pack) => referencePackSource(join(folder, pack)))));
+}
+
+/** Several sources as one. */
+function joined(origin: string, sources: readonly PackSource[]): PackSource {
+  return {
+    origin,
+    entries: sources.flatMap(({ entries }) => entries),
+    refused: sources.flatMap(({ refused }) => refused),
+  };
+}
