@@ -10,7 +10,6 @@ import {
   reshape,
   slice,
   type Tensor,
-  upsampleNearest,
 } from '@star-webgpu/tensor-webgpu';
 
 /** What every block is built from: random numbers for its initial weights, and the groups of its norms. */
@@ -25,6 +24,7 @@ export interface ConvolutionSides {
   readonly kernel?: 1 | 3;
   readonly stride?: number;
   readonly padding?: Padding;
+  readonly upsample?: 1 | 2;
 }
 
 /** A convolution, 3x3 by default, with PyTorch's initial values: uniform within 1 / sqrt(fan in). */
@@ -101,11 +101,11 @@ export class Upsample extends Module {
 
   constructor(width: number, { random }: BlockContext) {
     super();
-    this.conv = this.child('conv', convolution(random, { in: width, out: width }));
+    this.conv = this.child('conv', convolution(random, { in: width, out: width, upsample: 2 }));
   }
 
   forward(x_BhwC: Tensor): Tensor {
-    return this.conv.forward(upsampleNearest(x_BhwC));
+    return this.conv.forward(x_BhwC);
   }
 }
 

@@ -9,6 +9,7 @@ export class Conv2d extends Module {
   readonly bias: Tensor;
   private readonly stride: number;
   private readonly padding: Padding;
+  private readonly upsample: 1 | 2;
 
   constructor(options: {
     in: number;
@@ -18,6 +19,7 @@ export class Conv2d extends Module {
     biasInit?: Init;
     stride?: number;
     padding?: Padding;
+    upsample?: 1 | 2;
   }) {
     super();
     const { kernel } = options;
@@ -25,9 +27,11 @@ export class Conv2d extends Module {
     this.bias = this.parameter('bias', [options.out], options.biasInit ?? initZeros);
     this.stride = options.stride ?? 1;
     this.padding = options.padding ?? (kernel - 1) / 2;
+    this.upsample = options.upsample ?? 1;
   }
 
   forward(x: Tensor): Tensor {
-    return conv2d(x, this.weight, { bias: this.bias, stride: this.stride, padding: this.padding });
+    const { bias, stride, padding, upsample } = this;
+    return conv2d(x, this.weight, { bias, stride, padding, upsample });
   }
 }

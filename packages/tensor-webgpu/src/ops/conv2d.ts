@@ -1,10 +1,12 @@
 import { isRecorded, record } from '../autograd/record.ts';
 import { check } from '../errors.ts';
 import { empty, type Tensor } from '../tensor.ts';
+import { doubledConv2d } from './conv2d-doubled.ts';
 import { relu } from './elementwise.ts';
 import { gemm, type WindowUniforms } from './gemm.ts';
 import { linear } from './linear.ts';
 import { toOperand } from './precision.ts';
+import { upsampleNearest } from './resize.ts';
 import { sumTo } from './reduce.ts';
 import { contiguous, padAxis, permute, reshape, slice } from './view.ts';
 
@@ -17,6 +19,8 @@ export interface Conv2dOptions {
   readonly padding?: Padding;
   /** What follows the sums and the bias, in the same pass where no gradient is wanted. */
   readonly activation?: 'relu';
+  /** Every pixel of the input is repeated so many times along both sides first. */
+  readonly upsample?: 1 | 2;
 }
 
 /** Sides of a convolution: the gathered picture, the produced one, and the window between them. */
@@ -35,6 +39,7 @@ interface Geometry {
 
 /**
  * 2-D convolution as an implicit matrix product. x: [B, H, W, I], weight: [O, I, kh, kw], bias: [O] -> [B, h, w, O].
+ * With `upsample` 2, a 3x3 window and padding 1 the enlarged picture is never made, and costs 4 products a pixel instead of 9.
  * @throws TensorError if channels disagree or the window does not fit.
  */
 export function conv2d(input: Tensor, filter: Tensor, options: Conv2dOptions = {}): Tensor {
@@ -51,13 +56,16 @@ export function conv2d(input: Tensor, filter: Tensor, options: Conv2dOptions = {
     x.shape[3] === I,
     () => `input must have ${I} channels for weight [${weight.shape}], got [${x.shape}]. Pictures are [B, H, W, C].`,
   );
-  const geometry = geometryOf(x, weight, options);
   const { activation } = options;
+  if (options.upsample === 2 && !isDoubled(weight, options))
+    return conv2d(upsampleNearest(padChannels(x, 3)), padChannels(weight, 1), { ...options, upsample: 1 });
+  const geometry = geometryOf(x, weight, options);
   if (isPointwise(geometry, options)) return linear(x, reshape(weight, [O, I]), bias, activation && { activation });
   if (activation && isRecorded(bias ? [x, weight, bias] : [x, weight]))
     return relu(conv2d(x, weight, withoutActivation(options)));
   const source = contiguous(padChannels(x, 3));
   const kernel = padChannels(weight, 1);
+  if (options.upsample === 2) return doubledConv2d({ x: source, weight: kernel, bias, activation });
   const y = forward({ x: source, weight: kernel, bias, activation }, geometry);
   return record('conv2d', y, bias ? [source, kernel, bias] : [source, kernel], (dy) => {
     const dx = source.requiresGrad || source.node ? inputGradient(dy, kernel, geometry) : null;
@@ -99,6 +107,10 @@ function geometryOf(x: Tensor, weight: Tensor, { stride = 1, padding = 0 }: Conv
 
 const isPointwise = ({ kernelHeight, kernelWidth, stride }: Geometry, { padding = 0 }: Conv2dOptions): boolean =>
   kernelHeight === 1 && kernelWidth === 1 && stride === 1 && padding === 0;
+
+/** True if the enlarged picture can be left out. */
+const isDoubled = (weight: Tensor, { stride = 1, padding = 0 }: Conv2dOptions): boolean =>
+  weight.shape[0]! % 4 === 0 && weight.shape[2] === 3 && weight.shape[3] === 3 && stride === 1 && padding === 1;
 
 /** Zero channels up to a multiple of 4, so that kernels load whole vectors. */
 function padChannels(x: Tensor, axis: number): Tensor {

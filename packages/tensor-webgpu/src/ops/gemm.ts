@@ -45,7 +45,11 @@ export interface Gemm extends Epilogue {
   readonly batchB?: number;
   readonly transposeA?: boolean;
   readonly transposeB?: boolean;
-  readonly window?: { readonly kind: 'forward' | 'input' | 'weight'; readonly uniforms: WindowUniforms };
+  /** A is a picture. `corner`: four batches, each a corner of every pixel of a C of twice the sides [.., 2 h, 2 w, N]; N is a multiple of 4. */
+  readonly window?: {
+    readonly kind: 'forward' | 'corner' | 'input' | 'weight';
+    readonly uniforms: WindowUniforms;
+  };
 }
 
 const noWindow = Object.fromEntries(Object.keys(windowUniforms).map((name) => [name, 0]));
@@ -115,7 +119,7 @@ function operandSpec(product: Gemm, { halves, tile }: GemmPlan): GemmSpec {
 
 type EpilogueSpec = Pick<
   GemmSpec,
-  'storageC' | 'storageExtra' | 'bias' | 'activation' | 'keep' | 'gate' | 'residual' | 'accumulate'
+  'storageC' | 'storageExtra' | 'bias' | 'activation' | 'keep' | 'gate' | 'residual' | 'accumulate' | 'doubled'
 >;
 
 /** The epilogue of a tile that writes C itself, or undefined where packed halves would share words between invocations. */
@@ -142,6 +146,7 @@ function epilogueSpec(product: Gemm, storageC: FloatStorage): EpilogueSpec {
     gate: gate !== undefined,
     residual: residual !== undefined,
     accumulate,
+    doubled: product.window?.kind === 'corner',
   };
 }
 
@@ -172,7 +177,8 @@ function launchTile(product: Gemm, { plan, problem, c, spec }: TileLaunch): void
       M,
       N,
       K,
-      batchA,
+      // corners share a picture and are told apart by where they would begin
+      batchA: window?.kind === 'corner' ? 1 : batchA,
       batchB,
       offsetB: b.offset,
       parts,
@@ -203,7 +209,7 @@ function reduce(product: Gemm, { parts }: GemmPlan, partial: Tensor): void {
   launch(gemmReduceKernel, {
     spec,
     tensors: { parts_data: partial, ...epilogueTensors(product), c_data: c },
-    uniforms: { count, M, N, parts, gateRows },
+    uniforms: { count, M, N, parts, gateRows, outWidth: product.window?.uniforms.outWidth ?? 0 },
     grid: foldGrid(Math.ceil(count / reducedPerGroup(spec))),
   });
 }

@@ -92,7 +92,7 @@ const isTable = (value: unknown): value is TuningTable =>
 const isEntry = (value: unknown): value is TuningEntry =>
   isRecord(value) && isProblem(value['problem']) && (value['tile'] === null || isRecord(value['tile']));
 
-const sourcesA: readonly unknown[] = ['rows', 'columns', 'forward', 'input', 'weight'];
+const sourcesA: readonly unknown[] = ['rows', 'columns', 'forward', 'corner', 'input', 'weight'];
 const sourcesB: readonly unknown[] = ['rows', 'columns'];
 
 const isProblem = (value: unknown): value is GemmProblem =>

@@ -44,14 +44,21 @@ function before(width: number, whole: boolean, storage: GemmSpec['storageC']): s
   return `values(${items.join(', ')})`;
 }
 
+/** WGSL: the pixel of a picture of twice the sides that a corner of a pixel is. */
+const doubledRow = `fn doubled_row(pixel: u32, corner: u32) -> u32 {
+  let line = pixel / u.outWidth;
+  return (2u * line + corner / 2u) * 2u * u.outWidth + 2u * (pixel % u.outWidth) + corner % 2u;
+}`;
+
 /** WGSL: `store(row, column, base, v)` finishes `width` sums of a tile and stores those that lie inside C. `withBias`: the sums lack their bias. */
 export function storeFunction(spec: GemmSpec, width: number, withBias: boolean): string {
-  const { storageC, widthC, bias, keep } = spec;
+  const { storageC, widthC, bias, keep, doubled } = spec;
   const target = { storage: storageC, width, whole: widthC === width && (width > 1 || storageC !== 'packed') };
   return `${finishFunction(spec, width)}
+${doubled ? doubledRow : ''}
 fn store(row: u32, column: u32, base: u32, sums: values) {
   if (row >= u.M || column >= u.N) { return; }
-  let index = base + row * u.N + column;
+  let index = ${doubled ? 'doubled_row(row, base) * u.N' : 'base + row * u.N'} + column;
   let z = sums${bias && withBias ? ` + ${biasOf(spec, width)}` : ''};
   ${keep ? storeStatement('kept_data', { ...target, value: 'z' }) : ''}
   let y = finish(row, column, index, z);

@@ -39,6 +39,7 @@ export const gemmMatrixKernel: Kernel<MatrixSpec> = defineKernel<MatrixSpec>({
     { ...base, ...small, sourceA: 'columns', storageC: 'f32', accumulate: true },
     { ...base, ...intel, widthA: 1, widthB: 1, widthC: 1, bias: true },
     { ...base, ...packed, sourceA: 'forward' },
+    { ...base, ...packed, sourceA: 'corner', doubled: true },
     { ...base, sourceA: 'input' },
     { ...base, ...small, sourceA: 'weight', storageC: 'f32' },
   ],

@@ -18,6 +18,7 @@ export const gemmPlainKernel: Kernel<GemmSpec> = defineKernel<GemmSpec>({
     baseSpec,
     { ...baseSpec, ...pieces, sourceB: 'columns' },
     { ...baseSpec, ...pieces, sourceA: 'columns', activation: 'silu', bias: true },
+    { ...baseSpec, sourceA: 'corner', doubled: true, bias: true },
     { ...baseSpec, sourceA: 'forward', storageA: 'packed', storageB: 'packed', storageC: 'packed' },
     { ...baseSpec, ...pieces, storageA: 'packed', storageB: 'packed', sourceB: 'columns' },
     { ...baseSpec, sourceA: 'input', gate: true, residual: true, keep: true, storageExtra: 'packed' },

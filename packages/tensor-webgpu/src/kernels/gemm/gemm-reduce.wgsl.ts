@@ -20,10 +20,10 @@ const sumFunction = (width: number): string => `fn sum_parts(index: u32) -> ${va
   return total;
 }`;
 
-const wholeBody = (width: number): string => `let index = flat * ${width}u;
+const wholeBody = (width: number, doubled: boolean): string => `let index = flat * ${width}u;
   if (index >= u.count) { return; }
   let inner = index % (u.M * u.N);
-  store(inner / u.N, inner % u.N, index - inner, sum_parts(index));`;
+  store(inner / u.N, inner % u.N, ${doubled ? 'index / (u.M * u.N)' : 'index - inner'}, sum_parts(index));`;
 
 /** Two neighbours of the flat C that share a word, each with a row and column of its own. */
 function pairBody(spec: GemmSpec): string {
@@ -40,7 +40,7 @@ const biasedFunction = (spec: GemmSpec): string =>
 
 /**
  * C = finish(sum over parts of P[part] + bias), parts in order.  P: f32 [batch, parts, M, N], C: [batch, M, N].
- * One invocation finishes `widthC` neighbours, or the two halves of a word.
+ * One invocation finishes `widthC` neighbours, or the two halves of a word; those of a doubled picture are never in the middle of one.
  */
 export const gemmReduceKernel: Kernel<GemmSpec> = defineKernel<GemmSpec>({
   name: 'gemm-reduce',
@@ -53,7 +53,7 @@ export const gemmReduceKernel: Kernel<GemmSpec> = defineKernel<GemmSpec>({
       c_data: result,
     };
   },
-  uniforms: { count: 'u32', M: 'u32', N: 'u32', parts: 'u32', gateRows: 'u32' },
+  uniforms: { count: 'u32', M: 'u32', N: 'u32', parts: 'u32', gateRows: 'u32', outWidth: 'u32' },
   code: (spec) => {
     const pairs = perInvocation(spec) !== spec.widthC;
     return `${sumFunction(spec.widthC)}
@@ -61,7 +61,7 @@ ${pairs ? `${finishFunction(spec, 1)}\n${biasedFunction(spec)}` : storeFunction(
 @compute @workgroup_size(${workgroup})
 fn main(${flatParameters}) {
   let flat = (${flatGroup}) * ${workgroup}u + local;
-  ${pairs ? pairBody(spec) : wholeBody(spec.widthC)}
+  ${pairs ? pairBody(spec) : wholeBody(spec.widthC, spec.doubled)}
 }`;
   },
   examples: [
@@ -79,6 +79,7 @@ fn main(${flatParameters}) {
       residual: true,
       accumulate: true,
     },
+    { ...baseSpec, storageC: 'packed', bias: true, doubled: true },
     { ...baseSpec, widthC: 1, storageC: 'f16', storageExtra: 'f16', bias: true, accumulate: true },
   ],
 });

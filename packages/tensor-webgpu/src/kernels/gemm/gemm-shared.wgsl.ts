@@ -31,6 +31,7 @@ export const gemmSharedKernel: Kernel<SharedSpec> = defineKernel<SharedSpec>({
     { ...base, rows: 2, sourceB: 'columns', accumulate: true },
     { ...base, rows: 2, sourceA: 'columns' },
     { ...base, sourceA: 'forward', bias: true },
+    { ...base, sourceA: 'corner', bias: true, doubled: true },
     { ...base, sourceA: 'input' },
     { ...base, sourceA: 'weight' },
     { ...base, ...packed, sourceA: 'forward' },

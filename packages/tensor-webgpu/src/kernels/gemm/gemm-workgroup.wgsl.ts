@@ -24,6 +24,7 @@ export const gemmWorkgroupKernel: Kernel<WorkgroupSpec> = defineKernel<Workgroup
     { ...base, ...pieces, storageA: 'packed', storageB: 'packed', rows: 8, columns: 128, rowsEach: 4, columnsEach: 4 },
     { ...base, storageA: 'f16', storageB: 'f16', rows: 128, columns: 8, rowsEach: 4, columnsEach: 4, depth: 32 },
     { ...base, ...packed, sourceA: 'forward', bias: true },
+    { ...base, ...packed, sourceA: 'corner', doubled: true },
     { ...base, sourceA: 'input' },
     { ...base, sourceA: 'weight' },
   ],

@@ -100,7 +100,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let lane = local % ${lanes}u;
   let row_in = subgroup / ${across}u * ${rowsEach}u; let column_in = subgroup % ${across}u * ${columnsEach}u;
   let row0 = group.y * ${rows}u; let column0 = group.x * ${columns}u;
-  ${prologue}
+  ${prologue(spec)}
   ${sumsOf(spec)
     .map(({ name }) => `var ${name} = subgroup_matrix_result<f32, ${n}, ${m}>();`)
     .join(' ')}

@@ -1,5 +1,5 @@
 import { elementAt, elementType, type FloatStorage, valuesOf } from '../storage.ts';
-import { type GemmSpec, lanesOf, range } from './spec.ts';
+import { type GemmSpec, lanesOf, range, type SourceA } from './spec.ts';
 
 /** WGSL: `width` neighbours, whole, from an element index that is a multiple of the width. */
 export function wholeLoad(buffer: string, storage: FloatStorage, width: number, index: string): string {
@@ -39,23 +39,29 @@ const unalignedLoader = (head: string, buffer: string): string => `${head} {
   return select(vec4<f32>(0.0), unpack4(words), live);
 }`;
 
-/** WGSL: index of the picture's element for a pixel and a column (tap, channel) of the window matrix, or -1 outside the picture. */
-const windowIndex = ({ sourceA }: GemmSpec): string => `fn window_index(pixel: u32, column: u32) -> i32 {
+/** WGSL: index of the picture's element for a pixel and a column (tap, channel) of the window matrix, or -1 outside the picture. `base` is the corner. */
+const windowIndex = ({ sourceA }: GemmSpec): string => `fn window_index(pixel: u32, column: u32, base: u32) -> i32 {
   let px = i32(pixel % u.outWidth); let py = i32((pixel / u.outWidth) % u.outHeight); let image = pixel / (u.outWidth * u.outHeight);
   let tap = column / u.channels; let ky = i32(tap / u.kernelWidth); let kx = i32(tap % u.kernelWidth);
   ${
     sourceA === 'input'
       ? `let sy = py + i32(u.padTop) - ky; let sx = px + i32(u.padLeft) - kx; let y = sy / i32(u.stride); let x = sx / i32(u.stride);
   if (sy < 0 || sx < 0 || y * i32(u.stride) != sy || x * i32(u.stride) != sx) { return -1; }`
-      : `let y = py * i32(u.stride) + ky - i32(u.padTop); let x = px * i32(u.stride) + kx - i32(u.padLeft);`
+      : `let y = ${placeOf(sourceA, 'y', { pixel: '', base: 'base' })}; let x = ${placeOf(sourceA, 'x', { pixel: '', base: 'base' })};`
   }
   if (y < 0 || x < 0 || y >= i32(u.inHeight) || x >= i32(u.inWidth)) { return -1; }
   return i32(((image * u.inHeight + u32(y)) * u.inWidth + u32(x)) * u.channels + column % u.channels);
 }`;
 
+/** WGSL: row or column that a tap of an output pixel reads, before it is known to lie in the picture. */
+export function placeOf(sourceA: SourceA, axis: 'x' | 'y', { pixel, base }: Record<'pixel' | 'base', string>): string {
+  const [pad, corner] = axis === 'y' ? ['u.padTop', `${base} / 2u`] : ['u.padLeft', `${base} % 2u`];
+  return `p${axis}${pixel} * i32(u.stride) + k${axis} - i32(${pad})${sourceA === 'corner' ? ` + i32(${corner})` : ''}`;
+}
+
 /** True if A is a picture seen through a window. */
 export const isWindow = ({ sourceA }: Pick<GemmSpec, 'sourceA'>): boolean =>
-  sourceA === 'forward' || sourceA === 'input' || sourceA === 'weight';
+  sourceA === 'forward' || sourceA === 'corner' || sourceA === 'input' || sourceA === 'weight';
 
 /**
  * WGSL: `block_a(row, k, base)` and `block_b(column, k, base)`, 4x4 blocks as matrices whose vector j holds four rows (columns) at k + j.
@@ -71,15 +77,15 @@ function blockA(spec: GemmSpec): string {
     const sides = sourceA === 'rows' ? { across: 'u.M', along: 'u.K' } : { across: 'u.K', along: 'u.M' };
     return `${loader}\n${matrixBlock({ head, name: 'load_a', item: 'row', alongK: sourceA === 'rows', whole: widthA === 4, ...sides })}`;
   }
-  const vector = `fn window_a(pixel: u32, column: u32, live: bool) -> vec4<f32> {
-  let at = window_index(pixel, column);
+  const vector = `fn window_a(pixel: u32, column: u32, live: bool, base: u32) -> vec4<f32> {
+  let at = window_index(pixel, column, base);
   if (at < 0 || !live) { return vec4<f32>(0.0); }
   return ${wholeLoad('a_data', storageA, 4, 'u32(at)')};
 }`;
   const body =
     sourceA === 'weight'
-      ? `mat4x4<f32>(${range(4).map((j) => `window_a(min(k + ${j}u, u.K - 1u), min(row, u.M - 4u), k + ${j}u < u.K)`)})`
-      : `transpose(mat4x4<f32>(${range(4).map((j) => `window_a(min(row + ${j}u, u.M - 1u), min(k, u.K - 4u), k < u.K)`)}))`;
+      ? `mat4x4<f32>(${range(4).map((j) => `window_a(min(k + ${j}u, u.K - 1u), min(row, u.M - 4u), k + ${j}u < u.K, base)`)})`
+      : `transpose(mat4x4<f32>(${range(4).map((j) => `window_a(min(row + ${j}u, u.M - 1u), min(k, u.K - 4u), k < u.K, base)`)}))`;
   return `${windowIndex(spec)}\n${vector}\n${head} { return ${body}; }`;
 }
 

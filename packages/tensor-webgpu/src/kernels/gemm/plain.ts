@@ -12,7 +12,7 @@ ${storeFunction(spec, 4, true)}
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
   let row = group.y * ${plainTile.rows}u + local.y * 4u;
   let column = group.x * ${plainTile.columns}u + local.x * 4u;
-  ${prologue}
+  ${prologue(spec)}
   ${range(4)
     .map((r) => `var c${r} = vec4<f32>(0.0);`)
     .join(' ')}

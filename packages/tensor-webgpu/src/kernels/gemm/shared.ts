@@ -1,5 +1,5 @@
 import { biasOf, storeFunction } from './epilogue.ts';
-import { isWindow, rowLoader, wholeLoad } from './operands.ts';
+import { isWindow, placeOf, rowLoader, wholeLoad } from './operands.ts';
 import { type GemmSpec, lanesOf, prologue, range } from './spec.ts';
 
 export interface SharedTile {
@@ -67,8 +67,8 @@ function matrixLoop(spec: SharedSpec): string {
 
 /** Where a pixel's tap lies in the picture, and whether it lies inside. */
 const place = ({ sourceA }: SharedSpec, g: number): string =>
-  sourceA === 'forward'
-    ? `let y${g} = py${g} * i32(u.stride) + ky - i32(u.padTop); let x${g} = px${g} * i32(u.stride) + kx - i32(u.padLeft);
+  sourceA === 'forward' || sourceA === 'corner'
+    ? `let y${g} = ${placeOf(sourceA, 'y', { pixel: `${g}`, base: 'base_a' })}; let x${g} = ${placeOf(sourceA, 'x', { pixel: `${g}`, base: 'base_a' })};
     let inside${g} = y${g} >= 0 && y${g} < i32(u.inHeight) && x${g} >= 0 && x${g} < i32(u.inWidth);`
     : `let sy${g} = py${g} + i32(u.padTop) - ky; let sx${g} = px${g} + i32(u.padLeft) - kx; let y${g} = sy${g} / i32(u.stride); let x${g} = sx${g} / i32(u.stride);
     let inside${g} = sy${g} >= 0 && sx${g} >= 0 && y${g} < i32(u.inHeight) && x${g} < i32(u.inWidth) && y${g} * i32(u.stride) == sy${g} && x${g} * i32(u.stride) == sx${g};`;
@@ -159,7 +159,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
   let row0 = group.y * ${rows}u;
   let column = group.x * ${columns * lanes}u + lane * ${columns}u;
   let column_b = ${wholeRows ? `min(column, u.N - ${columns}u)` : 'column'};
-  ${prologue}
+  ${prologue(spec)}
   let start = ${bias ? biasOf(spec, columns) : 'values(0.0)'};
   ${range(rows)
     .map((r) => `var c${r} = start;`)

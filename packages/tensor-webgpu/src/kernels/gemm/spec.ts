@@ -4,8 +4,8 @@ import { elementType, type FloatStorage } from '../storage.ts';
 /** What a tile does to the sums before they are stored. */
 export type Activation = 'none' | 'relu' | 'gelu' | 'silu';
 
-/** A's elements: stored [M, K], stored [K, M], or a picture seen through a convolution's window. */
-export type SourceA = 'rows' | 'columns' | 'forward' | 'input' | 'weight';
+/** A's elements: stored [M, K], stored [K, M], or a picture seen through a convolution's window; `corner` moves it by (a, b) for batch 2a + b. */
+export type SourceA = 'rows' | 'columns' | 'forward' | 'corner' | 'input' | 'weight';
 
 /** B's elements: stored [K, N] or stored [N, K]. */
 export type SourceB = 'rows' | 'columns';
@@ -31,6 +31,8 @@ export interface GemmSpec extends Readonly<Record<string, number | string | bool
   readonly residual: boolean;
   /** C's values are added to, not replaced. */
   readonly accumulate: boolean;
+  /** C is a picture of twice the sides: batch 2a + b holds its pixels (2y + a, 2x + b). */
+  readonly doubled: boolean;
 }
 
 /** A spec that stores plain sums, with whole loads and stores. */
@@ -50,6 +52,7 @@ export const baseSpec: GemmSpec = {
   gate: false,
   residual: false,
   accumulate: false,
+  doubled: false,
 };
 
 /** Numbers of a convolution's window, as run-time values; zero elsewhere. */
@@ -80,9 +83,9 @@ export const gemmUniforms: Readonly<Record<string, 'u32'>> = {
   ...windowUniforms,
 };
 
-/** WGSL: batch and part of a workgroup, where its matrices start, and its run of K: k0 up to k1. */
-export const prologue = `let batch = group.z / u.parts; let part = group.z % u.parts;
-  let base_a = batch * u.batchA; let base_b = u.offsetB + batch * u.batchB; let base_c = group.z * u.M * u.N;
+/** WGSL: batch and part of a workgroup, where its matrices start, and its run of K: k0 up to k1. Corners are told apart by `base_a` and `base_c`. */
+export const prologue = ({ doubled }: GemmSpec): string => `let batch = group.z / u.parts; let part = group.z % u.parts;
+  let base_a = batch * u.batchA; let base_b = u.offsetB + batch * u.batchB; let base_c = ${doubled ? 'batch' : 'group.z * u.M * u.N'};
   let k0 = part * u.partK; let k1 = min(k0 + u.partK, u.K);`;
 
 export const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);

@@ -67,7 +67,7 @@ var<workgroup> tile_b: array<vec4<f32>, ${(depth * columns) / 4}>;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   let tx = local % ${across}u; let ty = local / ${across}u;
   let row0 = group.y * ${rows}u; let column0 = group.x * ${columns}u;
-  ${prologue}
+  ${prologue(spec)}
   ${sums.map(({ name }) => `var ${name} = vec4<f32>(0.0);`).join(' ')}
   ${stagedLoop({ rows, columns, depth, threads }, { keep: keepBlock(spec), multiply: multiply(spec) })}
   ${sums.map(({ r, q, name }) => `store(${rowOf(r)}, ${columnOf(q)}, base_c, ${name});`).join('\n  ')}
