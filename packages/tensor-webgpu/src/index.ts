@@ -1,6 +1,6 @@
 export { backward, vectorJacobian } from './autograd/backward.ts';
 export { noGrad } from './autograd/record.ts';
-export type { PoolStats } from './device/buffer-pool.ts';
+export type { MemoryLimits, PoolStats } from './device/buffer-pool.ts';
 export { currentDevice, setDevice } from './device/current.ts';
 export { createDevice, Device, type DeviceOptions, type DeviceStats, type Wait } from './device/device.ts';
 export { type Plan, plan, type PlanSize } from './device/plan.ts';

@@ -11,6 +11,42 @@ export interface PooledBuffer {
   lastUse: number;
   /** Grows when the buffer is freed, so that a plan can tell that it reads another's memory. */
   generation: number;
+  /** Set on a part: the buffer that it lies in, and from which byte on. */
+  readonly part?: { readonly of: PooledBuffer; readonly offset: number };
+}
+
+/** The buffer that owns the memory: of a part the one that it lies in. */
+export const wholeOf = (buffer: PooledBuffer): PooledBuffer => buffer.part?.of ?? buffer;
+
+/** Bytes that the start and the length of a binding are multiples of. */
+export const bindingAlignment = 256;
+
+/** Bytes that a binding of a buffer spans: whole vectors may be read and written at its end. */
+export const boundBytes = ({ bytes }: PooledBuffer): number => Math.ceil(bytes / bindingAlignment) * bindingAlignment;
+
+/** A part of a buffer from an aligned offset on, which kernels bind in its place; it lives and dies with the whole. */
+export function partOf(buffer: PooledBuffer, offset: number, bytes: number): PooledBuffer {
+  const whole = wholeOf(buffer);
+  return {
+    id: whole.id,
+    bytes,
+    part: { of: whole, offset: (buffer.part?.offset ?? 0) + offset },
+    get buffer(): GPUBuffer {
+      return whole.buffer;
+    },
+    get lastUse(): number {
+      return whole.lastUse;
+    },
+    set lastUse(serial: number) {
+      whole.lastUse = serial;
+    },
+    get generation(): number {
+      return whole.generation;
+    },
+    set generation(count: number) {
+      whole.generation = count;
+    },
+  };
 }
 
 /** The GPU buffer itself. @throws TensorError for the result of a plan that has not run yet. */
@@ -27,7 +63,15 @@ export interface PoolStats {
   readonly peakBytes: number;
 }
 
-const smallest = 256;
+/** Bytes of one buffer, and of the part of it that a kernel binds. */
+export interface MemoryLimits {
+  readonly buffer?: number;
+  readonly binding?: number;
+}
+
+const smallest: number = bindingAlignment;
+
+const wholeUnits = (bytes: number): number => Math.floor(bytes / smallest) * smallest;
 
 /** Rounds a size up to four classes per power of two, so that reuse is likely and waste at most a quarter. */
 function sizeClass(bytes: number): number {
@@ -40,6 +84,7 @@ function sizeClass(bytes: number): number {
 export class BufferPool {
   private readonly device: GPUDevice;
   private readonly limit: number;
+  private readonly bindable: number;
   private readonly free = new Map<number, PooledBuffer[]>();
   private lastId = 0;
   private liveBuffers = 0;
@@ -47,18 +92,25 @@ export class BufferPool {
   private pooledBytes = 0;
   private peakBytes = 0;
 
-  constructor(device: GPUDevice) {
+  constructor(device: GPUDevice, { buffer = Infinity, binding = Infinity }: MemoryLimits = {}) {
+    const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
     this.device = device;
-    this.limit = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize);
+    this.limit = wholeUnits(Math.min(buffer, maxBufferSize));
+    this.bindable = Math.min(this.limit, wholeUnits(Math.min(binding, maxStorageBufferBindingSize)));
   }
 
-  /** The largest tensor, in bytes, that one binding can hold. */
+  /** The largest tensor, in bytes, that one buffer can hold. */
   get largest(): number {
     return this.limit;
   }
 
+  /** The largest part of a buffer, in bytes, that a kernel can bind. */
+  get largestBinding(): number {
+    return this.bindable;
+  }
+
   acquire(bytes: number): PooledBuffer {
-    const size = Math.min(sizeClass(bytes), Math.floor(this.limit / smallest) * smallest);
+    const size = bytes > this.bindable ? wholeUnits(bytes + smallest - 1) : Math.min(sizeClass(bytes), this.bindable);
     const reused = this.free.get(size)?.pop();
     this.liveBuffers++;
     this.liveBytes += size;

@@ -59,13 +59,15 @@ export class CommandStream {
   }
 
   copy({ source, sourceOffset, target, targetOffset, bytes }: BufferCopy): void {
-    this.copyOut({ source, sourceOffset, target: memoryOf(target), targetOffset, bytes });
+    const to = (target.part?.offset ?? 0) + targetOffset;
+    this.copyOut({ source, sourceOffset, target: memoryOf(target), targetOffset: to, bytes });
   }
 
   /** Copies into a buffer that no pool knows, such as one for reading back. */
   copyOut(copy: Omit<BufferCopy, 'target'> & { readonly target: GPUBuffer }): void {
     const { source, sourceOffset, target, targetOffset, bytes } = copy;
-    this.openEncoder().copyBufferToBuffer(memoryOf(source), sourceOffset, target, targetOffset, bytes);
+    const from = (source.part?.offset ?? 0) + sourceOffset;
+    this.openEncoder().copyBufferToBuffer(memoryOf(source), from, target, targetOffset, bytes);
   }
 
   /** Submits what was encoded. */

@@ -1,6 +1,6 @@
 import { DeviceLostError, GpuError, TensorError } from '../errors.ts';
 import type { Kernel, Spec } from '../kernels/define-kernel.ts';
-import { BufferPool, type PooledBuffer, type PoolStats } from './buffer-pool.ts';
+import { BufferPool, type MemoryLimits, type PooledBuffer, type PoolStats } from './buffer-pool.ts';
 import { CommandStream } from './command-stream.ts';
 import { mapModeRead, usage } from './flags.ts';
 import { buffersInOrder, createBindGroup, type Pipeline, Pipelines, uniformBytes, writeUniforms } from './pipelines.ts';
@@ -17,6 +17,8 @@ export interface DeviceOptions {
   readonly plainKernels?: boolean;
   /** Leaves the adapter's half floats alone: halves are packed two to a word, as on adapters that have none. */
   readonly packedHalves?: boolean;
+  /** Makes do with less than the adapter grants, in bytes: how a program would fare elsewhere. */
+  readonly limits?: MemoryLimits;
   /** Called when the device is dropped by `destroy`. */
   readonly onDestroy?: () => void;
 }
@@ -87,7 +89,7 @@ export class Device {
     this.plainKernels = options.plainKernels ?? false;
     this.wait = options.wait ?? ((pending) => pending);
     this.onDestroy = options.onDestroy ?? (() => {});
-    this.pool = new BufferPool(gpu);
+    this.pool = new BufferPool(gpu, options.limits);
     this.pipelines = new Pipelines(gpu);
     this.stream = new CommandStream(gpu);
     this.ring = gpu.createBuffer({
@@ -118,9 +120,14 @@ export class Device {
     throw failure;
   }
 
-  /** The largest tensor in bytes that a kernel can bind. */
+  /** The largest tensor in bytes that one buffer can hold. */
   get largestTensorBytes(): number {
     return this.pool.largest;
+  }
+
+  /** The largest part of a tensor in bytes that a kernel can bind; ops go through larger ones part by part. */
+  get largestBindingBytes(): number {
+    return this.pool.largestBinding;
   }
 
   acquire(bytes: number): PooledBuffer {
@@ -163,6 +170,7 @@ export class Device {
     if (x === 0 || y === 0 || z === 0) return;
     const pipeline = this.pipelines.get(kernel, spec);
     const bound = buffersInOrder(pipeline, buffers);
+    this.checkBindings(pipeline, bound);
     if (this.recorder)
       return this.recorder.add({ kind: 'dispatch', pipeline, buffers: bound, uniforms, grid: [x, y, z] });
     if (this.slot === ringSlots) this.flush();
@@ -295,11 +303,20 @@ export class Device {
     return [offset];
   }
 
+  private checkBindings({ kernel, bindingNames }: Pipeline, buffers: readonly PooledBuffer[]): void {
+    const limit = this.largestBindingBytes;
+    for (const [i, { bytes }] of buffers.entries()) {
+      if (bytes <= limit) continue;
+      const fault = `${bindingNames[i]} must fit one binding of ${limit} bytes, got ${bytes}`;
+      throw new TensorError(kernel.name, `${fault}. Use a smaller batch, f16, or split the tensor.`);
+    }
+  }
+
   private bindGroup(pipeline: Pipeline, buffers: readonly PooledBuffer[]): GPUBindGroup {
     let key = `${pipeline.id}`;
     for (const buffer of buffers) {
       buffer.lastUse = this.serial;
-      key += `,${buffer.id}`;
+      key += buffer.part ? `,${buffer.id}@${buffer.part.offset}:${buffer.bytes}` : `,${buffer.id}`;
     }
     const cached = this.bindGroups.get(key);
     if (cached) return cached;

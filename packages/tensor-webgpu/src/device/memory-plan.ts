@@ -1,5 +1,5 @@
 import type { PooledBuffer } from './buffer-pool.ts';
-import type { RecordedCommand, Recording } from './recorder.ts';
+import { type RecordedCommand, type Recording, touched } from './recorder.ts';
 
 /** Buffers of a recording that take turns in one piece of memory. */
 export interface MemorySlot {
@@ -13,9 +13,6 @@ interface Lifetime {
   first: number;
   last: number;
 }
-
-const touched = (command: RecordedCommand): readonly PooledBuffer[] =>
-  command.kind === 'dispatch' ? command.buffers : [command.source, command.target];
 
 /**
  * Shares memory between buffers that are never needed at once: largest first, each into the smallest slot that is free for its

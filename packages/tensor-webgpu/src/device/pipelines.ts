@@ -1,6 +1,6 @@
 import { GpuError } from '../errors.ts';
 import { type Kernel, type Spec, shaderSource } from '../kernels/define-kernel.ts';
-import { memoryOf, type PooledBuffer } from './buffer-pool.ts';
+import { boundBytes, memoryOf, type PooledBuffer } from './buffer-pool.ts';
 import { computeStage } from './flags.ts';
 
 /** A kernel for one spec, with what its dispatches need; it is compiled when a dispatch is first encoded, not when it is recorded. */
@@ -132,7 +132,7 @@ export function createBindGroup(
 ): GPUBindGroup {
   const entries: GPUBindGroupEntry[] = buffers.map((buffer, index) => ({
     binding: index + 1,
-    resource: { buffer: memoryOf(buffer) },
+    resource: { buffer: memoryOf(buffer), offset: buffer.part?.offset ?? 0, size: boundBytes(buffer) },
   }));
   if (uniformTypes.length && uniforms)
     entries.push({ binding: 0, resource: { buffer: uniforms, offset: 0, size: uniformBytes } });

@@ -1,5 +1,5 @@
 import { TensorError } from '../errors.ts';
-import type { PooledBuffer } from './buffer-pool.ts';
+import { type PooledBuffer, wholeOf } from './buffer-pool.ts';
 import type { BufferCopy } from './command-stream.ts';
 import type { Pipeline } from './pipelines.ts';
 
@@ -13,6 +13,10 @@ export type RecordedCommand =
       readonly grid: readonly [number, number, number];
     }
   | ({ readonly kind: 'copy' } & BufferCopy);
+
+/** The buffers whose memory a command reads or writes. */
+export const touched = (command: RecordedCommand): readonly PooledBuffer[] =>
+  command.kind === 'dispatch' ? command.buffers.map(wholeOf) : [wholeOf(command.source), wholeOf(command.target)];
 
 /** Host values that a recorded function uploaded. */
 interface Upload {
@@ -74,8 +78,7 @@ export class Recorder {
   }
 
   add(command: RecordedCommand): void {
-    const buffers = command.kind === 'dispatch' ? command.buffers : [command.source, command.target];
-    for (const buffer of buffers) if (!this.made.has(buffer)) this.outside.set(buffer, buffer.generation);
+    for (const buffer of touched(command)) if (!this.made.has(buffer)) this.outside.set(buffer, buffer.generation);
     this.commands.push(command);
   }
 
@@ -114,5 +117,5 @@ export class Recorder {
 
 const writes = (command: RecordedCommand, target: PooledBuffer): boolean =>
   command.kind === 'copy'
-    ? command.target === target
-    : command.buffers.some((buffer, i) => buffer === target && command.pipeline.written[i]!);
+    ? wholeOf(command.target) === target
+    : command.buffers.some((buffer, i) => wholeOf(buffer) === target && command.pipeline.written[i]!);

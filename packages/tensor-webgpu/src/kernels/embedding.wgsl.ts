@@ -20,7 +20,10 @@ interface ScatterSpec extends RowsSpec {
   readonly columns: 1 | 4;
 }
 
-/** y[r, :] = table[indices[r], :].  table: [V, C], indices: [R], y: [R, C]; indices beyond V read the last row.  One invocation owns 4 elements, or words. */
+/**
+ * y[r, :] = table[indices[r], :].  table: [V, C], indices: [R], y: [R, C]; indices beyond V read the last row.  One invocation owns 4 elements, or words.
+ * The table may be the `held` rows from `first` on: others give zeros.
+ */
 export const gatherRowsKernel: Kernel<RowsSpec> = defineKernel<RowsSpec>({
   name: 'gather-rows',
   bindings: ({ type }) => ({
@@ -28,11 +31,12 @@ export const gatherRowsKernel: Kernel<RowsSpec> = defineKernel<RowsSpec>({
     indices: 'read u32',
     y: `write ${elementType(type, 1)}` as Binding,
   }),
-  uniforms: { count: 'u32', width: 'u32', rows: 'u32' },
+  uniforms: { count: 'u32', width: 'u32', rows: 'u32', first: 'u32', held: 'u32' },
   code: ({ type }) => `
 fn element(i: u32) -> ${computedType(type)} {
-  let at = min(indices[i / u.width], u.rows - 1u) * u.width + i % u.width;
-  return ${elementAt(type, 'table', 'at')};
+  let row = min(indices[i / u.width], u.rows - 1u) - u.first;
+  let at = min(row, u.held - 1u) * u.width + i % u.width;
+  return select(${computedType(type)}(0), ${elementAt(type, 'table', 'at')}, row < u.held);
 }
 @compute @workgroup_size(64)
 fn main(${flatParameters}) {

@@ -11,9 +11,11 @@ import { attentionRows, type AttentionSpec } from '../kernels/attention-tiles.ts
 import { attentionKernel } from '../kernels/attention.wgsl.ts';
 import { sameShape } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
+import { attendByParts, type Attended } from './attention-parts.ts';
 import { cast } from './cast.ts';
 import { floatStorageOf, launch } from './launch.ts';
 import { sharedLanes } from './matmul.ts';
+import { isBindable } from './parts.ts';
 import { toOperand } from './precision.ts';
 import { contiguous } from './view.ts';
 
@@ -47,9 +49,15 @@ const widestShared = 128;
  * @throws TensorError if shapes, limits, ranges or mask do not fit.
  */
 export function attention(query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions): Tensor {
-  const { scale, limits, ranges, keyMask } = options;
   const [q, k, v] = [toOperand(query), toOperand(key), toOperand(value)];
   checkInputs(q, k, v, options);
+  if ([q, k, v].every(isBindable)) return attend({ q, k, v }, options).o;
+  return attendByParts({ q, k, v }, options, attend);
+}
+
+/** Attention over tensors that can be bound. */
+function attend({ q, k, v }: Readonly<Record<'q' | 'k' | 'v', Tensor>>, options: AttentionOptions): Attended {
+  const { scale, limits, ranges, keyMask } = options;
   const keyRows = cachedRows(q, k, v);
   const inputs = keyRows ? { q: contiguous(q), k, v } : { q: contiguous(q), k: contiguous(k), v: contiguous(v) };
   const [B, Lq, N, d] = q.shape as [number, number, number, number];
@@ -73,9 +81,10 @@ export function attention(query: Tensor, key: Tensor, value: Tensor, options: At
   const lse = empty([B, N, Lq], 'f32', q.storage.device);
   launch(attentionKernel, { spec, tensors: { ...operands, ...tables, o_data: o, lse }, uniforms, grid });
   const saved = { ...operands, ...tables, lse };
-  return record('attention', o, [inputs.q, inputs.k, inputs.v], (dy) =>
+  record('attention', o, [inputs.q, inputs.k, inputs.v], (dy) =>
     gradients(contiguous(dy), { spec, uniforms, saved, o }),
   );
+  return { o, lse };
 }
 
 /** What the way back knows of the way forward. */

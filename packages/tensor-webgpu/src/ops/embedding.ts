@@ -1,10 +1,12 @@
-import { record } from '../autograd/record.ts';
+import { noGrad, record } from '../autograd/record.ts';
 import { check } from '../errors.ts';
 import { gatherRowsKernel, scatterAddKernel } from '../kernels/embedding.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
 import { elementsOwned } from '../kernels/storage.ts';
 import { empty, type Tensor } from '../tensor.ts';
+import { add } from './elementwise.ts';
 import { launch, storageOf } from './launch.ts';
+import { rowRuns, rowsPart, type Run } from './parts.ts';
 import { contiguous, reshape } from './view.ts';
 
 /** Rows of a table by index. table: [V, C], indices: u32 [...] below V -> [..., C]. */
@@ -16,17 +18,30 @@ export function embedding(table: Tensor, indices: Tensor): Tensor {
   );
   const [V, C] = table.shape as [number, number];
   const rows = contiguous(indices);
+  const packed = contiguous(table);
+  // Rows that a part of the table does not hold come as zeros, so that parts add up.
+  const y = noGrad(() =>
+    rowRuns('embedding', V, [packed])
+      .map((run) => gatherRows(packed, rows, run))
+      .reduce((sum, found) => add(sum, found)),
+  );
+  return record('embedding', y, [table], (dy) => [
+    scatterAdd(reshape(dy, [rows.size, C]), reshape(rows, [rows.size]), V),
+  ]);
+}
+
+/** The rows that a part of the table holds, zeros for others. */
+function gatherRows(table: Tensor, indices: Tensor, run: Run): Tensor {
+  const [V, C] = table.shape as [number, number];
   const y = empty([...indices.shape, C], table.dtype, table.storage.device);
   const type = storageOf(table);
   launch(gatherRowsKernel, {
     spec: { type },
-    tensors: { table: contiguous(table), indices: rows, y },
-    uniforms: { count: y.size, width: C, rows: V },
+    tensors: { table: rowsPart(table, V, run), indices, y },
+    uniforms: { count: y.size, width: C, rows: V, first: run[0], held: run[1] - run[0] },
     grid: foldGrid(Math.ceil(y.size / elementsOwned(type) / 256)),
   });
-  return record('embedding', y, [table], (dy) => [
-    scatterAdd(reshape(dy, [rows.size, C]), reshape(rows, [rows.size]), V),
-  ]);
+  return y;
 }
 
 /** Sums rows by index, in a fixed order. x: [R, C], indices: u32 [R] -> [count, C]. */

@@ -9,6 +9,7 @@ import { type Activation, baseSpec, type GemmSpec, windowUniforms } from '../ker
 import { foldGrid } from '../kernels/snippets.ts';
 import type { FloatStorage } from '../kernels/storage.ts';
 import { empty, type Tensor } from '../tensor.ts';
+import { productParts } from './gemm-parts.ts';
 import { gemmPlan, partLength, type GemmPlan, type GemmProblem, type GemmTile, tileSides } from './gemm-plan.ts';
 import { launch } from './launch.ts';
 
@@ -54,8 +55,13 @@ export interface Gemm extends Epilogue {
 
 const noWindow = Object.fromEntries(Object.keys(windowUniforms).map((name) => [name, 0]));
 
-/** Runs one product: C = finish(A B + bias), accumulated in f32; by parts of K, or through f32 where halves cannot be stored in place. */
+/** Runs one product: C = finish(A B + bias), accumulated in f32; in several where its tensors are too large to bind. */
 export function gemm(product: Gemm): void {
+  for (const each of productParts(product)) multiply(each);
+}
+
+/** By parts of K, or through f32 where halves cannot be stored in place. */
+function multiply(product: Gemm): void {
   const { c, M, N, batch = 1 } = product;
   const { device } = c.storage;
   const problem = problemOf(product);

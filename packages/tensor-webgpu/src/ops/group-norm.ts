@@ -1,4 +1,5 @@
-import { record } from '../autograd/record.ts';
+import { record, wantsGrad } from '../autograd/record.ts';
+import { bytesPerElement } from '../dtype.ts';
 import { check } from '../errors.ts';
 import {
   groupNormInputKernel,
@@ -13,8 +14,9 @@ import type { FloatStorage } from '../kernels/storage.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { cast } from './cast.ts';
 import { floatStorageOf, launch } from './launch.ts';
+import { isBindable, partAlong, rowsPart, type Run, runsOf, stepOf } from './parts.ts';
 import { sum } from './reduce.ts';
-import { contiguous } from './view.ts';
+import { concat, contiguous, slice } from './view.ts';
 
 export interface GroupNormOptions {
   readonly groups: number;
@@ -51,11 +53,57 @@ export function groupNorm(x: Tensor, options: GroupNormOptions): Tensor {
   const B = x.shape[0]!;
   const sides = { B, pixels: x.size / (B * C), C, groups };
   const source = contiguous(x);
+  if (B > 1 && !isBindable(source))
+    return concat(
+      pictures(source, (one) => groupNorm(one, options)),
+      0,
+    );
   const saved = { x: source, ...statistics(source, sides, eps), weight, bias };
   const spec = { type: floatStorageOf(x), silu: activation === 'silu' } as const;
   const y = empty(x.shape, x.dtype, x.storage.device);
-  launch(groupNormKernel, { spec, tensors: { ...saved, y }, ...alongStrips(sides) });
+  for (const run of stripRuns(source, sides)) {
+    const tensors = { ...saved, x: pixelsOf(source, sides, run), y: pixelsOf(y, sides, run) };
+    launch(groupNormKernel, { spec, tensors, ...alongStrips(runSides(sides, run)) });
+  }
   return record('groupNorm', y, [source, weight, bias], (dy) => gradients(saved, contiguous(dy), sides, spec));
+}
+
+/** What comes of each picture of a batch. */
+const pictures = (x: Tensor, run: (one: Tensor) => Tensor): Tensor[] =>
+  Array.from({ length: x.shape[0]! }, (_, b) =>
+    run(wantsGrad(x) ? slice(x, 0, b, b + 1) : partAlong(x, 0, [b, b + 1])),
+  );
+
+/** Runs of strips whose pixels can be bound; all of them at once where the whole can. */
+function stripRuns(x: Tensor, sides: Sides): readonly Run[] {
+  const strips = stripsOf(sides);
+  if (isBindable(x)) return [[0, strips]];
+  const step = stepOf(4 * sides.C);
+  const bytes = stripPixels * sides.C * bytesPerElement[x.dtype];
+  const most = Math.floor(x.storage.device.largestBindingBytes / bytes / step) * step;
+  check(
+    'groupNorm',
+    most > 0,
+    () =>
+      `${step} strips of ${stripPixels} pixels of [${x.shape}] must fit one binding of ${x.storage.device.largestBindingBytes} bytes, got ${step * bytes}. Use an adapter with larger bindings.`,
+  );
+  return runsOf(strips, most);
+}
+
+/** Pixels of a run of strips, as one picture or, where that is all, the whole batch. */
+const pixelRun = ({ pixels }: Sides, [start, end]: Run): Run => [
+  start * stripPixels,
+  Math.min(pixels, end * stripPixels),
+];
+
+const isWhole = (sides: Sides, [start, end]: Run): boolean => start === 0 && end === stripsOf(sides);
+
+const pixelsOf = (x: Tensor, sides: Sides, run: Run): Tensor =>
+  isWhole(sides, run) ? x : rowsPart(x, sides.pixels, pixelRun(sides, run));
+
+function runSides(sides: Sides, run: Run): Sides {
+  const [start, end] = pixelRun(sides, run);
+  return { ...sides, pixels: end - start };
 }
 
 const stripsOf = ({ pixels }: Sides): number => Math.ceil(pixels / stripPixels);
@@ -97,11 +145,14 @@ const groupValues = (x: Tensor, { B, groups }: Sides): [Tensor, Tensor] => [
 
 function statistics(x: Tensor, sides: Sides, eps: number): { mean: Tensor; rstd: Tensor } {
   const [sums, squares] = stripSums(x, sides);
-  launch(groupNormSumsKernel, {
-    spec: { type: floatStorageOf(x) },
-    tensors: { x, sums, squares },
-    ...alongStrips(sides),
-  });
+  for (const run of stripRuns(x, sides)) {
+    const ofRun = (all: Tensor): Tensor => (isWhole(sides, run) ? all : rowsPart(all, stripsOf(sides), run));
+    launch(groupNormSumsKernel, {
+      spec: { type: floatStorageOf(x) },
+      tensors: { x: pixelsOf(x, sides, run), sums: ofRun(sums), squares: ofRun(squares) },
+      ...alongStrips(runSides(sides, run)),
+    });
+  }
   const [mean, rstd] = groupValues(x, sides);
   const { uniforms, grid } = overGroups(sides);
   launch(groupNormStatisticsKernel, {

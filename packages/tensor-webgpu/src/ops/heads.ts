@@ -12,6 +12,7 @@ import { sizeOf } from '../shape.ts';
 import { empty, type Tensor, zeros } from '../tensor.ts';
 import { cast } from './cast.ts';
 import { floatStorageOf, launch } from './launch.ts';
+import { isBindable, partAlong, rowRuns } from './parts.ts';
 import { rowLanes } from './row-lanes.ts';
 import { contiguous } from './view.ts';
 
@@ -105,11 +106,17 @@ function split(op: string, x: Tensor, parts: readonly HeadPart[], options: Optio
   const biases = { ...(queryBias && { bias_query: queryBias }), ...(valueBias && { bias_value: valueBias }) };
   const outputs = Object.fromEntries(parts.map((part) => [part, empty([B, L, heads, d], x.dtype, x.storage.device)]));
   const factors = spec.keep ? empty([parts.length, B * L, heads], 'f32', x.storage.device) : undefined;
-  launch(headsKernel, {
-    spec,
-    tensors: { x: contiguous(x), ...fixed, ...biases, ...outputs, ...(factors && { factors }) },
-    ...places(x, heads, spec, forwardStrip),
-  });
+  const source = contiguous(x);
+  for (const cut of headCuts(op, [source, ...Object.values(outputs)], fixed.table)) {
+    const own = cut.rows(source);
+    const written = Object.fromEntries(parts.map((name) => [name, cut.rows(outputs[name]!)]));
+    const table = fixed.table && { table: cut.table(fixed.table) };
+    launch(headsKernel, {
+      spec,
+      tensors: { x: own, ...fixed, ...table, ...biases, ...written, ...(factors && { factors }) },
+      ...places(own, heads, spec, forwardStrip),
+    });
+  }
   const all = parts.map((part) => outputs[part]!);
   if (!factors) return all;
   const taken = {
@@ -123,6 +130,39 @@ function split(op: string, x: Tensor, parts: readonly HeadPart[], options: Optio
     return gradients(x, { spec, saved: { ...outputs, ...upstream, factors, ...fixed }, taken, heads });
   });
   return all;
+}
+
+/** Cuts what lies by batch and position, [B, L, ...], and what lies by position, [L, ...]. */
+interface Cut {
+  readonly rows: (x: Tensor) => Tensor;
+  readonly table: (x: Tensor) => Tensor;
+}
+
+const uncut: Cut = { rows: (x) => x, table: (x) => x };
+
+/** Cuts after which tensors can be bound: none, or runs of positions of one batch element after the other. */
+function headCuts(op: string, rows: readonly Tensor[], table: Tensor | undefined): readonly Cut[] {
+  const tables = table ? [table] : [];
+  if ([...rows, ...tables].every(isBindable)) return [uncut];
+  const [B, L] = rows[0]!.shape as [number, number];
+  const ofBatch = (x: Tensor, b: number): Tensor => started(op, partAlong(x, 0, [b, b + 1]));
+  const runs = rowRuns(op, L, [...rows.map((x) => ofBatch(x, 0)), ...tables]);
+  return Array.from({ length: B }, (_, b) => b).flatMap((b) =>
+    runs.map((run) => ({
+      rows: (x: Tensor) => started(op, partAlong(ofBatch(x, b), 1, run)),
+      table: (x: Tensor) => partAlong(x, 0, run),
+    })),
+  );
+}
+
+/** A part that begins where a binding may. */
+function started(op: string, x: Tensor): Tensor {
+  check(
+    op,
+    x.offset === 0,
+    () => `parts of [${x.shape}] ${x.dtype} must begin at whole bindings to be bound one by one. Draw fewer at once.`,
+  );
+  return x;
 }
 
 interface Backwards {

@@ -95,7 +95,7 @@ function overChunks(x: Tensor, weight: Tensor, options: Chunked): Part & { loss:
 function chunkRows(x: Tensor, weight: Tensor, { chunkBytes = largestChunk }: Chunked): number {
   const R = x.shape[0]!;
   const rowBytes = weight.shape[0]! * bytesPerElement[x.dtype];
-  const budget = Math.min(chunkBytes, x.storage.device.largestTensorBytes);
+  const budget = Math.min(chunkBytes, x.storage.device.largestBindingBytes);
   const most = Math.max(1, Math.floor(budget / rowBytes));
   return Math.max(1, Math.ceil(R / Math.ceil(R / most)));
 }

@@ -9,9 +9,10 @@ import { cast } from './cast.ts';
 import { gemm } from './gemm.ts';
 import { map } from './map.ts';
 import { matmul } from './matmul.ts';
+import { bindable, rowRuns, type Run } from './parts.ts';
 import { toOperand } from './precision.ts';
 import { sum, sumTo } from './reduce.ts';
-import { contiguous, reshape } from './view.ts';
+import { concat, contiguous, reshape, slice } from './view.ts';
 
 /** What a linear layer does to its sums before it stores them: y = residual + gate * activation(x W^T + bias). */
 export interface LinearFinish {
@@ -36,6 +37,15 @@ export function linear(input: Tensor, matrix: Tensor, shift?: Tensor, finish: Li
     weight.rank === 2 && x.shape.at(-1) === I,
     () => `input must end in ${I} for weight [${weight.shape}], got [${x.shape}].`,
   );
+  const matrixRows = bindable(rowMajor(weight));
+  const runs = rowRuns('linear', O, [matrixRows]);
+  if (runs.length > 1)
+    return concat(
+      runs.map((run) =>
+        linear(x, slice(weight, 0, ...run), shift && contiguous(slice(shift, 0, ...run)), cutFinish(finish, run)),
+      ),
+      -1,
+    );
   const rows = contiguous(x);
   const shape = [...x.shape.slice(0, -1), O];
   const extras = finishOperands(finish, shape, dtype);
@@ -48,13 +58,20 @@ export function linear(input: Tensor, matrix: Tensor, shift?: Tensor, finish: Li
     bends && [...inputs, extras.gate].some((t) => t && wantsGrad(t))
       ? empty(shape, dtype, x.storage.device)
       : undefined;
-  const product = { a: rows, b: rowMajor(weight), M, N: O, K: I, transposeB: true } as const;
+  const product = { a: rows, b: matrixRows, M, N: O, K: I, transposeB: true } as const;
   gemm({ ...product, c: y, bias, activation, ...extras, keep: z });
   if (!bends) return recordLinear(y, inputs, extras.residual);
   if (z) recordFinish(y, recordLinear(z, inputs), activation, extras);
   else if (extras.residual) record('linear finish', y, [extras.residual], (dy) => [dy]);
   return y;
 }
+
+/** What a run of outputs is finished with. */
+const cutFinish = ({ activation, gate, residual }: LinearFinish, run: Run): LinearFinish => ({
+  ...(activation && { activation }),
+  ...(gate && { gate: slice(gate, -1, ...run) }),
+  ...(residual && { residual: slice(residual, -1, ...run) }),
+});
 
 interface FinishOperands {
   readonly gate?: Tensor;

@@ -5,6 +5,7 @@ import { foldGrid } from '../kernels/snippets.ts';
 import { broadcastShapes, sameShape, type Shape, sizeOf } from '../shape.ts';
 import { empty, Tensor } from '../tensor.ts';
 import { launch, storageOf } from './launch.ts';
+import { bindable, isBindable, part, partAlong, rowStep, type Run, runsOf } from './parts.ts';
 
 const names = ['a', 'b', 'c', 'd'];
 
@@ -40,8 +41,57 @@ export function mapInto(
   expression: string,
   scalars: readonly number[] = [],
 ): void {
+  if (y.size === 0) return;
+  const operands = inputs.map(bindable);
+  if ([y, ...operands].every(isBindable)) return mapWhole(op, y, operands, { expression, scalars });
+  const isFlat = inputs.every((x) => x.isPacked && x.size === y.size);
+  const whole = isFlat ? y.view([y.size]) : y;
+  const axis = whole.shape.findIndex((side) => side > 1);
+  for (const run of splitRuns(op, whole, { axis, inputs })) {
+    const parts = inputs.map((x) => alongRun(x, whole.shape, { axis, run }));
+    mapInto(op, partAlong(whole, axis, run), parts, expression, scalars);
+  }
+}
+
+/** Runs along the first axis of more than one element that bring a map nearer to what can be bound; one that is still too large is split again. */
+function splitRuns(
+  op: string,
+  y: Tensor,
+  { axis, inputs }: { readonly axis: number; readonly inputs: readonly Tensor[] },
+): readonly Run[] {
+  const rows = y.shape[axis] ?? 1;
+  const lined = [y, ...inputs.filter((x) => x.isPacked && x.size === y.size)];
+  const step = lined.reduce((most, x) => Math.max(most, rowStep(x, rows)), 1);
+  const rowBytes = (y.size / rows) * 4;
+  const fitting = Math.floor(y.storage.device.largestBindingBytes / rowBytes / step) * step;
+  const most = Math.max(step, Math.min(fitting, Math.ceil(rows / 2 / step) * step));
+  check(
+    op,
+    most < rows,
+    () =>
+      `[${y.shape}] ${y.dtype} must divide into parts of at most ${y.storage.device.largestBindingBytes} bytes that begin at whole bindings, got rows of ${rowBytes} bytes. Use an adapter with larger bindings.`,
+  );
+  return runsOf(rows, most);
+}
+
+/** What an operand contributes to a run of the output's axis: a part of its own axis, or all of it where it is repeated. */
+function alongRun(x: Tensor, target: Shape, { axis, run }: { readonly axis: number; readonly run: Run }): Tensor {
+  const lined = x.isPacked && x.size === sizeOf(target) ? x.view(target) : x;
+  const own = axis - (target.length - lined.rank);
+  if (own < 0 || lined.shape[own] === 1) return lined;
+  const shape = lined.shape.map((side, i) => (i === own ? run[1] - run[0] : side));
+  const cut = lined.view(shape, lined.strides, lined.offset + run[0] * lined.strides[own]!);
+  return part(cut);
+}
+
+interface Mapping {
+  readonly expression: string;
+  readonly scalars: readonly number[];
+}
+
+/** The same for tensors that can all be bound. */
+function mapWhole(op: string, y: Tensor, inputs: readonly Tensor[], { expression, scalars }: Mapping): void {
   const count = y.size;
-  if (count === 0) return;
   const operands = inputs.map((tensor) => operandOf(op, tensor, y.shape));
   const walk = walkOf(operands, y.shape);
   const modeOf = ({ mode }: Operand): OperandMode =>

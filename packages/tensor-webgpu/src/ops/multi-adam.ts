@@ -193,7 +193,8 @@ function groupsOf(parameters: readonly AdamWParameter[]): Group[] {
     const { device } = member.parameter.storage;
     const most = adamTensors(device.gpu.limits.maxStorageBuffersPerShaderStage);
     const own = vectorsOf(member.parameter);
-    const fits = groups.length > 0 && groups.at(-1)!.length < most && 16 * (vectors + own) <= device.largestTensorBytes;
+    const fits =
+      groups.length > 0 && groups.at(-1)!.length < most && 16 * (vectors + own) <= device.largestBindingBytes;
     if (fits) groups.at(-1)!.push(member);
     else groups.push([member]);
     vectors = fits ? vectors + own : own;

@@ -7,6 +7,7 @@ import { rowsOf } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { add, div, maximum, mul, sqrt, square, sub } from './elementwise.ts';
 import { floatStorageOf, launch } from './launch.ts';
+import { rowRuns, rowsPart } from './parts.ts';
 import { mean, sum } from './reduce.ts';
 import { contiguous } from './view.ts';
 
@@ -77,15 +78,19 @@ function rowNorm(norm: RowNorm, x: Tensor, eps: number): Tensor {
   const { R, C } = rowsOf(x.shape);
   const spec = { norm, type: floatStorageOf(x), ...lanesFor(x.storage.device, C / 4) } as const;
   const strip = x.storage.device.profile.isCpu && spec.shuffles ? stripRows : 1;
-  const run = {
-    uniforms: { rows: R, vectors: C / 4, strip, eps },
-    grid: foldGrid(Math.ceil((Math.ceil(R / strip) * spec.lanes) / spec.group)),
-  };
+  const over = (rows: number): { uniforms: Record<string, number>; grid: readonly [number, number] } => ({
+    uniforms: { rows, vectors: C / 4, strip, eps },
+    grid: foldGrid(Math.ceil((Math.ceil(rows / strip) * spec.lanes) / spec.group)),
+  });
   const [y, factor] = [empty(x.shape, x.dtype, x.storage.device), empty([R], 'f32', x.storage.device)];
-  launch(rowNormKernel, { spec, tensors: { x: contiguous(x), y, factor }, ...run });
+  const source = contiguous(x);
+  for (const run of rowRuns(`${norm}Norm`, R, [source, y, factor])) {
+    const tensors = { x: rowsPart(source, R, run), y: rowsPart(y, R, run), factor: rowsPart(factor, R, run) };
+    launch(rowNormKernel, { spec, tensors, ...over(run[1] - run[0]) });
+  }
   return record(`${norm}Norm`, y, [x], (dy) => {
     const dx = empty(x.shape, x.dtype, x.storage.device);
-    launch(rowNormInputKernel, { spec, tensors: { y, dy: contiguous(dy), factor, dx }, ...run });
+    launch(rowNormInputKernel, { spec, tensors: { y, dy: contiguous(dy), factor, dx }, ...over(R) });
     return [dx];
   });
 }

@@ -2,9 +2,11 @@ import { check } from '../errors.ts';
 import { type Distribution, numbersPerBlock, randomKernel } from '../kernels/random.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
 import { scope } from '../scope.ts';
-import { type Shape, sizeOf } from '../shape.ts';
+import type { Shape } from '../shape.ts';
 import { empty, Tensor, tensor } from '../tensor.ts';
 import { launch } from './launch.ts';
+import { isBindable, partAlong, rowRuns, rowsPart } from './parts.ts';
+import { contiguous, slice } from './view.ts';
 
 /** Seeds as numbers, or as their words on the device: u32 [n, 2], low word first, which a plan can read anew at each run. */
 export type Seed = number | readonly number[] | Tensor;
@@ -65,21 +67,54 @@ function draw(
 ): Tensor {
   return scope(() => {
     const seeds = seedTensor(distribution, seed);
-    const groups = seeds.shape[0]!;
     const y = empty(shape);
-    checkShares(distribution, shape[0] ?? 1, groups);
-    const perGroup = sizeOf(shape) / groups;
-    const numbers = numbersPerBlock(distribution);
-    const blocks = Math.floor((offset + perGroup - 1) / numbers) - Math.floor(offset / numbers) + 1;
-    if (perGroup === 0) return y;
-    launch(randomKernel, {
-      spec: { distribution },
-      tensors: { seeds, y },
-      uniforms: { groups, perGroup, blocks, offset, stream, probability },
-      grid: foldGrid(Math.ceil((groups * blocks) / 64)),
-    });
+    checkShares(distribution, shape[0] ?? 1, seeds.shape[0]!);
+    const numbers = { distribution, stream, probability };
+    if (isBindable(y)) fill(y, seeds, { ...numbers, offset });
+    else fillByParts(y, seeds, { ...numbers, offset });
     return y;
   });
+}
+
+interface Numbers {
+  readonly distribution: Distribution;
+  readonly stream: number;
+  readonly offset: number;
+  readonly probability: number;
+}
+
+/** Fills equal shares of a tensor, each from its seed. */
+function fill(y: Tensor, seeds: Tensor, { distribution, ...numbers }: Numbers): void {
+  const groups = seeds.shape[0]!;
+  const perGroup = y.size / groups;
+  if (perGroup === 0) return;
+  const perBlock = numbersPerBlock(distribution);
+  const { offset } = numbers;
+  const blocks = Math.floor((offset + perGroup - 1) / perBlock) - Math.floor(offset / perBlock) + 1;
+  launch(randomKernel, {
+    spec: { distribution },
+    tensors: { seeds, y },
+    uniforms: { groups, perGroup, blocks, ...numbers },
+    grid: foldGrid(Math.ceil((groups * blocks) / 64)),
+  });
+}
+
+/** The same for a tensor that is too large to bind: share by share, each in runs. */
+function fillByParts(y: Tensor, seeds: Tensor, numbers: Numbers): void {
+  const groups = seeds.shape[0]!;
+  const perGroup = y.size / groups;
+  const rows = y.view([groups, perGroup]);
+  for (let group = 0; group < groups; group++) {
+    const share = partAlong(rows, 0, [group, group + 1]);
+    check(
+      numbers.distribution,
+      share.offset === 0,
+      () => `shares of [${y.shape}] must begin at whole bindings, got ${perGroup} elements each. Draw fewer at once.`,
+    );
+    const seed = groups === 1 ? seeds : contiguous(slice(seeds, 0, group, group + 1));
+    for (const run of rowRuns(numbers.distribution, perGroup, [share]))
+      fill(rowsPart(share, perGroup, run), seed, { ...numbers, offset: numbers.offset + run[0] });
+  }
 }
 
 /** Refuses seeds that cannot share the rows evenly. */

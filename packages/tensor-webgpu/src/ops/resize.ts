@@ -6,6 +6,7 @@ import { empty, type Tensor, tensor } from '../tensor.ts';
 import { cast } from './cast.ts';
 import { floatStorageOf, launch } from './launch.ts';
 import { matmul } from './matmul.ts';
+import { rowRuns, rowsPart } from './parts.ts';
 import { contiguous, reshape } from './view.ts';
 
 /** Repeats every pixel factor x factor times. x: [B, H, W, C], C a multiple of 4 -> [B, factor H, factor W, C]. */
@@ -22,13 +23,17 @@ export function upsampleNearest(x: Tensor, factor = 2): Tensor {
 
 function upsample(x: Tensor, shape: readonly number[], direction: 'forward' | 'backward', factor: number): Tensor {
   const y = empty(shape, x.dtype, x.storage.device);
-  const count = y.size / 4;
-  launch(upsampleKernel, {
-    spec: { type: floatStorageOf(x), direction },
-    tensors: { x, y },
-    uniforms: { count, width: shape[2]!, vectors: shape[3]! / 4, factor },
-    grid: foldGrid(Math.ceil(count / 64)),
-  });
+  const lines = Math.min(x.shape[0]! * x.shape[1]!, shape[0]! * shape[1]!);
+  for (const run of rowRuns('upsampleNearest', lines, [x, y])) {
+    const target = rowsPart(y, lines, run);
+    const count = target.size / 4;
+    launch(upsampleKernel, {
+      spec: { type: floatStorageOf(x), direction },
+      tensors: { x: rowsPart(x, lines, run), y: target },
+      uniforms: { count, width: shape[2]!, vectors: shape[3]! / 4, factor },
+      grid: foldGrid(Math.ceil(count / 64)),
+    });
+  }
   return y;
 }
 

@@ -8,6 +8,7 @@ import { empty, type Tensor } from '../tensor.ts';
 import { cast } from './cast.ts';
 import { exp, mul, sub } from './elementwise.ts';
 import { floatStorageOf, launch, singleStorageOf, singleType } from './launch.ts';
+import { rowRuns, rowsPart } from './parts.ts';
 import { sum } from './reduce.ts';
 import { contiguous } from './view.ts';
 
@@ -18,12 +19,16 @@ function normalise(x: Tensor, log: boolean): Tensor {
   const { R, C } = rowsOf(x.shape);
   const lanes = lanesFor(C);
   const y = empty(x.shape, singleType(x), x.storage.device);
-  launch(softmaxKernel, {
-    spec: { type: floatStorageOf(x), result: singleStorageOf(y), log, lanes },
-    tensors: { x: contiguous(x), y },
-    uniforms: { rows: R, width: C },
-    grid: foldGrid(Math.ceil((R * lanes) / 64)),
-  });
+  const source = contiguous(x);
+  for (const run of rowRuns('softmax', R, [source, y])) {
+    const rows = run[1] - run[0];
+    launch(softmaxKernel, {
+      spec: { type: floatStorageOf(x), result: singleStorageOf(y), log, lanes },
+      tensors: { x: rowsPart(source, R, run), y: rowsPart(y, R, run) },
+      uniforms: { rows, width: C },
+      grid: foldGrid(Math.ceil((rows * lanes) / 64)),
+    });
+  }
   return cast(y, x.dtype);
 }
 

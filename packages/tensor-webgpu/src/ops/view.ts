@@ -1,5 +1,5 @@
 import { noGrad, record } from '../autograd/record.ts';
-import { isFloat } from '../dtype.ts';
+import { bytesPerElement, isFloat } from '../dtype.ts';
 import { check } from '../errors.ts';
 import { copyAxisKernel } from '../kernels/copy-axis.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
@@ -9,6 +9,7 @@ import { empty, type Tensor } from '../tensor.ts';
 import { cast } from './cast.ts';
 import { launch, storageOf } from './launch.ts';
 import { map, mapInto } from './map.ts';
+import { isBindable, rowRuns, rowsPart } from './parts.ts';
 
 /** The same elements, packed; a copy only where needed. x: [...] -> [...]. */
 export function contiguous(x: Tensor): Tensor {
@@ -153,21 +154,28 @@ function copyInto(y: Tensor, x: Tensor, axis: number, start: number): void {
   const source = contiguous(x);
   if (source.size === 0) return;
   const below = x.shape.slice(axis + 1).reduce((product, side) => product * side, 1);
-  const runs = { inner: x.shape[axis]! * below, stride: y.shape[axis]! * below, start: start * below };
-  const { type, step, count } = copyUnits(y, source, Object.values(runs));
+  const place = { inner: x.shape[axis]! * below, stride: y.shape[axis]! * below, start: start * below };
+  if (isBindable(source) && isBindable(y)) copyRows(y, source, place);
+  else copyByParts(y, source, place);
+  if (source !== x) source.dispose();
+}
+
+/** Rows of `inner` elements go into rows of `stride` from element `start` on. */
+interface RowPlace {
+  readonly inner: number;
+  readonly stride: number;
+  readonly start: number;
+}
+
+function copyRows(y: Tensor, x: Tensor, place: RowPlace): void {
+  const { type, step, count } = copyUnits(y, x, Object.values(place));
+  const { inner, stride, start } = place;
   launch(copyAxisKernel, {
     spec: { type },
-    tensors: { x: source, y },
-    uniforms: {
-      inner: runs.inner / step,
-      stride: runs.stride / step,
-      start: runs.start / step,
-      count,
-      last: source.size - 1,
-    },
+    tensors: { x, y },
+    uniforms: { inner: inner / step, stride: stride / step, start: start / step, count, last: x.size - 1 },
     grid: foldGrid(Math.ceil(count / 256)),
   });
-  if (source !== x) source.dispose();
 }
 
 /** What an invocation copies: an element, a word of two halves, or a word of y of which runs cover a part. */
@@ -180,4 +188,21 @@ function copyUnits(
   if (type !== 'packed') return { type, step: 1, count: x.size };
   if (runs.every((run) => run % 2 === 0)) return { type: 'u32', step: 2, count: x.size / 2 };
   return { type, step: 1, count: Math.ceil(y.size / 2) };
+}
+
+/** Rows that are copied one by one rather than by a kernel. */
+const fewRows = 64;
+
+/** The same where a tensor is too large to bind: few rows as copies of memory, many in runs. */
+function copyByParts(y: Tensor, x: Tensor, { inner, stride, start }: RowPlace): void {
+  const rows = x.size / inner;
+  const bytes = bytesPerElement[x.dtype];
+  const whole = [inner, stride, start].every((count) => (count * bytes) % 4 === 0);
+  if (rows <= fewRows && whole) {
+    for (let row = 0; row < rows; row++)
+      x.storage.device.copy(x.buffer, row * inner * bytes, y.buffer, (row * stride + start) * bytes, inner * bytes);
+    return;
+  }
+  for (const run of rowRuns('concat', rows, [x, y]))
+    copyRows(rowsPart(y, rows, run), rowsPart(x, rows, run), { inner, stride, start });
 }
