@@ -1,4 +1,4 @@
-import { SamplingPlan } from '@star-webgpu/sampler';
+import { plannedOptions, resolveOptions, SamplingPlan } from '@star-webgpu/sampler';
 import { Star, starConfig, starPresets } from '@star-webgpu/star-transformer';
 import {
   backward,
@@ -84,7 +84,8 @@ function samplingWork(preset: keyof typeof starPresets): PlannedWork {
     }, 'f16'),
   );
   const { star, vqvae, weights } = built.result;
-  const spec = { B: 1, T: textTokens, D: star.config.textWidth, guidance: 4, topK: 600, topP: 0.8, smooth: false };
+  const options = plannedOptions(resolveOptions({}, 1, star.config.patchNumbers.length));
+  const spec = { ...options, B: 1, T: textTokens, D: star.config.textWidth };
   const sampling = new SamplingPlan({ star: star.freeze(), vqvae: vqvae.freeze() }, spec);
   const scales = withPrecision('f16', () => sampling.scaleSizes());
   const decoder = triedSize(() => withPrecision('f16', () => sampling.decoderSize()));

@@ -1,4 +1,4 @@
-import { filterLogits, type FilterOptions, reshape, type Tensor } from '@star-webgpu/tensor-webgpu';
+import { type Filter, filterLogits, reshape, type Tensor } from '@star-webgpu/tensor-webgpu';
 
 /** Logits of every token as rows. logits: [B, l, V] -> [B l, V]. */
 export function rowsOfTokens(logits_BlV: Tensor): Tensor {
@@ -7,5 +7,5 @@ export function rowsOfTokens(logits_BlV: Tensor): Tensor {
 }
 
 /** Top-k, then top-p, for every token; dropped logits are -infinity. logits: [B, l, V] -> [B, l, V]. */
-export const filterTokens = (logits_BlV: Tensor, options: FilterOptions): Tensor =>
-  reshape(filterLogits(rowsOfTokens(logits_BlV), options), logits_BlV.shape);
+export const filterTokens = (logits_BlV: Tensor, filter: Filter): Tensor =>
+  reshape(filterLogits(rowsOfTokens(logits_BlV), filter), logits_BlV.shape);

@@ -5,6 +5,7 @@ import type { Vqvae } from '@star-webgpu/vqvae';
 import { checkModels } from './check-models.ts';
 import type { Pictures } from './image.ts';
 import { resolveOptions, type SamplingOptions } from './options.ts';
+import { plannedOptions } from './plan-numbers.ts';
 import { SamplingPlan, type SamplingPlans } from './sampling-plan.ts';
 
 /** The transformer that predicts tokens, and the VQVAE whose tokens they are. */
@@ -19,7 +20,7 @@ export interface Models {
 export interface GuidedText {
   /** Features of B prompts. */
   readonly conditional: TextFeatures;
-  /** Features of the empty prompt: one row, or B. */
+  /** Features of the empty prompt, or of what the pictures should not show: one row, or B. */
   readonly unconditional: TextFeatures;
 }
 
@@ -49,13 +50,14 @@ export async function* generate(
 ): AsyncGenerator<ScaleStep, void, undefined> {
   checkModels(models, text.conditional.states.shape[2]!);
   const [B, T, D] = text.conditional.states.shape as [number, number, number];
-  const { seeds, signal, ...numbers } = resolveOptions(options, B);
+  const { patchNumbers } = models.star.config;
+  const { seeds, signal, ...numbers } = resolveOptions(options, B, patchNumbers.length);
   signal?.throwIfAborted();
-  const spec = { ...numbers, B, T, D };
+  const spec = { ...plannedOptions(numbers), B, T, D };
   const plan = models.plans?.take(models, spec) ?? new SamplingPlan(models, spec);
   try {
-    plan.begin(text, seeds);
-    for (const [scale, side] of models.star.config.patchNumbers.entries()) {
+    plan.begin({ text, numbers, seeds });
+    for (const [scale, side] of patchNumbers.entries()) {
       const { indices_Bl, sum_BhwZ } = plan.draw(scale);
       await currentDevice().idle();
       yield { scale, side, indices_Bl, sum_BhwZ, decode: () => plan.decode(sum_BhwZ) };

@@ -2,9 +2,12 @@ export { ModelsError } from './check-models.ts';
 export { type Drawn, draw, type ScalePlace } from './draw.ts';
 export { filterTokens } from './filter.ts';
 export { generate, type GuidedText, type Models, type ScaleStep } from './generate.ts';
-export { guidanceStrength, guide, scaleRatio } from './guidance.ts';
+export { guide, scaleRatio } from './guidance.ts';
 export { pictureAt, type Pictures, toPictures } from './image.ts';
 export {
+  type EntropyTemperature,
+  type GuidanceSchedule,
+  type PerScale,
   type ResolvedOptions,
   resolveOptions,
   type SamplingDefaults,
@@ -17,7 +20,9 @@ export {
   loadPipeline,
   Pipeline,
   type PromptModels,
+  type PromptOptions,
   type ReadFile,
   savePipeline,
 } from './pipeline.ts';
-export { SamplingPlan, type SamplingSpec, SamplingPlans } from './sampling-plan.ts';
+export { type PlannedOptions, plannedOptions, type ScaleNumbers } from './plan-numbers.ts';
+export { SamplingPlan, SamplingPlans, type SamplingRun, type SamplingSpec } from './sampling-plan.ts';

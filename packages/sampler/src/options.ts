@@ -1,11 +1,37 @@
+import { scaleRatio } from './guidance.ts';
+
+/** A number for all scales, or one for each. */
+export type PerScale = number | readonly number[];
+
+/** How guidance grows over the scales: `linear` from 0 at the first scale to its full strength at the last, as published, or `constant`. */
+export type GuidanceSchedule = 'linear' | 'constant';
+
+/**
+ * Temperature that depends on how sure the model is of a token (Ma et al., arXiv 2510.09012): after top-k and top-p, logits are divided by
+ * amplitude exp(-H / decay) + floor as well, H being the entropy in nats of what these have left. Sure tokens vary more, unsure ones less.
+ */
+export interface EntropyTemperature {
+  readonly amplitude: number;
+  readonly decay: number;
+  readonly floor: number;
+}
+
 /** How pictures are drawn; the defaults are those of the published demo, unless a pipeline's model has its own. */
 export interface SamplingOptions {
-  /** Strength of classifier-free guidance at the last scale; 0 ignores the unconditional text. */
-  readonly guidance?: number;
+  /** Strength of classifier-free guidance: of the schedule, or of each scale; 0 ignores the unconditional text. */
+  readonly guidance?: PerScale;
+  /** What a single guidance makes of the scales. */
+  readonly guidanceSchedule?: GuidanceSchedule;
+  /** Scales from this one on are not guided, and cost half. */
+  readonly guidanceUntil?: number;
+  /** Logits are divided by it before top-p looks at them: above 0; below 1 is tamer, above 1 wilder. */
+  readonly temperature?: PerScale;
+  /** Temperature by entropy, on top of the other; true takes the published numbers. */
+  readonly entropyTemperature?: boolean | EntropyTemperature;
   /** Tokens kept for each draw, and ties of the last; 0 keeps all. */
-  readonly topK?: number;
+  readonly topK?: PerScale;
   /** Share of the probability kept for each draw, from 0 to 1; 0 keeps all. */
-  readonly topP?: number;
+  readonly topP?: PerScale;
   /** Mixes code vectors by softened probabilities instead of drawing one: smoother pictures. */
   readonly smooth?: boolean;
   /** One for each picture; a single number counts up from picture to picture. A picture depends on its own seed only. */
@@ -14,42 +40,14 @@ export interface SamplingOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What a model is best drawn with, kept in its folder as sampling.json; options of a call go before. */
-export type SamplingDefaults = Pick<SamplingOptions, 'guidance' | 'topK' | 'topP' | 'smooth'>;
-
-const defaultTypes: Readonly<Record<keyof SamplingDefaults, 'number' | 'boolean'>> = {
-  guidance: 'number',
-  topK: 'number',
-  topP: 'number',
-  smooth: 'boolean',
-};
-
-/** Reads sampling.json. @throws SamplingOptionsError listing every entry that is unknown or out of range. */
-export function parseSamplingDefaults(text: string): SamplingDefaults {
-  const values = JSON.parse(text) as Readonly<Record<string, unknown>>;
-  const faults = Object.entries(values)
-    .filter(([name, value]) => defaultTypes[name as keyof SamplingDefaults] !== typeof value)
-    .map(
-      ([name, value]) =>
-        `${name} ${JSON.stringify(value)} in sampling.json instead of ${Object.keys(defaultTypes).join(', ')}`,
-    );
-  if (faults.length) throw new SamplingOptionsError(faults);
-  resolveOptions(values, 1);
-  return values;
-}
-
-/** The file of a model's own defaults. */
-export const samplingFile = (defaults: SamplingDefaults): readonly [path: string, bytes: Uint8Array] => [
-  'sampling.json',
-  new TextEncoder().encode(`${JSON.stringify(defaults, null, 2)}\n`),
-];
-
-/** Options with nothing left out, for a batch of known size. */
+/** Options with nothing left out, for so many pictures and scales; lists have a number a scale. */
 export interface ResolvedOptions {
-  readonly guidance: number;
-  readonly topK: number;
-  readonly topP: number;
+  readonly guidance: readonly number[];
+  readonly temperature: readonly number[];
+  readonly topK: readonly number[];
+  readonly topP: readonly number[];
   readonly smooth: boolean;
+  readonly entropyTemperature: EntropyTemperature | undefined;
   readonly seeds: readonly number[];
   readonly signal: AbortSignal | undefined;
 }
@@ -65,21 +63,109 @@ export class SamplingOptionsError extends Error {
   }
 }
 
-/** Fills in the defaults and checks ranges. @throws SamplingOptionsError listing every fault. */
-export function resolveOptions(options: SamplingOptions, B: number): ResolvedOptions {
-  const { guidance = 4, topK = 600, topP = 0.8, smooth = false, seed = 42, signal } = options;
-  const seeds = typeof seed === 'number' ? Array.from({ length: B }, (_, i) => seed + i) : seed;
-  const faults = [
-    ...(Number.isFinite(guidance) && guidance >= 0 ? [] : [`guidance ${guidance} instead of a number from 0`]),
-    ...(Number.isInteger(topK) && topK >= 0 ? [] : [`topK ${topK} instead of a whole number from 0`]),
-    ...(topP >= 0 && topP <= 1 ? [] : [`topP ${topP} instead of a number from 0 to 1`]),
-    ...(seeds.length === B ? [] : [`${seeds.length} seeds instead of ${B}, one a picture`]),
-    ...seeds
-      .filter((value) => !isSeed(value))
-      .map((value) => `seed ${value} instead of a whole number from 0 to 2^53 - 1`),
-  ];
-  if (faults.length) throw new SamplingOptionsError(faults);
-  return { guidance, topK, topP, smooth, seeds, signal };
+/** The numbers of the paper's released code. */
+const publishedEntropy: EntropyTemperature = { amplitude: 2.5, decay: 3, floor: 0.6 };
+
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+const isPositive = (value: unknown): boolean => Number.isFinite(value) && (value as number) > 0;
+const isFromZero = (value: unknown): boolean => Number.isFinite(value) && (value as number) >= 0;
+
+/** What a model is best drawn with, kept in its folder as sampling.json; options of a call go before. */
+export type SamplingDefaults = Omit<SamplingOptions, 'seed' | 'signal'>;
+
+type Rule = readonly [condition: string, holds: (value: unknown) => boolean];
+
+/** A rule for a number that holds for each of a list as well. */
+const everyScale = ([condition, holds]: Rule): Rule => [
+  `${condition}, or a list of such`,
+  (value) => (Array.isArray(value) ? value.length > 0 && value.every(holds) : holds(value)),
+];
+
+const rules: Readonly<Record<keyof SamplingDefaults, Rule>> = {
+  guidance: everyScale(['a number from 0', isFromZero]),
+  guidanceSchedule: ['"linear" or "constant"', (value) => value === 'linear' || value === 'constant'],
+  guidanceUntil: ['a whole number from 0', isCount],
+  temperature: everyScale(['a number above 0', isPositive]),
+  entropyTemperature: ['true, false or { amplitude, decay, floor } above 0', isEntropyTemperature],
+  topK: everyScale(['a whole number from 0', isCount]),
+  topP: everyScale(['a number from 0 to 1', (value) => isFromZero(value) && (value as number) <= 1]),
+  smooth: ['true or false', (value) => typeof value === 'boolean'],
+};
+
+function isEntropyTemperature(value: unknown): boolean {
+  if (typeof value === 'boolean') return true;
+  if (typeof value !== 'object' || value === null) return false;
+  const { amplitude, decay, floor, ...rest } = value as Record<string, unknown>;
+  return isFromZero(amplitude) && isPositive(decay) && isPositive(floor) && Object.keys(rest).length === 0;
 }
 
-const isSeed = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
+const shown = (value: unknown): string => (typeof value === 'number' ? String(value) : JSON.stringify(value));
+
+/** A line for each option that breaks its rule. */
+const brokenRules = (options: SamplingDefaults): string[] =>
+  (Object.keys(rules) as (keyof typeof rules)[])
+    .filter((name) => options[name] !== undefined && !rules[name][1](options[name]))
+    .map((name) => `${name} ${shown(options[name])} instead of ${rules[name][0]}`);
+
+/** Reads sampling.json. @throws SamplingOptionsError listing every entry that is unknown or out of range. */
+export function parseSamplingDefaults(text: string): SamplingDefaults {
+  const values = JSON.parse(text) as Readonly<Record<string, unknown>>;
+  const unknown = Object.keys(values)
+    .filter((name) => !(name in rules))
+    .map((name) => `${name} in sampling.json instead of ${Object.keys(rules).join(', ')}`);
+  const faults = [...unknown, ...brokenRules(values)];
+  if (faults.length) throw new SamplingOptionsError(faults);
+  return values;
+}
+
+/** The file of a model's own defaults. */
+export const samplingFile = (defaults: SamplingDefaults): readonly [path: string, bytes: Uint8Array] => [
+  'sampling.json',
+  new TextEncoder().encode(`${JSON.stringify(defaults, null, 2)}\n`),
+];
+
+/** Fills in the defaults and checks ranges, for so many pictures and scales. @throws SamplingOptionsError listing every fault. */
+export function resolveOptions(options: SamplingOptions, pictures: number, scales: number): ResolvedOptions {
+  const { seed = 42, signal, smooth = false, entropyTemperature: entropy = false } = options;
+  const { temperature = 1, topK = 600, topP = 0.8 } = options;
+  const seeds = typeof seed === 'number' ? Array.from({ length: pictures }, (_, i) => seed + i) : seed;
+  const faults = [...brokenRules(options), ...listFaults(options, scales), ...seedFaults(seeds, pictures)];
+  if (faults.length) throw new SamplingOptionsError(faults);
+  const spread = (value: PerScale): readonly number[] =>
+    typeof value === 'number' ? new Array<number>(scales).fill(value) : value;
+  return {
+    guidance: guidanceOf(options, scales),
+    temperature: spread(temperature),
+    topK: spread(topK),
+    topP: spread(topP),
+    smooth,
+    entropyTemperature: entropy === true ? publishedEntropy : entropy || undefined,
+    seeds,
+    signal,
+  };
+}
+
+/** The strength of each scale; none from `guidanceUntil` on. */
+function guidanceOf(options: SamplingOptions, scales: number): readonly number[] {
+  const { guidance = 4, guidanceSchedule = 'linear', guidanceUntil = scales } = options;
+  return Array.from({ length: scales }, (_, scale) => {
+    if (scale >= guidanceUntil) return 0;
+    if (typeof guidance !== 'number') return guidance[scale]!;
+    return guidanceSchedule === 'constant' ? guidance : guidance * scaleRatio(scale, scales);
+  });
+}
+
+const listFaults = (options: SamplingOptions, scales: number): string[] =>
+  (['guidance', 'temperature', 'topK', 'topP'] as const).flatMap((name) => {
+    const value = options[name];
+    return Array.isArray(value) && value.length !== scales
+      ? [`${value.length} numbers of ${name} instead of ${scales}, one a scale`]
+      : [];
+  });
+
+const seedFaults = (seeds: readonly number[], pictures: number): string[] => [
+  ...(seeds.length === pictures ? [] : [`${seeds.length} seeds instead of ${pictures}, one a picture`]),
+  ...seeds
+    .filter((value) => !isCount(value))
+    .map((value) => `seed ${value} instead of a whole number from 0 to 2^53 - 1`),
+];

@@ -5,7 +5,13 @@ import { loadVqvae, saveVqvae } from '@star-webgpu/vqvae';
 import { checkModels } from './check-models.ts';
 import { generate, type Models, type ScaleStep } from './generate.ts';
 import type { Pictures } from './image.ts';
-import { parseSamplingDefaults, type SamplingDefaults, samplingFile, type SamplingOptions } from './options.ts';
+import {
+  parseSamplingDefaults,
+  type SamplingDefaults,
+  samplingFile,
+  type SamplingOptions,
+  SamplingOptionsError,
+} from './options.ts';
 import { SamplingPlans } from './sampling-plan.ts';
 
 /** Reads a file of a model folder by its path inside it. */
@@ -16,21 +22,35 @@ export interface PromptModels extends Models {
   readonly text: TextEncoder;
 }
 
+/** How pictures are drawn from prompts. */
+export interface PromptOptions extends SamplingOptions {
+  /** What pictures should not show, for all of them or one a picture: guidance leads away from it, as from the empty prompt otherwise. */
+  readonly negativePrompt?: string | readonly string[];
+}
+
 /** Draws one picture a prompt, scale by scale, with models that may still be in training; an empty prompt draws an unconditional picture. */
 export async function* generateFromPrompts(
   models: PromptModels,
   prompts: readonly string[],
-  options: SamplingOptions = {},
+  { negativePrompt = '', ...options }: PromptOptions = {},
 ): AsyncGenerator<ScaleStep, void, undefined> {
-  const features = scope(() => noGrad(() => models.text.encode([...prompts, ''])));
   const B = prompts.length;
+  const negatives = negativesOf(negativePrompt, B);
+  const features = scope(() => noGrad(() => models.text.encode([...prompts, ...negatives])));
   const rows = (from: number, to: number): TextFeatures => takeRows(features, from, to);
-  const guided = { conditional: rows(0, B), unconditional: rows(B, B + 1) };
+  const guided = { conditional: rows(0, B), unconditional: rows(B, B + negatives.length) };
   try {
     yield* generate(models, guided, options);
   } finally {
     for (const part of [features, guided.conditional, guided.unconditional]) disposeFeatures(part);
   }
+}
+
+/** One negative prompt, or one a picture. @throws SamplingOptionsError where there are neither one nor as many as pictures */
+function negativesOf(given: string | readonly string[], pictures: number): readonly string[] {
+  const negatives = typeof given === 'string' ? [given] : given;
+  if (negatives.length === 1 || negatives.length === pictures) return negatives;
+  throw new SamplingOptionsError([`${negatives.length} negative prompts instead of 1 or ${pictures}, one a picture`]);
 }
 
 /** The models of one folder: from prompts to pictures. */
@@ -53,12 +73,12 @@ export class Pipeline implements PromptModels {
   }
 
   /** Draws one picture a prompt, scale by scale; an empty prompt draws an unconditional picture. */
-  generate(prompts: readonly string[], options: SamplingOptions = {}): AsyncGenerator<ScaleStep, void, undefined> {
+  generate(prompts: readonly string[], options: PromptOptions = {}): AsyncGenerator<ScaleStep, void, undefined> {
     return generateFromPrompts(this, prompts, { ...this.defaults, ...options });
   }
 
   /** Draws one picture a prompt and gives the finished ones. */
-  async pictures(prompts: readonly string[], options: SamplingOptions = {}): Promise<Pictures> {
+  async pictures(prompts: readonly string[], options: PromptOptions = {}): Promise<Pictures> {
     const last = this.star.config.patchNumbers.length - 1;
     for await (const step of this.generate(prompts, options)) if (step.scale === last) return await step.decode();
     throw new Error('pictures: the last scale was never drawn.');

@@ -12,16 +12,16 @@ import {
   type Tensor,
   writeSlice,
 } from '@star-webgpu/tensor-webgpu';
-import type { KvCache } from '@star-webgpu/star-transformer';
+import { firstRows, type KvCache } from '@star-webgpu/star-transformer';
 import type { TextFeatures } from '@star-webgpu/text-encoder';
 import { draw } from './draw.ts';
 import type { GuidedText, Models } from './generate.ts';
-import { guidanceStrength, guide } from './guidance.ts';
+import { guide } from './guidance.ts';
 import { type Pictures, toPictures } from './image.ts';
-import type { ResolvedOptions } from './options.ts';
+import { type PlannedOptions, ScaleControls, type ScaleNumbers } from './plan-numbers.ts';
 
-/** What a plan is made for; its numbers are fixed, while prompts and seeds change from run to run. */
-export interface SamplingSpec extends Pick<ResolvedOptions, 'guidance' | 'topK' | 'topP' | 'smooth'> {
+/** What a plan is made for; prompts, seeds and the numbers of each scale change from run to run. */
+export interface SamplingSpec extends PlannedOptions {
   /** Pictures. */
   readonly B: number;
   /** Text tokens of a prompt, and their width. */
@@ -40,20 +40,29 @@ interface Drawn {
   readonly next_BlZ?: Tensor;
 }
 
-/** Sampling with fixed options: each scale is recorded when it is first wanted, then replayed for other prompts and seeds. */
+/** What one run draws. */
+export interface SamplingRun {
+  readonly text: GuidedText;
+  readonly numbers: ScaleNumbers;
+  /** One a picture. */
+  readonly seeds: readonly number[];
+}
+
+/** Sampling of one kind: each scale is recorded when it is first wanted, then replayed for other prompts, seeds and numbers. */
 export class SamplingPlan {
   readonly spec: SamplingSpec;
   private readonly models: Models;
   private readonly text: TextFeatures;
   private readonly seeds_B2: Tensor;
+  private readonly controls: readonly ScaleControls[];
   private readonly scales: Plan<Drawn>[] = [];
   private readonly latent_BhwZ: Tensor;
   private decoder: Plan<Tensor> | undefined;
 
   constructor(models: Models, spec: SamplingSpec) {
-    const { B, T, D, guidance } = spec;
+    const { B, T, D } = spec;
     const { patchNumbers, codeWidth } = models.vqvae.config;
-    const rows = guidance > 0 ? 2 * B : B;
+    const rows = rowsAt(spec, 0);
     const side = patchNumbers.at(-1)!;
     this.models = models;
     this.spec = spec;
@@ -63,11 +72,18 @@ export class SamplingPlan {
       pooled: empty([rows, D]).keep(),
     };
     this.seeds_B2 = empty([B, 2], 'u32').keep();
+    this.controls = patchNumbers.map(() => new ScaleControls(spec));
     this.latent_BhwZ = empty([B, side, side, codeWidth]).keep();
   }
 
-  /** Puts prompts and seeds in place for the next run. */
-  begin({ conditional, unconditional }: GuidedText, seeds: readonly number[]): void {
+  /** Puts prompts, seeds and numbers in place for the next run. */
+  begin({ text, numbers, seeds }: SamplingRun): void {
+    this.takeText(text);
+    assign(this.seeds_B2, seedWords(seeds));
+    for (const [scale, controls] of this.controls.entries()) controls.assign(numbers, scale);
+  }
+
+  private takeText({ conditional, unconditional }: GuidedText): void {
     const { B } = this.spec;
     scope(() =>
       noGrad(() => {
@@ -79,7 +95,6 @@ export class SamplingPlan {
         }
       }),
     );
-    assign(this.seeds_B2, seedWords(seeds));
   }
 
   /** Draws one scale, after all coarser ones of this run. Its tensors hold until the next run. */
@@ -110,7 +125,8 @@ export class SamplingPlan {
   /** Frees the memory of all scales. */
   dispose(): void {
     for (const recorded of [...this.scales, this.decoder]) recorded?.dispose();
-    for (const tensor of [...(Object.values(this.text) as Tensor[]), this.seeds_B2, this.latent_BhwZ]) tensor.dispose();
+    const inputs = [...(Object.values(this.text) as Tensor[]), this.seeds_B2, this.latent_BhwZ];
+    for (const input of [...inputs, ...this.controls]) input.dispose();
   }
 
   private recorded(scale: number): Plan<Drawn> {
@@ -124,18 +140,29 @@ export class SamplingPlan {
 
   /** Predicts, guides, filters and draws one scale. */
   private advance(scale: number, before: Drawn | undefined): Drawn {
-    const { star, vqvae } = this.models;
-    const { B, guidance } = this.spec;
-    const scales = star.config.patchNumbers.length;
-    const cache = before?.cache ?? star.startCache(this.text);
-    const next = before?.next_BlZ;
-    const { logits_BlV } = star.step(cache, scale, next && (guidance > 0 ? concat([next, next], 0) : next));
-    const guided_BlV = guide(logits_BlV, B, guidanceStrength(guidance, scale, scales));
-    const options = { ...this.spec, seed: this.seeds_B2 };
-    const { indices_Bl, codes_BlZ } = draw(guided_BlV, vqvae.quantizer.codebook, { scale, scales }, options);
+    const { vqvae } = this.models;
+    const { smooth, entropyTemperature } = this.spec;
+    const { cache, guided_BlV } = this.predict(scale, before);
+    const place = { scale, scales: this.controls.length };
+    const numbers = { filter: this.controls[scale]!.filter, smooth, entropyTemperature, seed: this.seeds_B2 };
+    const { indices_Bl, codes_BlZ } = draw(guided_BlV, vqvae.quantizer.codebook, place, numbers);
     return { cache, indices_Bl, ...vqvae.quantizer.nextInput(scale, codes_BlZ, before?.sum_BhwZ) };
   }
+
+  /** Guided logits of one scale, and the cache that holds it; without the unconditional rows once no scale wants them any more. */
+  private predict(scale: number, before: Drawn | undefined): { cache: KvCache; guided_BlV: Tensor } {
+    const { star } = this.models;
+    const { B } = this.spec;
+    const rows = rowsAt(this.spec, scale);
+    const cache = firstRows(before?.cache ?? star.startCache(this.text), rows);
+    const next = before?.next_BlZ;
+    const { logits_BlV } = star.step(cache, scale, next && (rows > B ? concat([next, next], 0) : next));
+    return { cache, guided_BlV: guide(logits_BlV, B, this.controls[scale]!.guidance) };
+  }
 }
+
+/** Rows that the transformer computes at a scale: those of the prompts, and as many unconditional ones while guidance goes on. */
+const rowsAt = ({ B, guidedScales }: SamplingSpec, scale: number): number => (scale < guidedScales ? 2 * B : B);
 
 /** Idle plans that are kept for the next pictures of their kind. */
 const idlePlans = 2;

@@ -6,7 +6,7 @@ export {
   StarConfigError,
   starPresets,
 } from './config.ts';
-export { type BlockText, disposeCache, type KeyValues, type KvCache } from './kv-cache.ts';
+export { type BlockText, disposeCache, firstRows, type KeyValues, type KvCache } from './kv-cache.ts';
 export { blockCausalLimits } from './mask.ts';
 export { Refiner, type RefinerContext, type RefinerLoss, type RefinerState } from './refiner.ts';
 export { ropeAngles, ropeTable } from './rope.ts';

@@ -38,6 +38,23 @@ export function fillRows({ key, value, start }: CacheRows, scale: KeyValues): Ke
   return { key: slice(key, 1, 0, end), value: slice(value, 1, 0, end) };
 }
 
+/** A cache's first batch elements, as views: what sampling goes on with where the others are no longer wanted. */
+export function firstRows(cache: KvCache, rows: number): KvCache {
+  if (cache.text.pooled.shape[0] === rows) return cache;
+  const first = (x: Tensor): Tensor => slice(x, 0, 0, rows);
+  const { states, mask, pooled } = cache.text;
+  return {
+    latent: cache.latent,
+    text: { states: first(states), mask: first(mask), pooled: first(pooled) },
+    texts: cache.texts.map(({ key, value, mask_BT }) => ({
+      key: first(key),
+      value: first(value),
+      mask_BT: first(mask_BT),
+    })),
+    tokens: cache.tokens.map(({ key, value }) => ({ key: first(key), value: first(value) })),
+  };
+}
+
 /** Frees a cache, except for the text features it was made from. */
 export function disposeCache({ texts, tokens }: KvCache): void {
   for (const { key, value } of [...texts, ...tokens]) {

@@ -78,7 +78,7 @@ export { currentPrecision, type Precision, withPrecision } from './ops/precision
 export { averagePool2d, type AveragePoolOptions, maxPool2d, type PoolOptions } from './ops/pool.ts';
 export { resizeArea, resizeBicubic, resizeBilinear, upsampleNearest } from './ops/resize.ts';
 export { rope } from './ops/rope.ts';
-export { crossEntropy, type CrossEntropyOptions, logSoftmax, softmax } from './ops/softmax.ts';
+export { crossEntropy, type CrossEntropyOptions, entropy, logSoftmax, softmax } from './ops/softmax.ts';
 export { Conv2d } from './nn/conv2d.ts';
 export { Embedding } from './nn/embedding.ts';
 export { GroupNorm } from './nn/group-norm.ts';
@@ -104,7 +104,16 @@ export {
   MultiAdamW,
   type MultiAdamWOptions,
 } from './ops/multi-adam.ts';
-export { categorical, drawTokens, type DrawOptions, filterLogits, type FilterOptions, topK } from './ops/select.ts';
+export {
+  categorical,
+  type DeviceFilter,
+  drawTokens,
+  type DrawOptions,
+  type Filter,
+  filterLogits,
+  type FilterOptions,
+  topK,
+} from './ops/select.ts';
 export { checkpoint } from './autograd/checkpoint.ts';
 export type { TuningProblem } from './tuning/operands.ts';
 export {

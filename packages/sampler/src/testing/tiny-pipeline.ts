@@ -1,5 +1,5 @@
 import { Star, starConfig } from '@star-webgpu/star-transformer';
-import { ClipText, TextEncoder, textConfig, Tokenizer, trainBpe } from '@star-webgpu/text-encoder';
+import { initText, TextEncoder, textConfig, Tokenizer, trainBpe } from '@star-webgpu/text-encoder';
 import { Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
 import type { SamplingDefaults } from '../options.ts';
 import { Pipeline } from '../pipeline.ts';
@@ -12,13 +12,21 @@ export function tinyPipeline({
   defaults = {},
 }: { readonly textWidth?: number; readonly defaults?: SamplingDefaults } = {}): Pipeline {
   const json = trainBpe(['red apple', 'green pear'], { vocabSize: 520 });
-  const sides = { width: 8, mlpWidth: 16, layers: 1, heads: 2, positions: 6 };
+  const sides = textConfig({
+    width: 8,
+    mlpWidth: 16,
+    layers: 1,
+    heads: 2,
+    positions: 6,
+    vocabSize: 520,
+    eosTokenId: 2,
+  });
   const models = {
     star: new Star(starConfig({ ...shared, depth: 1, width: 16, heads: 2, textWidth })),
     vqvae: new Vqvae(
       vqvaeConfig({ ...shared, channels: 8, channelMultipliers: [1, 1], residualBlocks: 1, normGroups: 4 }),
     ),
-    text: new TextEncoder(new Tokenizer(json), new ClipText(textConfig({ ...sides, vocabSize: 520, eosTokenId: 2 }))),
+    text: new TextEncoder(new Tokenizer(json), initText(sides, { seed: 1 })),
   };
   return new Pipeline(models, defaults);
 }

@@ -16,6 +16,8 @@ interface SelectSpec extends RowSpec, RowLanes {
   readonly stored: SingleStorage;
   /** The filtered logits, or one index a row drawn from them. */
   readonly result: 'logits' | 'index';
+  /** k, p and the temperature come from a buffer. */
+  readonly given: boolean;
 }
 
 const parts = ['x', 'y', 'z', 'w'] as const;
@@ -92,13 +94,14 @@ fn ${name}(row: u32, own: u32, local: u32, top: f32, floor_key: u32, budget: f32
 
 /** WGSL: exp(value - top) of live elements that top-k keeps, by value or by key. */
 const weightFunction = `
+var<private> sharpness: f32;
 fn weights(value: vec4<f32>, key: vec4<u32>, top: f32, floor_key: u32) -> vec4<f32> {
   let live = (key >= vec4<u32>(floor_key)) & (value > vec4<f32>(-3.0e38));
-  return select(vec4<f32>(0.0), exp((value - top) * u.sharpness), live);
+  return select(vec4<f32>(0.0), exp((value - top) * sharpness), live);
 }
 fn key_weights(key: vec4<u32>, top: f32) -> vec4<f32> {
   let value = bitcast<vec4<f32>>(select(~key, key ^ vec4<u32>(0x80000000u), (key >> vec4<u32>(31u)) == vec4<u32>(1u)));
-  return select(vec4<f32>(0.0), exp((value - top) * u.sharpness), value > vec4<f32>(-3.0e38));
+  return select(vec4<f32>(0.0), exp((value - top) * sharpness), value > vec4<f32>(-3.0e38));
 }`;
 
 /** Keeps elements above the cut, and of those equal to it all but the first `drops` of the row; goes through the lane's block of neighbours. */
@@ -112,6 +115,12 @@ const keptLoop = (body: (part: string, j: number) => string): string => `
         `{ let tie = key.${part} == cut; let kept = key.${part} > cut || (tie && ties >= drops); ties += select(0u, 1u, tie); ${body(part, j)} }`,
     )}
   }`;
+
+/** WGSL: k, p and temperature as the options mean them, 0 keeping all. */
+const givenNumbers = `
+  sharpness = 1.0 / numbers[2];
+  let k = select(min(u32(numbers[0]), u.V), u.V, numbers[0] == 0.0);
+  let dropped = select(1.0 - numbers[1], 0.0, numbers[1] == 0.0);`;
 
 /** Elements beyond V exist only where rows are not whole vectors. */
 const inside = ({ vector }: RowSpec, j: number, statement: string): string =>
@@ -165,9 +174,10 @@ const drawIndex = (spec: SelectSpec): string => `
  */
 export const selectKernel: Kernel<SelectSpec> = defineKernel<SelectSpec>({
   name: 'select',
-  bindings: ({ type, stored, vector, result }) => ({
+  bindings: ({ type, stored, vector, result, given }) => ({
     x: `read ${elementType(type, vector ? 4 : 1)}` as Binding,
     ...(result === 'index' && { seeds: 'read vec2<u32>' as Binding }),
+    ...(given && { numbers: 'read f32' as Binding }),
     y: `write ${result === 'index' ? 'u32' : stored}` as Binding,
   }),
   uniforms: {
@@ -195,19 +205,20 @@ fn main(${laneParameters(spec)}) {
   let asked = (${flatGroup}) * ${spec.group / spec.lanes}u + local / ${spec.lanes}u;
   let live = asked < u.rows;
   let row = min(asked, u.rows - 1u);
+  ${spec.given ? givenNumbers : 'sharpness = u.sharpness; let k = u.k; let dropped = u.dropped;'}
   var peak = vec4<f32>(lowest);
   for (var i = own; i < u.vectors; i += ${spec.lanes}u) { peak = max(peak, load(row, i)); }
   var top = max(max(peak.x, peak.y), max(peak.z, peak.w));
   ${foldLanes(spec, 'top', (a, b) => `max(${a}, ${b})`)}
   let top_key = keys(vec4<f32>(top), 0u).x;
-  let floor_key = ${spec.topK ? 'rank_search(row, own, local, top, 0u, f32(u.V - u.k))' : '0u'};
+  let floor_key = ${spec.topK ? 'rank_search(row, own, local, top, 0u, f32(u.V - k))' : '0u'};
   ${
     spec.topP
       ? `var masses = vec4<f32>(0.0);
   for (var i = own; i < u.vectors; i += ${spec.lanes}u) { let value = load(row, i); masses += weights(value, keys(value, i), top, floor_key); }
   var total = masses.x + masses.y + masses.z + masses.w;
   ${sumLanes(spec, 'total')}
-  let budget = u.dropped * total;
+  let budget = dropped * total;
   let cut = min(mass_search(row, own, local, top, floor_key, budget), top_key);`
       : 'let budget = 0.0; let cut = floor_key;'
   }
@@ -235,6 +246,7 @@ fn main(${laneParameters(spec)}) {
       topP: true,
       stored: 'f32',
       result: 'logits',
+      given: true,
       group: 8,
       lanes: 8,
       shuffles: true,
@@ -246,6 +258,7 @@ fn main(${laneParameters(spec)}) {
       topP: true,
       stored: 'f16',
       result: 'logits',
+      given: false,
       group: 8,
       lanes: 1,
       shuffles: false,
@@ -257,6 +270,7 @@ fn main(${laneParameters(spec)}) {
       topP: true,
       stored: 'f32',
       result: 'index',
+      given: false,
       group: 32,
       lanes: 32,
       shuffles: true,
@@ -268,6 +282,7 @@ fn main(${laneParameters(spec)}) {
       topP: false,
       stored: 'f32',
       result: 'index',
+      given: true,
       group: 8,
       lanes: 1,
       shuffles: false,
@@ -279,6 +294,7 @@ fn main(${laneParameters(spec)}) {
       topP: true,
       stored: 'f32',
       result: 'index',
+      given: false,
       group: 8,
       lanes: 8,
       shuffles: true,

@@ -65,6 +65,32 @@ export const softmaxKernel: Kernel<SoftmaxSpec> = defineKernel<SoftmaxSpec>({
   ],
 });
 
+type EntropySpec = Pick<SoftmaxSpec, 'type' | 'lanes'> & Readonly<Record<string, number | string | boolean>>;
+
+/** y = -sum p log p with p = softmax(x) = log(sum e^d) - sum d e^d / sum e^d, d = x - max(x); -infinity counts nothing.  x: [R, C], y: [R].  `lanes` invocations a row. */
+export const entropyKernel: Kernel<EntropySpec> = defineKernel<EntropySpec>({
+  name: 'entropy',
+  bindings: ({ type }) => ({ x: `read ${elementType(type, 1)}` as Binding, y: 'write f32' }),
+  uniforms: { rows: 'u32', width: 'u32' },
+  code: ({ type, lanes }) => `${rowHead(lanes)}
+  var top = -3.0e38;
+  for (var k = lane; k < width; k += ${lanes}u) { top = max(top, ${elementAt(type, 'x', 'base + k')}); }
+  ${foldRow(lanes, 'top', (a, b) => `max(${a}, ${b})`)}
+  var sum = 0.0; var moment = 0.0;
+  for (var k = lane; k < width; k += ${lanes}u) {
+    let d = max(${elementAt(type, 'x', 'base + k')} - top, -100.0);
+    sum += exp(d); moment += d * exp(d);
+  }
+  ${foldRow(lanes, 'sum', (a, b) => `${a} + ${b}`)}
+  ${foldRow(lanes, 'moment', (a, b) => `${a} + ${b}`)}
+  if (live && lane == 0u) { y[row] = log(sum) - moment / sum; }
+}`,
+  examples: [
+    { type: 'f32', lanes: 64 },
+    { type: 'f16', lanes: 1 },
+  ],
+});
+
 interface CrossEntropySpec extends RowLanes, Readonly<Record<string, number | string | boolean>> {
   readonly type: FloatStorage;
   /** Rows are whole vectors; packed ones are where they are overwritten. */

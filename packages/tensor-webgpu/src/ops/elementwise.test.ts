@@ -136,6 +136,20 @@ describe('elementwise ops of two tensors', () => {
     });
   });
 
+  it('extrapolate leads away from the second by a number or a tensor, with gradients', async () => {
+    const [x, z] = [signed(21), values(21)];
+    const inputs = [tensor(x, [3, 7]), tensor(z, [3, 7]), tensor([1.5], [1])];
+    const want = x.map((value, i) => 2.5 * value - 1.5 * z[i]!);
+    await expectClose(ops.extrapolate(inputs[0]!, inputs[1]!, inputs[2]!), want, 1e-6);
+    await expectClose(ops.extrapolate(inputs[0]!, inputs[1]!, 1.5), want, 1e-6);
+    await gradcheck((a, b, t) => ops.extrapolate(a!, b!, t!), inputs);
+  });
+
+  it('extrapolate by nothing is the first tensor, whatever the second holds', async () => {
+    const endless = tensor([Number.POSITIVE_INFINITY, 3, Number.NEGATIVE_INFINITY], [3]);
+    await expectClose(ops.extrapolate(tensor([1, 2, 3], [3]), endless, tensor([0], [1])), [1, 2, 3], 0);
+  });
+
   it('refuses shapes that do not broadcast, and unequal dtypes', () => {
     expect(() => ops.add(tensor([1, 2], [2]), tensor([1, 2, 3], [3]))).toThrow(
       'add: shapes must broadcast, got [2] and [3]. Reshape or expand one of them.',

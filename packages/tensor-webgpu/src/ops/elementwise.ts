@@ -1,7 +1,7 @@
 import { record } from '../autograd/record.ts';
 import { isFloat } from '../dtype.ts';
 import { check } from '../errors.ts';
-import { Tensor } from '../tensor.ts';
+import { Tensor, tensor } from '../tensor.ts';
 import { activationRules, sigmoidOf, tanhOf } from './activations.ts';
 import { map } from './map.ts';
 import { sumTo } from './reduce.ts';
@@ -190,6 +190,17 @@ function compare(op: string, x: Tensor, z: Operand, symbol: string): Tensor {
 export const equal = (x: Tensor, z: Operand): Tensor => compare('equal', x, z, '==');
 export const less = (x: Tensor, z: Operand): Tensor => compare('less', x, z, '<');
 export const greater = (x: Tensor, z: Operand): Tensor => compare('greater', x, z, '>');
+
+/** x led away from z by a strength: (1 + t) x - t z, and x itself where t is 0, whatever z; t is broadcast. */
+export function extrapolate(x: Tensor, z: Tensor, t: Operand): Tensor {
+  const strength = typeof t === 'number' ? tensor([t], [1]) : t;
+  const y = map('extrapolate', [x, z, strength], 'select((1.0 + c) * a - c * b, a, c == vec4<f32>(0.0))');
+  return record('extrapolate', y, [x, z, strength], (dy) => [
+    sumTo(map('extrapolate backward', [dy, strength], 'a * (1.0 + b)'), x.shape),
+    sumTo(map('extrapolate backward', [dy, strength], '-a * b'), z.shape),
+    sumTo(map('extrapolate backward', [dy, x, z], 'a * (b - c)'), strength.shape),
+  ]);
+}
 
 /** x where the condition holds, else z; broadcast. condition: bool. */
 export function where(condition: Tensor, x: Tensor, z: Tensor): Tensor {

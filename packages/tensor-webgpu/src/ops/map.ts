@@ -124,6 +124,7 @@ function operandOf(op: string, tensor: Tensor, shape: Shape): Operand {
     if (sameShape(tensor.shape, shape)) return { tensor, mode: 'full', period: 1 };
     const count = tensor.size;
     if (sizeOf(shape) === count) return { tensor, mode: 'full', period: 1 };
+    if (count === 1) return repeated(tensor, sizeOf(shape));
     if (isTrailing(tensor.shape, shape)) return { tensor, mode: 'period', period: count };
     if (isLeading(tensor.shape, shape)) return repeated(tensor, sizeOf(shape) / count);
   }

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { plan } from '../device/plan.ts';
 import { hostRandom } from '../nn/host-random.ts';
-import { type Tensor, tensor } from '../tensor.ts';
+import { assign, type Tensor, tensor } from '../tensor.ts';
 import { expectClose, gradcheck, hashed, hashedValues, loadGolden, testDevice, valuesOf } from '../testing/index.ts';
 import { categorical, drawTokens, filterLogits, type FilterOptions, topK } from './select.ts';
 import { softmax } from './softmax.ts';
@@ -149,6 +150,41 @@ describe('drawTokens', () => {
         1,
       ),
       0,
+    );
+  });
+
+  it.each([
+    [7, { topK: 3, topP: 0.7, temperature: 0.5 }],
+    [1025, { topK: 20, topP: 0, temperature: 2 }],
+    [64, { topK: 0, topP: 0.4, temperature: 1.5 }],
+    [64, { topK: 0, topP: 0, temperature: 1 }],
+  ])('takes k, p and temperature from the device as from the host, %i classes, %o', async (V, options) => {
+    const logits = tensor(rowsOf('given', 33, V, 3).flat(), [33, V]);
+    const values = tensor([options.topK, options.topP, options.temperature], [3]);
+    const given = { values, topK: true, topP: true };
+    await expectClose(drawTokens(logits, { ...given, seed: 3 }), drawTokens(logits, { ...options, seed: 3 }), 0);
+    expect(await valuesOf(filterLogits(logits, given))).toEqual(await valuesOf(filterLogits(logits, options)));
+  });
+
+  it('draws anew by other values of the same tensor in a plan', async () => {
+    const logits = tensor(rowsOf('planned', 9, 64, 3).flat(), [9, 64]).keep();
+    const values = tensor([1, 0.8, 1], [3]).keep();
+    const planned = plan(() => drawTokens(logits, { values, topK: true, topP: true, seed: 8 }));
+    for (const [topK, topP, temperature] of [
+      [1, 0.8, 1],
+      [20, 0.9, 3],
+    ] as const) {
+      assign(values, [topK, topP, temperature]);
+      planned.run();
+      await expectClose(planned.result, drawTokens(logits, { topK, topP, temperature, seed: 8 }), 0);
+    }
+    planned.dispose();
+  });
+
+  it('refuses values of another shape', () => {
+    const values = tensor([1, 0], [2]);
+    expect(() => drawTokens(hashed('x', [1, 3]), { values, topK: true, topP: true, seed: 1 })).toThrow(
+      'drawTokens: values must be packed f32 [3], got f32 [2].',
     );
   });
 

@@ -31,33 +31,37 @@ export interface FilterOptions {
   readonly topK?: number;
   /** Then keep the largest that hold this share of the probability, from 0 to 1; 0 keeps all. */
   readonly topP?: number;
-}
-
-export interface DrawOptions extends FilterOptions, RandomSource {
-  /** Logits are divided by it first. */
+  /** Probabilities are those of the logits divided by it. */
   readonly temperature?: number;
 }
 
+/** The same with its values on the device, so that runs of a plan may differ in them. */
+export interface DeviceFilter {
+  /** f32 [3]: topK, topP and temperature as above. */
+  readonly values: Tensor;
+  /** Filters that take part; without one, its value is not looked at. */
+  readonly topK: boolean;
+  readonly topP: boolean;
+}
+
+export type Filter = FilterOptions | DeviceFilter;
+
+export type DrawOptions = Filter & RandomSource;
+
 /**
- * Logits with those dropped by top-k, then top-p, set to -infinity. logits: [R, V] -> [R, V]. No gradient.
+ * Logits with those dropped by top-k, then top-p, set to -infinity, and the others as they were. logits: [R, V] -> [R, V]. No gradient.
  * Top-p sorts ascending and drops while the running sum of probabilities is at most 1 - p, never the largest.
  */
-export function filterLogits(logits: Tensor, options: FilterOptions): Tensor {
-  checkFilter('filterLogits', logits, options);
+export function filterLogits(logits: Tensor, filter: Filter): Tensor {
+  checkFilter('filterLogits', logits, filter);
   const y = empty(logits.shape, singleType(logits), logits.storage.device);
-  select('logits', { logits, y }, options);
+  select('logits', { logits, y }, filter);
   return noGrad(() => cast(y, logits.dtype));
 }
 
 /** One index a row, drawn from softmax(logits / temperature) after top-k and top-p. logits: [R, V] -> u32 [R]. Row r uses number r of its seed's stream. */
 export function drawTokens(logits: Tensor, options: DrawOptions): Tensor {
   checkFilter('drawTokens', logits, options);
-  const { temperature = 1 } = options;
-  check(
-    'drawTokens',
-    temperature > 0,
-    () => `temperature must be above 0, got ${temperature}. For the likeliest use topK 1.`,
-  );
   return scope(() => {
     const seeds = seedTensor('drawTokens', options.seed);
     checkShares('drawTokens', logits.shape[0]!, seeds.shape[0]!);
@@ -70,10 +74,17 @@ export function drawTokens(logits: Tensor, options: DrawOptions): Tensor {
 /** One index a row, drawn from softmax(logits). logits: [R, V] -> u32 [R]. */
 export const categorical = (logits: Tensor, source: RandomSource): Tensor => drawTokens(logits, source);
 
-function checkFilter(op: string, logits: Tensor, { topK: k = 0, topP = 0 }: FilterOptions): void {
+function checkFilter(op: string, logits: Tensor, filter: Filter): void {
   check(op, logits.rank === 2 && logits.shape[1]! > 0, () => `logits must be [R, V], got [${logits.shape}].`);
+  if ('values' in filter) {
+    const { dtype, shape, isPacked } = filter.values;
+    const fits = dtype === 'f32' && shape.length === 1 && shape[0] === 3 && isPacked;
+    return check(op, fits, () => `values must be packed f32 [3], got ${dtype} [${shape}].`);
+  }
+  const { topK: k = 0, topP = 0, temperature = 1 } = filter;
   check(op, Number.isInteger(k) && k >= 0, () => `topK must be a whole number from 0, got ${k}.`);
   check(op, topP >= 0 && topP <= 1, () => `topP must lie in 0..1, got ${topP}.`);
+  check(op, temperature > 0, () => `temperature must be above 0, got ${temperature}. For the likeliest use topK 1.`);
 }
 
 interface Selection {
@@ -95,29 +106,47 @@ function selectLanes({ profile, plainKernels }: Device): RowLanes {
     : { group: plainGroup, lanes: 1, shuffles: false };
 }
 
-function select(result: 'logits' | 'index', { logits, y, seeds }: Selection, options: Partial<DrawOptions>): void {
-  const { topK: k = 0, topP = 0, temperature = 1, stream = 0, offset = 0 } = options;
+/** What the kernel is told of a filter: what is compiled in, and its numbers. */
+function filterParts(filter: Filter, V: number): { spec: FilterSpec; numbers: FilterNumbers } {
+  if ('values' in filter) {
+    const { topK: rank, topP: mass } = filter;
+    return { spec: { topK: rank, topP: mass, given: true }, numbers: { k: V, dropped: 0, sharpness: 1 } };
+  }
+  const { topK: k = 0, topP = 0, temperature = 1 } = filter;
+  return {
+    spec: { topK: k > 0 && k < V, topP: topP > 0, given: false },
+    numbers: { k: Math.min(k, V), dropped: 1 - topP, sharpness: 1 / temperature },
+  };
+}
+
+type FilterSpec = Readonly<Record<'topK' | 'topP' | 'given', boolean>>;
+type FilterNumbers = Readonly<Record<'k' | 'dropped' | 'sharpness', number>>;
+
+function select(
+  result: 'logits' | 'index',
+  { logits, y, seeds }: Selection,
+  options: Filter & Partial<RandomSource>,
+): void {
+  const { stream = 0, offset = 0 } = options;
   const [rows, V] = logits.shape as [number, number];
   const x = noGrad(() => contiguous(logits));
   const lanes = selectLanes(x.storage.device);
+  const { spec, numbers } = filterParts(options, V);
   launch(selectKernel, {
     spec: {
       type: floatStorageOf(x),
       stored: result === 'logits' ? singleStorageOf(y) : 'f32',
       vector: V % 4 === 0,
-      topK: k > 0 && k < V,
-      topP: topP > 0,
+      ...spec,
       result,
       ...lanes,
     } as const,
-    tensors: { x, ...(seeds && { seeds }), y },
+    tensors: { x, ...(seeds && { seeds }), ...('values' in options && { numbers: options.values }), y },
     uniforms: {
       rows,
       V,
       vectors: Math.ceil(V / 4),
-      k: Math.min(k, V),
-      dropped: 1 - topP,
-      sharpness: 1 / temperature,
+      ...numbers,
       minusInfinity,
       perSeed: Math.max(1, rows / (seeds?.shape[0] ?? 1)),
       stream,

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { expectClose, gradcheck, hashed, hashedValues, testDevice } from '../testing/index.ts';
 import { tensor } from '../tensor.ts';
 import { embedding, scatterAdd } from './embedding.ts';
-import { crossEntropy, logSoftmax, softmax } from './softmax.ts';
+import { crossEntropy, entropy, logSoftmax, softmax } from './softmax.ts';
 
 beforeAll(testDevice);
 
@@ -23,6 +23,15 @@ describe.each([2, 7, 130, 1025])('rows of %i', (C) => {
     await gradcheck((p) => logSoftmax(p!), [x]);
   });
 
+  it('entropy equals -sum p log p, with gradients', async () => {
+    const x = hashed('x', [2, 3, C], 4);
+    const want = rows(hashedValues('x', 6 * C, 4), C).map((row) =>
+      logs(row).reduce((sum, log) => sum - Math.exp(log) * log, 0),
+    );
+    await expectClose(entropy(x), want, 1e-5);
+    await gradcheck((p) => entropy(p!), [x]);
+  });
+
   it('crossEntropy smooths labels and skips ignored rows, with gradients', async () => {
     const x = hashed('x', [5, C], 4);
     const labels = [0, C - 1, 2 % C, C, 1 % C];
@@ -34,6 +43,17 @@ describe.each([2, 7, 130, 1025])('rows of %i', (C) => {
     });
     await expectClose(crossEntropy(x, targets, { labelSmoothing: 0.1, ignoreIndex: C }), want, 1e-5);
     await gradcheck((p) => crossEntropy(p!, targets, { labelSmoothing: 0.1, ignoreIndex: C }), [x]);
+  });
+});
+
+describe('entropy', () => {
+  it('counts nothing for -infinity, log 3 for three equal ones, 0 for a single one', async () => {
+    const none = Number.NEGATIVE_INFINITY;
+    await expectClose(
+      entropy(tensor([none, 3, 3, 3, none, none, none, 7, none, none], [2, 5])),
+      [Math.log(3), 0],
+      1e-6,
+    );
   });
 });
 

@@ -2,15 +2,20 @@ import { record } from '../autograd/record.ts';
 import type { Device } from '../device/device.ts';
 import { check } from '../errors.ts';
 import { foldGrid, type RowLanes } from '../kernels/snippets.ts';
-import { crossEntropyGradientKernel, crossEntropyKernel, softmaxKernel } from '../kernels/softmax.wgsl.ts';
+import {
+  crossEntropyGradientKernel,
+  crossEntropyKernel,
+  entropyKernel,
+  softmaxKernel,
+} from '../kernels/softmax.wgsl.ts';
 import { rowsOf, sameShape } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { cast } from './cast.ts';
-import { exp, mul, sub } from './elementwise.ts';
+import { add, exp, mul, neg, sub } from './elementwise.ts';
 import { floatStorageOf, launch, singleStorageOf, singleType } from './launch.ts';
 import { rowRuns, rowsPart } from './parts.ts';
 import { sum } from './reduce.ts';
-import { contiguous } from './view.ts';
+import { contiguous, reshape } from './view.ts';
 
 /** Invocations that share a row of this width. */
 const lanesFor = (width: number): number => (width < 64 ? 1 : width < 512 ? 8 : 64);
@@ -44,6 +49,22 @@ export function logSoftmax(x: Tensor): Tensor {
   const y = normalise(x, true);
   // dx = dy - softmax(x) sum(dy)
   return record('logSoftmax', y, [x], (dy) => [sub(dy, mul(exp(y), sum(dy, { axis: -1, keepDim: true })))]);
+}
+
+/** Entropy in nats of the softmax over the last axis; -infinity counts nothing. x: [..., C] -> f32 [...]. */
+export function entropy(x: Tensor): Tensor {
+  const { R, C } = rowsOf(x.shape);
+  const lanes = lanesFor(C);
+  const y = empty(x.shape.slice(0, -1), 'f32', x.storage.device);
+  launch(entropyKernel, {
+    spec: { type: floatStorageOf(x), lanes },
+    tensors: { x: contiguous(x), y },
+    uniforms: { rows: R, width: C },
+    grid: foldGrid(Math.ceil((R * lanes) / 64)),
+  });
+  const column = (of: Tensor): Tensor => reshape(of, [...y.shape, 1]);
+  // dx = -dy p (log p + y)
+  return record('entropy', y, [x], (dy) => [mul(neg(column(dy)), mul(softmax(x), add(logSoftmax(x), column(y))))]);
 }
 
 export interface CrossEntropyOptions {

@@ -1,0 +1,50 @@
+import { assign, type DeviceFilter, empty, type Tensor } from '@star-webgpu/tensor-webgpu';
+import type { ResolvedOptions } from './options.ts';
+
+/** What a recorded sampling is told of its options; what changes their numbers alone needs no new recording. */
+export interface PlannedOptions extends Pick<ResolvedOptions, 'smooth' | 'entropyTemperature'> {
+  /** Scales whose unconditional rows are computed: up to the last one that is guided. */
+  readonly guidedScales: number;
+  /** Whether these filters take part at all. */
+  readonly topK: boolean;
+  readonly topP: boolean;
+}
+
+/** Options that change from run to run. */
+export type ScaleNumbers = Pick<ResolvedOptions, 'guidance' | 'temperature' | 'topK' | 'topP'>;
+
+/** The part of the options that a recording is made for. */
+export function plannedOptions(
+  options: ScaleNumbers & Pick<ResolvedOptions, 'smooth' | 'entropyTemperature'>,
+): PlannedOptions {
+  const { guidance, topK, topP, smooth, entropyTemperature } = options;
+  return {
+    guidedScales: guidance.findLastIndex((strength) => strength > 0) + 1,
+    topK: topK.some((k) => k > 0),
+    topP: topP.some((p) => p > 0),
+    smooth,
+    entropyTemperature,
+  };
+}
+
+/** One scale's numbers on the device. */
+export class ScaleControls {
+  /** Strength of guidance. [1] */
+  readonly guidance: Tensor = empty([1]).keep();
+  readonly filter: DeviceFilter;
+
+  constructor({ topK, topP }: PlannedOptions) {
+    this.filter = { values: empty([3]).keep(), topK, topP };
+  }
+
+  /** Puts the numbers of a scale in place for the next run. */
+  assign({ guidance, temperature, topK, topP }: ScaleNumbers, scale: number): void {
+    assign(this.guidance, [guidance[scale]!]);
+    assign(this.filter.values, [topK[scale]!, topP[scale]!, temperature[scale]!]);
+  }
+
+  dispose(): void {
+    this.guidance.dispose();
+    this.filter.values.dispose();
+  }
+}
