@@ -1,3 +1,13 @@
+import {
+  completeConfig,
+  countRules,
+  isCount,
+  readFields,
+  type Rule,
+  type StoredField,
+  writeFields,
+} from './config-rules.ts';
+
 /** Sizes and options of a CLIP text model; the defaults are those of the published tower. */
 export interface TextConfig {
   /** Rows of the token embedding. */
@@ -31,25 +41,8 @@ export const publishedTextConfig: TextConfig = {
   normEpsilon: 1e-5,
 };
 
-/** A config that cannot be built; lists every fault at once. */
-export class TextConfigError extends Error {
-  readonly faults: readonly string[];
-
-  constructor(faults: readonly string[]) {
-    super(`text: config must be valid, got ${faults.join('; ')}. Correct these fields.`);
-    this.name = 'TextConfigError';
-    this.faults = faults;
-  }
-}
-
-const isCount = (value: unknown): boolean => Number.isInteger(value) && (value as number) > 0;
-
-type Rule = readonly [field: keyof TextConfig, condition: string, holds: (config: TextConfig) => boolean];
-
-const counts = ['vocabSize', 'mlpWidth', 'layers', 'heads'] as const;
-
-const rules: readonly Rule[] = [
-  ...counts.map((field): Rule => [field, 'a positive integer', (config) => isCount(config[field])]),
+const rules: readonly Rule<TextConfig>[] = [
+  ...countRules<TextConfig>(['vocabSize', 'mlpWidth', 'layers', 'heads']),
   ['width', 'a positive multiple of 4', ({ width }) => isCount(width) && width % 4 === 0],
   [
     'heads',
@@ -63,19 +56,9 @@ const rules: readonly Rule[] = [
 ];
 
 /** Fills what is left out with the published values and checks the rest. @throws TextConfigError listing every fault. */
-export function textConfig(given: Partial<TextConfig>): TextConfig {
-  const config = { ...publishedTextConfig, ...given };
-  const unknown = Object.keys(given).filter((key) => !(key in publishedTextConfig));
-  const broken = rules
-    .filter(([, , holds]) => !holds(config))
-    .map(([field, condition]) => `${field} ${JSON.stringify(config[field])} instead of ${condition}`);
-  if (unknown.length || broken.length)
-    throw new TextConfigError([...unknown.map((key) => `unknown field ${key}`), ...broken]);
-  return config;
-}
+export const textConfig = (given: Partial<TextConfig>): TextConfig => completeConfig(given, publishedTextConfig, rules);
 
-/** Our field, its name in a Hugging Face `config.json`, and what is meant where that file leaves it out. */
-const storedFields: readonly (readonly [keyof TextConfig, string, string | number])[] = [
+const storedFields: readonly StoredField<TextConfig>[] = [
   ['vocabSize', 'vocab_size', 49_408],
   ['width', 'hidden_size', 512],
   ['mlpWidth', 'intermediate_size', 2048],
@@ -88,13 +71,12 @@ const storedFields: readonly (readonly [keyof TextConfig, string, string | numbe
 ];
 
 /** The config of a Hugging Face `config.json` of a CLIP text model. @throws TextConfigError listing every fault. */
-export function parseTextConfig(json: Readonly<Record<string, unknown>>): TextConfig {
-  const fields = storedFields.map(([field, stored, missing]) => [field, json[stored] ?? missing]);
-  return textConfig(Object.fromEntries(fields) as Partial<TextConfig>);
-}
+export const parseTextConfig = (json: Readonly<Record<string, unknown>>): TextConfig =>
+  textConfig(readFields(json, storedFields));
 
 /** The config as a Hugging Face `config.json`. */
-export function formatTextConfig(config: TextConfig): Record<string, unknown> {
-  const fields = storedFields.map(([field, stored]) => [stored, config[field]]);
-  return { architectures: ['CLIPTextModel'], model_type: 'clip_text_model', ...Object.fromEntries(fields) };
-}
+export const formatTextConfig = (config: TextConfig): Record<string, unknown> => ({
+  architectures: ['CLIPTextModel'],
+  model_type: 'clip_text_model',
+  ...writeFields(config, storedFields),
+});

@@ -1,14 +1,8 @@
 export { type TrainBpeOptions, trainBpe } from './bpe-trainer.ts';
 export { ClipLayer, type ClipLayerConfig, type Visible } from './clip-layer.ts';
 export { ClipText, initText } from './clip.ts';
-export {
-  formatTextConfig,
-  parseTextConfig,
-  publishedTextConfig,
-  type TextConfig,
-  textConfig,
-  TextConfigError,
-} from './config.ts';
+export { formatTextConfig, parseTextConfig, publishedTextConfig, type TextConfig, textConfig } from './config.ts';
+export { TextConfigError } from './config-rules.ts';
 export { TextEncoder } from './encoder.ts';
 export { TextError } from './errors.ts';
 export type { TextFeatures } from './features.ts';
