@@ -1,3 +1,4 @@
+import { TextError } from './errors.ts';
 import type { TokenizerJson } from './tokenizer.ts';
 
 /** Marks the last piece of a word. */
@@ -24,17 +25,27 @@ export function byteCharacters(): string[] {
 /** Any byte inside a word, then any byte at its end: with them no text is unknown. */
 export const byteTokens = (): string[] => [...byteCharacters(), ...byteCharacters().map((one) => one + wordEnd)];
 
-/** A standard tokenizer.json with CLIP's pipeline: NFC, lower case, CLIP's words, bytes, merges, start and end token. */
+/** Tokens by id and pairs in the order in which they are joined: a standard tokenizer.json, with start and end token behind the others. */
 export function clipTokenizerJson({
   tokens,
   merges,
 }: {
-  /** Tokens by id; start and end token are put behind them. */
   readonly tokens: readonly string[];
-  /** Pairs of tokens in the order in which they are joined. */
   readonly merges: readonly (readonly [string, string])[];
 }): TokenizerJson {
-  const [startId, endId] = [tokens.length, tokens.length + 1];
+  const vocab = Object.fromEntries([...tokens, startToken, endToken].map((token, id) => [token, id]));
+  return clipPipeline(
+    vocab,
+    merges.map(([left, right]) => `${left} ${right}`),
+  );
+}
+
+/**
+ * A standard tokenizer.json with CLIP's pipeline: NFC, lower case, CLIP's words, bytes, merges, start and end token.
+ * vocab: ids by token, merges: pairs with a space between. @throws TextError if a special token is missing.
+ */
+export function clipPipeline(vocab: Readonly<Record<string, number>>, merges: readonly string[]): TokenizerJson {
+  const [startId, endId] = [specialId(vocab, startToken), specialId(vocab, endToken)];
   return {
     version: '1.0',
     truncation: null,
@@ -71,13 +82,24 @@ export function clipTokenizerJson({
       end_of_word_suffix: wordEnd,
       fuse_unk: false,
       byte_fallback: false,
-      vocab: Object.fromEntries([...tokens, startToken, endToken].map((token, id) => [token, id])),
-      merges: merges.map(([left, right]) => `${left} ${right}`),
+      vocab,
+      merges,
     },
   };
 }
 
-const specialToken = (id: number, content: string): Record<string, unknown> => ({
+function specialId(vocab: Readonly<Record<string, number>>, token: string): number {
+  const id = vocab[token];
+  if (id === undefined)
+    throw new TextError(
+      'clipPipeline',
+      `vocab must hold ${token}, got ${Object.keys(vocab).length} tokens without it. Use the vocab.json of a CLIP tokenizer.`,
+    );
+  return id;
+}
+
+/** An entry of `added_tokens`: a token that is found before the text is normalised, and never split. */
+export const specialToken = (id: number, content: string): Record<string, unknown> => ({
   id,
   content,
   single_word: false,

@@ -5,7 +5,8 @@ import { trainBpe } from './bpe-trainer.ts';
 import { initText } from './clip.ts';
 import { TextEncoder } from './encoder.ts';
 import { Tokenizer } from './tokenizer.ts';
-import { loadTextEncoder, type ReadFile, saveTextEncoder } from './weights.ts';
+import type { ReadFile } from './read-file.ts';
+import { loadTextEncoder, saveTextEncoder } from './weights.ts';
 
 const tokenizer = new Tokenizer(trainBpe(['red apple', 'red apple'], { vocabSize: 520 }));
 const sizes = { vocabSize: 520, width: 16, mlpWidth: 24, layers: 1, heads: 2, positions: 7 };

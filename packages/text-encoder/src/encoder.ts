@@ -1,26 +1,27 @@
 import { type Tensor, tensor } from '@star-webgpu/tensor-webgpu';
-import type { ClipText } from './clip.ts';
 import { TextError } from './errors.ts';
 import type { TextFeatures } from './features.ts';
+import type { TextModel } from './text-model.ts';
 import type { TokenBatch, Tokenizer } from './tokenizer.ts';
 
 /** A tokenizer and the text model that reads its ids. */
 export class TextEncoder {
   readonly tokenizer: Tokenizer;
-  readonly model: ClipText;
+  readonly model: TextModel;
 
   /** @throws TextError if tokenizer and model do not belong together. */
-  constructor(tokenizer: Tokenizer, model: ClipText) {
-    const { vocabSize, eosTokenId } = model.config;
+  constructor(tokenizer: Tokenizer, model: TextModel) {
+    const { config } = model;
+    const { vocabSize } = config;
     if (tokenizer.vocabSize > vocabSize)
       throw new TextError(
         'TextEncoder',
         `tokenizer must have at most the model's ${vocabSize} tokens, got ${tokenizer.vocabSize}. Use the tokenizer of this model.`,
       );
-    if (eosTokenId !== 2 && eosTokenId !== tokenizer.endId)
+    if ('eosTokenId' in config && config.eosTokenId !== 2 && config.eosTokenId !== tokenizer.endId)
       throw new TextError(
         'TextEncoder',
-        `eosTokenId must be the tokenizer's end token ${tokenizer.endId}, got ${eosTokenId}. Set it in the config.`,
+        `eosTokenId must be the tokenizer's end token ${tokenizer.endId}, got ${config.eosTokenId}. Set it in the config.`,
       );
     this.tokenizer = tokenizer;
     this.model = model;

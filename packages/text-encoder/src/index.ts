@@ -1,5 +1,6 @@
 export { type TrainBpeOptions, trainBpe } from './bpe-trainer.ts';
 export { ClipLayer, type ClipLayerConfig, type Visible } from './clip-layer.ts';
+export { cleanCaption } from './clean-caption.ts';
 export { ClipText, initText } from './clip.ts';
 export { formatTextConfig, parseTextConfig, publishedTextConfig, type TextConfig, textConfig } from './config.ts';
 export { TextConfigError } from './config-rules.ts';
@@ -7,5 +8,9 @@ export { TextEncoder } from './encoder.ts';
 export { TextError } from './errors.ts';
 export type { TextFeatures } from './features.ts';
 export { LayerNorm } from './layer-norm.ts';
-export { type TokenBatch, Tokenizer, type TokenizerJson } from './tokenizer.ts';
-export { loadTextEncoder, type LoadTextOptions, type ReadFile, saveTextEncoder } from './weights.ts';
+export type { ReadFile } from './read-file.ts';
+export { formatT5Config, parseT5Config, publishedT5Config, type T5Config, t5Config } from './t5-config.ts';
+export { T5Text } from './t5.ts';
+export type { TextModel } from './text-model.ts';
+export { type TokenBatch, Tokenizer, type TokenizerJson, type TokenizerOptions } from './tokenizer.ts';
+export { loadTextEncoder, type LoadTextOptions, saveTextEncoder } from './weights.ts';

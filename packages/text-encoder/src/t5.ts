@@ -2,7 +2,6 @@ import {
   add,
   cast,
   Embedding,
-  embedding,
   type Init,
   initZeros,
   Linear,

@@ -8,12 +8,15 @@ const [start, end] = [tokenizer.endId - 1, tokenizer.endId];
 
 describe('encodeBatch', () => {
   it('pads to the length behind the end token', () => {
-    const { ids, mask, truncated } = tokenizer.encodeBatch(['red', ''], 6);
+    const { ids, mask, truncated, cut } = tokenizer.encodeBatch(['red', ''], 6);
     const red = tokenizer.encode('red');
     expect(red.length).toBe(3);
     expect([...ids]).toEqual([...red, end, end, end, start, end, end, end, end, end]);
     expect([...mask]).toEqual([1, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0]);
-    expect(truncated).toEqual([false, false]);
+    expect([truncated, cut]).toEqual([
+      [false, false],
+      ['', ''],
+    ]);
   });
 
   it('cuts a long prompt, says so, and keeps the end token', () => {
@@ -21,6 +24,10 @@ describe('encodeBatch', () => {
     expect(Array.from(ids.subarray(0, 5))).toEqual([...tokenizer.encode('green apple green apple').slice(0, 4), end]);
     expect(Array.from(mask.subarray(0, 5))).toEqual([1, 1, 1, 1, 1]);
     expect(truncated).toEqual([true, false]);
+  });
+
+  it('tells which words were cut', () => {
+    expect(tokenizer.encodeBatch(['green apple red apple green', 'red'], 4).cut).toEqual(['red apple green', '']);
   });
 
   it('takes a prompt of just the length whole', () => {
@@ -45,7 +52,12 @@ describe('encodeBatch', () => {
   });
 
   it('gives nothing for no prompts', () => {
-    expect(tokenizer.encodeBatch([], 4)).toEqual({ ids: new Uint32Array(), mask: new Uint32Array(), truncated: [] });
+    expect(tokenizer.encodeBatch([], 4)).toEqual({
+      ids: new Uint32Array(),
+      mask: new Uint32Array(),
+      truncated: [],
+      cut: [],
+    });
   });
 
   it('refuses a length that cannot hold start and end', () => {

@@ -1,5 +1,6 @@
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { TextError } from './errors.ts';
+import { exactNormalizer } from './precompiled.ts';
 
 /** The contents of a `tokenizer.json`. */
 export type TokenizerJson = Readonly<Record<string, unknown>>;
@@ -12,23 +13,37 @@ export interface TokenBatch {
   readonly mask: Uint32Array;
   /** True for each prompt that had more than T tokens. [B] */
   readonly truncated: readonly boolean[];
+  /** The end of each prompt that was cut, as text; empty where none was, or where it held nothing that the vocabulary knows. [B] */
+  readonly cut: readonly string[];
 }
 
-/** Prompts to token ids by a `tokenizer.json`, with CLIP's conventions: a start token, an end token, padding behind it. */
+export interface TokenizerOptions {
+  /** Id that fills prompts up: by option, else by the file, else that of `<pad>`, else the end token. */
+  readonly padId?: number;
+  /** Prepares prompts before they are tokenised, as `cleanCaption` does for T5. */
+  readonly clean?: (prompt: string) => string;
+}
+
+/** Characters of a prompt that are cleaned, so that no text takes long; the rest counts as cut. */
+const longestCleaned = 10_000;
+
+/** Prompts to token ids by a `tokenizer.json`: its start token if it has one, an end token, padding behind it. */
 export class Tokenizer {
   /** What the tokenizer was made of, with its padding. */
   readonly json: TokenizerJson;
   /** Id of the token that ends every prompt. */
   readonly endId: number;
-  /** Id that fills a prompt up: by option, else by the file, else the end token. */
+  /** Id that fills a prompt up. */
   readonly padId: number;
   private readonly library: HuggingFaceTokenizer;
+  private readonly clean: ((prompt: string) => string) | undefined;
 
   /** @throws TextError if the file cannot be read as a tokenizer, or adds no end token to a prompt. */
-  constructor(json: TokenizerJson, { padId }: { readonly padId?: number } = {}) {
+  constructor(json: TokenizerJson, { padId, clean }: TokenizerOptions = {}) {
     this.library = openLibrary(json);
+    this.clean = clean;
     this.endId = endOf(this.library.encode('').ids);
-    this.padId = padId ?? (json['padding'] as { pad_id?: number } | null | undefined)?.pad_id ?? this.endId;
+    this.padId = padId ?? writtenPadding(json) ?? this.library.token_to_id('<pad>') ?? this.endId;
     this.json = padId === undefined ? json : { ...json, padding: paddingOf(padId, this.tokenOf(padId)) };
   }
 
@@ -37,9 +52,9 @@ export class Tokenizer {
     return 1 + [...this.library.get_vocab().values()].reduce((largest, id) => Math.max(largest, id), 0);
   }
 
-  /** Ids of a prompt with start and end token, of whatever length. */
+  /** Ids of a prompt with the special tokens around it, of whatever length. */
   encode(prompt: string): number[] {
-    return this.library.encode(prompt).ids;
+    return this.idsAndRest(prompt).ids;
   }
 
   /** Text of ids, without start, end and padding; what the normaliser changed stays changed. */
@@ -56,14 +71,27 @@ export class Tokenizer {
       );
     const ids = new Uint32Array(prompts.length * length).fill(this.padId);
     const mask = new Uint32Array(prompts.length * length);
-    const truncated = prompts.map((prompt, row) => {
-      const all = this.encode(prompt);
-      const fitting = all.length > length ? [...all.slice(0, length - 1), this.endId] : all;
+    const rows = prompts.map((prompt, row) => {
+      const { fitting, truncated, cut } = this.fit(prompt, length);
       ids.set(fitting, row * length);
       mask.fill(1, row * length, row * length + fitting.length);
-      return all.length > length;
+      return { truncated, cut };
     });
-    return { ids, mask, truncated };
+    return { ids, mask, truncated: rows.map(({ truncated }) => truncated), cut: rows.map(({ cut }) => cut) };
+  }
+
+  /** As many ids of a prompt as fit, and the text of those that do not. */
+  private fit(prompt: string, length: number): { fitting: number[]; truncated: boolean; cut: string } {
+    const { ids, rest } = this.idsAndRest(prompt);
+    if (ids.length <= length) return { fitting: ids, truncated: rest !== '', cut: rest };
+    const cut = this.decode(ids.slice(length - 1)).trim();
+    return { fitting: [...ids.slice(0, length - 1), this.endId], truncated: true, cut: `${cut}${rest}` };
+  }
+
+  private idsAndRest(prompt: string): { ids: number[]; rest: string } {
+    if (!this.clean) return { ids: this.library.encode(prompt).ids, rest: '' };
+    const text = this.clean(prompt.slice(0, longestCleaned));
+    return { ids: this.library.encode(text).ids, rest: prompt.slice(longestCleaned) };
   }
 
   private tokenOf(id: number): string {
@@ -79,7 +107,9 @@ export class Tokenizer {
 
 function openLibrary(json: TokenizerJson): HuggingFaceTokenizer {
   try {
-    return new HuggingFaceTokenizer(json, {});
+    const library = new HuggingFaceTokenizer(json, {});
+    library.normalizer = exactNormalizer(library.normalizer);
+    return library;
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new TextError(
@@ -99,8 +129,11 @@ function endOf(emptyPrompt: readonly number[]): number {
   return end;
 }
 
+const writtenPadding = (json: TokenizerJson): number | undefined =>
+  (json['padding'] as { pad_id?: number } | null | undefined)?.pad_id;
+
 /** The `padding` section of a tokenizer.json. */
-const paddingOf = (id: number, token: string): Record<string, unknown> => ({
+export const paddingOf = (id: number, token: string): Record<string, unknown> => ({
   strategy: 'BatchLongest',
   direction: 'Right',
   pad_to_multiple_of: null,

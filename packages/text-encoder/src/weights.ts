@@ -1,42 +1,86 @@
-import { readSafetensors, writeSafetensors } from '@star-webgpu/tensor-webgpu';
-import { ClipText } from './clip.ts';
-import { formatTextConfig, parseTextConfig } from './config.ts';
+import {
+  type HostTensor,
+  readSafetensors,
+  readSharded,
+  withoutValues,
+  writeSafetensors,
+} from '@star-webgpu/tensor-webgpu';
 import { TextEncoder } from './encoder.ts';
 import { TextError } from './errors.ts';
-import { Tokenizer } from './tokenizer.ts';
-
-/** Gives the bytes of a file of a folder. */
-export type ReadFile = (file: string) => Promise<Uint8Array>;
-
-/** In files of other programs: constants, and the projection that a text encoder has no use for. */
-const unused = /\.position_ids$|^text_projection\.weight$/;
+import { insideOf, parseObject, type ReadFile, readOptional } from './read-file.ts';
+import { storedConfig, storedModel, type StoredModel, type TextModel } from './text-model.ts';
+import { readTokenizerFiles } from './tokenizer-files.ts';
+import { Tokenizer, type TokenizerOptions } from './tokenizer.ts';
 
 export interface LoadTextOptions {
   /** Leaves the parameters trainable; they are frozen otherwise. */
   readonly trainable?: boolean;
-  /** Id that fills prompts up, where the tokenizer.json does not say it. */
+  /** Id that fills prompts up, where the tokenizer's files do not say it. */
   readonly padId?: number;
 }
 
 /**
- * A text encoder from a folder in Hugging Face layout: config.json, model.safetensors, tokenizer.json.
+ * A text encoder of the kind that its config.json names, CLIP text or a T5 encoder, from a folder in Hugging Face layout: config.json,
+ * model.safetensors (or its shards) and tokenizer.json (or vocab.json and merges.txt) side by side, or as they are published with
+ * Stable Diffusion: `text_encoder/` beside `tokenizer/`.
  * @throws TextConfigError, SafetensorsError, WeightsError or TextError, each naming what is wrong.
  */
 export async function loadTextEncoder(
   read: ReadFile,
   { trainable = false, padId }: LoadTextOptions = {},
 ): Promise<TextEncoder> {
-  const config = parseTextConfig(await readJson(read, 'config.json'));
-  const tokenizer = new Tokenizer(await readJson(read, 'tokenizer.json'), padId === undefined ? {} : { padId });
-  const weights = readSafetensors(await read('model.safetensors'));
-  const model = new ClipText(config);
+  const folders = await findFolders(read);
+  const stored = storedModel(folders.config);
+  const json = await readTokenizerFiles(folders.tokenizer);
+  const weights = await readWeights(folders.model, stored);
+  const model = withoutValues(stored.create);
   try {
-    model.load(weights, { ignore: unused });
-    return new TextEncoder(tokenizer, trainable ? model : model.freeze());
+    model.load(weights, { ignore: stored.ignore });
+    const options = { ...(padId !== undefined && { padId }), ...(await preparation(model)) };
+    return new TextEncoder(new Tokenizer(json, options), trainable ? model : model.freeze());
   } catch (fault) {
     model.dispose();
     throw fault;
   }
+}
+
+interface Folders {
+  readonly config: Record<string, unknown>;
+  readonly model: ReadFile;
+  readonly tokenizer: ReadFile;
+}
+
+/** Everything in one folder, or the two that Stable Diffusion has. */
+async function findFolders(read: ReadFile): Promise<Folders> {
+  const own = await readOptional(read, 'config.json');
+  if (own) return { config: parseObject(own, 'config.json'), model: read, tokenizer: read };
+  const model = insideOf(read, 'text_encoder');
+  const published = await readOptional(model, 'config.json');
+  if (published)
+    return { config: parseObject(published, 'config.json'), model, tokenizer: insideOf(read, 'tokenizer') };
+  throw new TextError(
+    'loadTextEncoder',
+    'folder must hold config.json, or text_encoder/config.json beside tokenizer/, got neither. Point at the folder of a text encoder.',
+  );
+}
+
+/** Weights by the model's names, from one file or from shards. */
+async function readWeights(read: ReadFile, { aliases }: StoredModel): Promise<Map<string, HostTensor>> {
+  const index = await readOptional(read, 'model.safetensors.index.json');
+  const weights = index ? await readSharded(index, read) : readSafetensors(await read('model.safetensors'));
+  for (const [alias, name] of Object.entries(aliases)) {
+    const value = weights.get(alias);
+    if (value && !weights.has(name)) weights.set(name, value);
+    weights.delete(alias);
+  }
+  return weights;
+}
+
+/** What a model's prompts go through; the cleaning is fetched only where it is wanted, for the sake of bundles. */
+async function preparation({ config }: TextModel): Promise<TokenizerOptions> {
+  if (!('cleanCaptions' in config) || !config.cleanCaptions) return {};
+  const { cleanCaption } = await import('./clean-caption.ts');
+  return { clean: cleanCaption };
 }
 
 /** The files of a text encoder's folder by name, in Hugging Face layout. */
@@ -46,7 +90,7 @@ export async function saveTextEncoder(
 ): Promise<Map<string, Uint8Array>> {
   const weights = writeSafetensors(await model.hostWeights(dtype), { format: 'pt' });
   return new Map([
-    ['config.json', jsonBytes(formatTextConfig(model.config))],
+    ['config.json', jsonBytes(storedConfig(model))],
     ['model.safetensors', weights],
     ['tokenizer.json', jsonBytes(tokenizer.json)],
   ]);
@@ -54,21 +98,3 @@ export async function saveTextEncoder(
 
 const jsonBytes = (value: unknown): Uint8Array =>
   new globalThis.TextEncoder().encode(`${JSON.stringify(value, undefined, 2)}\n`);
-
-async function readJson(read: ReadFile, file: string): Promise<Record<string, unknown>> {
-  const text = new TextDecoder().decode(await read(file));
-  const value = parse(text);
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new TextError(
-    'loadTextEncoder',
-    `${file} must hold a JSON object, got ${JSON.stringify(text.slice(0, 40))}. Fetch it again.`,
-  );
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}

@@ -1,0 +1,33 @@
+import { TextError } from './errors.ts';
+
+/** Gives the bytes of a file of a folder, and rejects where there is none. */
+export type ReadFile = (file: string) => Promise<Uint8Array>;
+
+/** A reader of a folder inside. */
+export const insideOf =
+  (read: ReadFile, folder: string): ReadFile =>
+  (file) =>
+    read(`${folder}/${file}`);
+
+/** Bytes of a file that need not be there; what a reader says of a missing one differs from place to place. */
+export const readOptional = async (read: ReadFile, file: string): Promise<Uint8Array | undefined> =>
+  read(file).catch(() => undefined);
+
+/** The JSON object that a file's bytes hold. @throws TextError if they hold anything else. */
+export function parseObject(bytes: Uint8Array, file: string): Record<string, unknown> {
+  const text = new TextDecoder().decode(bytes);
+  const value = parse(text);
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new TextError(
+    'loadTextEncoder',
+    `${file} must hold a JSON object, got ${JSON.stringify(text.slice(0, 40))}. Fetch it again.`,
+  );
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,54 @@
+import { backward, type HostTensor, hostTensor, type Module, scope, type Tensor } from '@star-webgpu/tensor-webgpu';
+import { hashedValues } from '@star-webgpu/tensor-webgpu/testing';
+import { expect } from 'vitest';
+
+/** How the reference's weights were made. */
+export interface Manifest {
+  readonly config: Record<string, number>;
+  readonly seed_name: string;
+  readonly tensors: readonly (readonly [name: string, shape: number[], scale: number, offset: number])[];
+}
+
+const sizeOf = (shape: readonly number[]): number => shape.reduce((product, side) => product * side, 1);
+
+/** The weights that the reference was run with. */
+export const goldenWeights = ({ tensors, seed_name: seed }: Manifest): Map<string, HostTensor> =>
+  new Map(
+    tensors.map(([name, shape, scale, offset]) => [
+      name,
+      hostTensor(hashedValues(seed.replace('{name}', name), sizeOf(shape), scale, offset), shape),
+    ]),
+  );
+
+/** Compares the recorded gradient of every parameter with central differences along a direction; weights are large enough that each matters. */
+export async function expectParameterGradients(model: Module, loss: () => Tensor): Promise<void> {
+  const parameters = [...model.namedParameters()];
+  const values = new Map(
+    parameters.map(([name, { shape, size }]) => [name, { shape, now: hashedValues(name, size, 0.5, 0.1) }]),
+  );
+  const load = (moved = '', step = 0): void => {
+    const stored = [...values].map(([name, { shape, now }]) => {
+      const direction = hashedValues(`direction/${name}`, now.length);
+      return [name, hostTensor(name === moved ? now.map((v, i) => v + step * direction[i]!) : now, shape)] as const;
+    });
+    model.load(new Map(stored));
+  };
+  const lossAt = async (name: string, step: number): Promise<number> => {
+    load(name, step);
+    return scope(loss).item();
+  };
+  load();
+  const gradients = scope(() =>
+    backward(
+      loss(),
+      parameters.map(([, parameter]) => parameter),
+    ),
+  );
+  for (const [index, [name, { size }]] of parameters.entries()) {
+    const direction = hashedValues(`direction/${name}`, size);
+    const got = (await gradients[index]!.data()).reduce((total, g, i) => total + g * direction[i]!, 0);
+    const want = ((await lossAt(name, 0.01)) - (await lossAt(name, -0.01))) / 0.02;
+    // The loss is of order 10 in float32: its rounding over the step leaves about 1e-4, the curvature a little more.
+    expect(Math.abs(got - want), `${name}: ${got} instead of ${want}`).toBeLessThan(5e-3 * (Math.abs(want) + 1));
+  }
+}
