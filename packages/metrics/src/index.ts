@@ -1,9 +1,16 @@
 export { codebookUsage, type CodebookUsageReport, type Usage } from './codebook-usage.ts';
+export type { FeatureSets } from './features.ts';
+export { frechetDistance } from './frechet/frechet.ts';
+export { readStatistics, writeStatistics } from './frechet/npz.ts';
+export { FeatureStatistics, type Statistics, statisticsOf } from './frechet/statistics.ts';
+export { type InceptionScore, inceptionScore } from './inception-score.ts';
 export { type InceptionConfig, inceptionConfig, publishedInceptionConfig } from './inception/config.ts';
 export { type ExtractOptions, inceptionFeatures, type PictureFeatures } from './inception/extract.ts';
 export { Inception, type InceptionFeatures, type InceptionTap, inceptionTaps } from './inception/inception.ts';
 export { inceptionOf, inceptionShapes, loadInception } from './inception/weights.ts';
+export { kernelDistance, type KernelInceptionDistance, kid, type KidOptions } from './kid.ts';
 export { MetricError, type Picture, type Stream } from './picture.ts';
+export { type PrecisionRecall, precisionRecall } from './precision-recall.ts';
 export { meanSquaredError, psnr, psnrOfError } from './psnr.ts';
 export { measureReconstruction, type ReconstructionReport } from './reconstruction.ts';
 export type { ReadFile } from './read-file.ts';
