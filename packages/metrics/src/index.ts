@@ -1,3 +1,6 @@
+export { Clip, clipScore, type ClipScore, cosineSimilarity, loadClip } from './clip/clip.ts';
+export { type ClipConfig, type ClipVisionConfig, parseClipConfig } from './clip/config.ts';
+export { ClipVision } from './clip/vision.ts';
 export { codebookUsage, type CodebookUsageReport, type Usage } from './codebook-usage.ts';
 export type { FeatureSets } from './features.ts';
 export { frechetDistance } from './frechet/frechet.ts';
