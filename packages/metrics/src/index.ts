@@ -12,6 +12,8 @@ export { type ExtractOptions, inceptionFeatures, type PictureFeatures } from './
 export { Inception, type InceptionFeatures, type InceptionTap, inceptionTaps } from './inception/inception.ts';
 export { inceptionOf, inceptionShapes, loadInception } from './inception/weights.ts';
 export { kernelDistance, type KernelInceptionDistance, kid, type KidOptions } from './kid.ts';
+export { type LpipsConfig, lpipsConfig } from './lpips/config.ts';
+export { loadLpips, Lpips, lpips } from './lpips/lpips.ts';
 export { MetricError, type Picture, type Stream } from './picture.ts';
 export { type PrecisionRecall, precisionRecall } from './precision-recall.ts';
 export { meanSquaredError, psnr, psnrOfError } from './psnr.ts';
