@@ -85,7 +85,7 @@ function samplingWork(preset: keyof typeof starPresets): PlannedWork {
   );
   const { star, vqvae, weights } = built.result;
   const options = plannedOptions(resolveOptions({}, 1, star.config.patchNumbers.length));
-  const spec = { ...options, B: 1, T: textTokens, D: star.config.textWidth };
+  const spec = { ...options, edits: false, B: 1, T: textTokens, D: star.config.textWidth };
   const sampling = new SamplingPlan({ star: star.freeze(), vqvae: vqvae.freeze() }, spec);
   const scales = withPrecision('f16', () => sampling.scaleSizes());
   const decoder = triedSize(() => withPrecision('f16', () => sampling.decoderSize()));

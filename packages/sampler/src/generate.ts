@@ -2,11 +2,12 @@ import { currentDevice, type Tensor } from '@star-webgpu/tensor-webgpu';
 import type { Star } from '@star-webgpu/star-transformer';
 import type { TextFeatures } from '@star-webgpu/text-encoder';
 import type { Vqvae } from '@star-webgpu/vqvae';
+import { tokenCount } from '@star-webgpu/vqvae/scales';
 import { checkModels } from './check-models.ts';
 import type { Pictures } from './image.ts';
-import { resolveOptions, type SamplingOptions } from './options.ts';
+import { resolveOptions, type SamplingOptions, SamplingOptionsError } from './options.ts';
 import { plannedOptions } from './plan-numbers.ts';
-import { SamplingPlan, type SamplingPlans } from './sampling-plan.ts';
+import { type GivenTokens, SamplingPlan, type SamplingPlans } from './sampling-plan.ts';
 
 /** The transformer that predicts tokens, and the VQVAE whose tokens they are. */
 export interface Models {
@@ -22,6 +23,11 @@ export interface GuidedText {
   readonly conditional: TextFeatures;
   /** Features of the empty prompt, or of what the pictures should not show: one row, or B. */
   readonly unconditional: TextFeatures;
+}
+
+/** Options of a sampling, and what stays of given pictures. */
+export interface GenerateOptions extends SamplingOptions {
+  readonly given?: GivenTokens;
 }
 
 /** A scale that has just been drawn. Its tensors live until the next one is asked for. */
@@ -46,17 +52,18 @@ export interface ScaleStep {
 export async function* generate(
   models: Models,
   text: GuidedText,
-  options: SamplingOptions = {},
+  { given, ...options }: GenerateOptions = {},
 ): AsyncGenerator<ScaleStep, void, undefined> {
   checkModels(models, text.conditional.states.shape[2]!);
   const [B, T, D] = text.conditional.states.shape as [number, number, number];
   const { patchNumbers } = models.star.config;
   const { seeds, signal, ...numbers } = resolveOptions(options, B, patchNumbers.length);
   signal?.throwIfAborted();
-  const spec = { ...plannedOptions(numbers), B, T, D };
+  if (given) checkGiven(given, B, tokenCount(patchNumbers));
+  const spec = { ...plannedOptions(numbers), edits: given !== undefined, B, T, D };
   const plan = models.plans?.take(models, spec) ?? new SamplingPlan(models, spec);
   try {
-    plan.begin({ text, numbers, seeds });
+    plan.begin({ text, numbers, seeds, given });
     for (const [scale, side] of patchNumbers.entries()) {
       const { indices_Bl, sum_BhwZ } = plan.draw(scale);
       await currentDevice().idle();
@@ -67,4 +74,13 @@ export async function* generate(
     if (models.plans) models.plans.giveBack(plan);
     else plan.dispose();
   }
+}
+
+/** @throws SamplingOptionsError unless tokens and weights have a row for all pictures, or one each */
+function checkGiven(given: GivenTokens, B: number, L: number): void {
+  const faults = (['tokens_BL', 'weights_BL'] as const)
+    .map((part) => [part, given[part].shape] as const)
+    .filter(([, shape]) => shape.length !== 2 || (shape[0] !== 1 && shape[0] !== B) || shape[1] !== L)
+    .map(([part, shape]) => `given ${part} of shape [${shape}] instead of [1, ${L}] or [${B}, ${L}]`);
+  if (faults.length) throw new SamplingOptionsError(faults);
 }

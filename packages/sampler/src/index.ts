@@ -1,7 +1,8 @@
 export { ModelsError } from './check-models.ts';
 export { type Drawn, draw, type ScalePlace } from './draw.ts';
+export { type EditedPicture, editPicture, type EditOptions, encodePicture } from './edit.ts';
 export { filterTokens } from './filter.ts';
-export { generate, type GuidedText, type Models, type ScaleStep } from './generate.ts';
+export { generate, type GenerateOptions, type GuidedText, type Models, type ScaleStep } from './generate.ts';
 export { guide, scaleRatio } from './guidance.ts';
 export { pictureAt, type Pictures, toPictures } from './image.ts';
 export {
@@ -15,14 +16,17 @@ export {
   type SamplingOptions,
   SamplingOptionsError,
 } from './options.ts';
-export {
-  generateFromPrompts,
-  loadPipeline,
-  Pipeline,
-  type PromptModels,
-  type PromptOptions,
-  type ReadFile,
-  savePipeline,
-} from './pipeline.ts';
+export { generateFromPrompts, type PromptModels, type PromptOptions } from './generate-from-prompts.ts';
+export { loadPipeline, Pipeline, type ReadFile, savePipeline } from './pipeline.ts';
 export { type PlannedOptions, plannedOptions, type ScaleNumbers } from './plan-numbers.ts';
-export { SamplingPlan, SamplingPlans, type SamplingRun, type SamplingSpec } from './sampling-plan.ts';
+export type { Prompt, PromptBlend } from './prompts.ts';
+export {
+  type Box,
+  boxRegion,
+  type KeepOptions,
+  pasteOutside,
+  type Region,
+  tokenWeights,
+  wholeRegion,
+} from './region.ts';
+export { type GivenTokens, SamplingPlan, SamplingPlans, type SamplingRun, type SamplingSpec } from './sampling-plan.ts';

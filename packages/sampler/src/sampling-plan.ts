@@ -1,20 +1,30 @@
 import {
+  add,
   assign,
   concat,
+  contiguous,
+  embedding,
   empty,
   expand,
+  greater,
+  mul,
   noGrad,
   type Plan,
   plan,
   type PlanSize,
+  reshape,
   scope,
   seedWords,
+  slice,
+  sub,
   type Tensor,
+  where,
   writeSlice,
 } from '@star-webgpu/tensor-webgpu';
 import { firstRows, type KvCache } from '@star-webgpu/star-transformer';
 import type { TextFeatures } from '@star-webgpu/text-encoder';
-import { draw } from './draw.ts';
+import { tokenCount, tokenOffsets } from '@star-webgpu/vqvae/scales';
+import { draw, type Drawn as DrawnTokens } from './draw.ts';
 import type { GuidedText, Models } from './generate.ts';
 import { guide } from './guidance.ts';
 import { type Pictures, toPictures } from './image.ts';
@@ -22,6 +32,8 @@ import { type PlannedOptions, ScaleControls, type ScaleNumbers } from './plan-nu
 
 /** What a plan is made for; prompts, seeds and the numbers of each scale change from run to run. */
 export interface SamplingSpec extends PlannedOptions {
+  /** Parts of given pictures stay. */
+  readonly edits: boolean;
   /** Pictures. */
   readonly B: number;
   /** Text tokens of a prompt, and their width. */
@@ -46,6 +58,16 @@ export interface SamplingRun {
   readonly numbers: ScaleNumbers;
   /** One a picture. */
   readonly seeds: readonly number[];
+  /** What stays of given pictures, where the plan edits. */
+  readonly given?: GivenTokens | undefined;
+}
+
+/** Tokens of given pictures, and the share of each that stays. */
+export interface GivenTokens {
+  /** u32 [B, L], or [1, L] for all. */
+  readonly tokens_BL: Tensor;
+  /** From 0, drawn anew, to 1, kept. [B, L], or [1, L] for all. */
+  readonly weights_BL: Tensor;
 }
 
 /** Sampling of one kind: each scale is recorded when it is first wanted, then replayed for other prompts, seeds and numbers. */
@@ -55,6 +77,7 @@ export class SamplingPlan {
   private readonly text: TextFeatures;
   private readonly seeds_B2: Tensor;
   private readonly controls: readonly ScaleControls[];
+  private readonly given: GivenTokens | undefined;
   private readonly scales: Plan<Drawn>[] = [];
   private readonly latent_BhwZ: Tensor;
   private decoder: Plan<Tensor> | undefined;
@@ -73,14 +96,28 @@ export class SamplingPlan {
     };
     this.seeds_B2 = empty([B, 2], 'u32').keep();
     this.controls = patchNumbers.map(() => new ScaleControls(spec));
+    const L = tokenCount(patchNumbers);
+    if (spec.edits) this.given = { tokens_BL: empty([B, L], 'u32').keep(), weights_BL: empty([B, L]).keep() };
     this.latent_BhwZ = empty([B, side, side, codeWidth]).keep();
   }
 
   /** Puts prompts, seeds and numbers in place for the next run. */
-  begin({ text, numbers, seeds }: SamplingRun): void {
+  begin({ text, numbers, seeds, given }: SamplingRun): void {
     this.takeText(text);
+    if (given) this.takeGiven(given);
     assign(this.seeds_B2, seedWords(seeds));
     for (const [scale, controls] of this.controls.entries()) controls.assign(numbers, scale);
+  }
+
+  private takeGiven(given: GivenTokens): void {
+    scope(() =>
+      noGrad(() => {
+        for (const part of ['tokens_BL', 'weights_BL'] as const) {
+          const target = this.given![part];
+          writeSlice(target, contiguous(expand(given[part], target.shape)), { axis: 0, start: 0 });
+        }
+      }),
+    );
   }
 
   private takeText({ conditional, unconditional }: GuidedText): void {
@@ -126,6 +163,7 @@ export class SamplingPlan {
   dispose(): void {
     for (const recorded of [...this.scales, this.decoder]) recorded?.dispose();
     const inputs = [...(Object.values(this.text) as Tensor[]), this.seeds_B2, this.latent_BhwZ];
+    if (this.given) inputs.push(this.given.tokens_BL, this.given.weights_BL);
     for (const input of [...inputs, ...this.controls]) input.dispose();
   }
 
@@ -145,8 +183,25 @@ export class SamplingPlan {
     const { cache, guided_BlV } = this.predict(scale, before);
     const place = { scale, scales: this.controls.length };
     const numbers = { filter: this.controls[scale]!.filter, smooth, entropyTemperature, seed: this.seeds_B2 };
-    const { indices_Bl, codes_BlZ } = draw(guided_BlV, vqvae.quantizer.codebook, place, numbers);
+    const drawn = draw(guided_BlV, vqvae.quantizer.codebook, place, numbers);
+    const { indices_Bl, codes_BlZ } = this.given ? this.keepGiven(this.given, drawn, scale) : drawn;
     return { cache, indices_Bl, ...vqvae.quantizer.nextInput(scale, codes_BlZ, before?.sum_BhwZ) };
+  }
+
+  /** What was drawn, with the given picture's tokens where they stay; codes are mixed where they stay in part. */
+  private keepGiven(given: GivenTokens, drawn: DrawnTokens, scale: number): DrawnTokens {
+    const { vqvae } = this.models;
+    const offsets = tokenOffsets(vqvae.config.patchNumbers);
+    const [start, end] = [offsets[scale]!, offsets[scale + 1]!];
+    const tokens_Bl = slice(given.tokens_BL, 1, start, end);
+    const weights_Bl = slice(given.weights_BL, 1, start, end);
+    const stays_Bl = greater(weights_Bl, 0.5);
+    const weights_Bl1 = reshape(weights_Bl, [this.spec.B, end - start, 1]);
+    const kept_BlZ = embedding(vqvae.quantizer.codebook, contiguous(tokens_Bl));
+    return {
+      indices_Bl: where(stays_Bl, tokens_Bl, drawn.indices_Bl),
+      codes_BlZ: add(mul(kept_BlZ, weights_Bl1), mul(drawn.codes_BlZ, sub(1, weights_Bl1))),
+    };
   }
 
   /** Guided logits of one scale, and the cache that holds it; without the unconditional rows once no scale wants them any more. */

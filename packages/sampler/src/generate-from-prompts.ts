@@ -1,0 +1,40 @@
+import type { TextEncoder, TextFeatures } from '@star-webgpu/text-encoder';
+import { generate, type GenerateOptions, type Models, type ScaleStep } from './generate.ts';
+import { type SamplingOptions, SamplingOptionsError } from './options.ts';
+import { disposeFeatures, encodePrompts, type Prompt, takeRows } from './prompts.ts';
+
+/** What it takes to draw pictures from prompts. */
+export interface PromptModels extends Models {
+  readonly text: TextEncoder;
+}
+
+/** How pictures are drawn from prompts. */
+export interface PromptOptions extends SamplingOptions {
+  /** What pictures should not show, for all of them or one a picture: guidance leads away from it, as from the empty prompt otherwise. */
+  readonly negativePrompt?: string | readonly string[];
+}
+
+/** Draws one picture a prompt, scale by scale, with models that may still be in training; an empty prompt draws an unconditional picture. */
+export async function* generateFromPrompts(
+  models: PromptModels,
+  prompts: readonly Prompt[],
+  { negativePrompt = '', ...options }: PromptOptions & Pick<GenerateOptions, 'given'> = {},
+): AsyncGenerator<ScaleStep, void, undefined> {
+  const B = prompts.length;
+  const negatives = negativesOf(negativePrompt, B);
+  const features = encodePrompts(models.text, [...prompts, ...negatives]);
+  const rows = (from: number, to: number): TextFeatures => takeRows(features, from, to);
+  const guided = { conditional: rows(0, B), unconditional: rows(B, B + negatives.length) };
+  try {
+    yield* generate(models, guided, options);
+  } finally {
+    for (const part of [features, guided.conditional, guided.unconditional]) disposeFeatures(part);
+  }
+}
+
+/** One negative prompt, or one a picture. @throws SamplingOptionsError where there are neither one nor as many as pictures */
+function negativesOf(given: string | readonly string[], pictures: number): readonly string[] {
+  const negatives = typeof given === 'string' ? [given] : given;
+  if (negatives.length === 1 || negatives.length === pictures) return negatives;
+  throw new SamplingOptionsError([`${negatives.length} negative prompts instead of 1 or ${pictures}, one a picture`]);
+}
