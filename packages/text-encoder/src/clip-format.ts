@@ -1,4 +1,5 @@
 import { TextError } from './errors.ts';
+import { paddingOf } from './padding.ts';
 import type { TokenizerJson } from './tokenizer.ts';
 
 /** Marks the last piece of a word. */
@@ -49,7 +50,7 @@ export function clipPipeline(vocab: Readonly<Record<string, number>>, merges: re
   return {
     version: '1.0',
     truncation: null,
-    padding: null,
+    padding: paddingOf(endId, endToken),
     added_tokens: [specialToken(startId, startToken), specialToken(endId, endToken)],
     normalizer: {
       type: 'Sequence',

@@ -1,13 +1,14 @@
 import { clipPipeline, specialToken } from './clip-format.ts';
 import { TextError } from './errors.ts';
+import { paddingOf } from './padding.ts';
 import { parseObject, type ReadFile, readOptional } from './read-file.ts';
-import { paddingOf, type TokenizerJson } from './tokenizer.ts';
+import type { TokenizerJson } from './tokenizer.ts';
 
 type Named = Readonly<Record<string, unknown>>;
 
 /**
- * The tokenizer of a folder in Hugging Face layout: tokenizer.json, or CLIP's vocab.json and merges.txt. Special tokens and padding are those of
- * special_tokens_map.json where there is one (as with Stable Diffusion 2.1, which pads with "!"), then those of tokenizer_config.json.
+ * The tokenizer of a folder in Hugging Face layout: tokenizer.json, or CLIP's vocab.json and merges.txt. Where the first does not say how it pads,
+ * special tokens and padding are those of special_tokens_map.json (Stable Diffusion 2.1 pads with "!"), then of tokenizer_config.json.
  * @throws TextError if neither form is there, or a file is broken.
  */
 export async function readTokenizerFiles(read: ReadFile): Promise<TokenizerJson> {
@@ -15,12 +16,16 @@ export async function readTokenizerFiles(read: ReadFile): Promise<TokenizerJson>
     const bytes = await readOptional(read, file);
     return bytes && parseObject(bytes, file);
   };
-  const [written, vocab] = await Promise.all([optional('tokenizer.json'), optional('vocab.json')]);
+  const written = await optional('tokenizer.json');
+  if (written?.['padding']) return written;
+  const json = written ?? (await clipFiles(read, await optional('vocab.json')));
   const map = (await optional('special_tokens_map.json')) ?? {};
   const config = (await optional('tokenizer_config.json')) ?? {};
-  const json = written ?? (vocab ? clipPipeline(checkedVocab(vocab), await readMerges(read)) : noTokenizer());
   return withPadding(withSpecialTokens(json, map), map['pad_token'] ?? config['pad_token']);
 }
+
+const clipFiles = async (read: ReadFile, vocab: Named | undefined): Promise<TokenizerJson> =>
+  vocab ? clipPipeline(checkedVocab(vocab), await readMerges(read)) : noTokenizer();
 
 function noTokenizer(): never {
   throw new TextError(

@@ -1,5 +1,6 @@
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { TextError } from './errors.ts';
+import { paddingOf } from './padding.ts';
 import { exactNormalizer } from './precompiled.ts';
 
 /** The contents of a `tokenizer.json`. */
@@ -29,7 +30,7 @@ const longestCleaned = 10_000;
 
 /** Prompts to token ids by a `tokenizer.json`: its start token if it has one, an end token, padding behind it. */
 export class Tokenizer {
-  /** What the tokenizer was made of, with its padding. */
+  /** What the tokenizer was made of, with its padding said. */
   readonly json: TokenizerJson;
   /** Id of the token that ends every prompt. */
   readonly endId: number;
@@ -44,7 +45,7 @@ export class Tokenizer {
     this.clean = clean;
     this.endId = endOf(this.library.encode('').ids);
     this.padId = padId ?? writtenPadding(json) ?? this.library.token_to_id('<pad>') ?? this.endId;
-    this.json = padId === undefined ? json : { ...json, padding: paddingOf(padId, this.tokenOf(padId)) };
+    this.json = { ...json, padding: paddingOf(this.padId, this.tokenOf(this.padId)) };
   }
 
   /** One more than the largest id. */
@@ -131,13 +132,3 @@ function endOf(emptyPrompt: readonly number[]): number {
 
 const writtenPadding = (json: TokenizerJson): number | undefined =>
   (json['padding'] as { pad_id?: number } | null | undefined)?.pad_id;
-
-/** The `padding` section of a tokenizer.json. */
-export const paddingOf = (id: number, token: string): Record<string, unknown> => ({
-  strategy: 'BatchLongest',
-  direction: 'Right',
-  pad_to_multiple_of: null,
-  pad_id: id,
-  pad_type_id: 0,
-  pad_token: token,
-});

@@ -66,14 +66,23 @@ async function findFolders(read: ReadFile): Promise<Folders> {
 
 /** Weights by the model's names, from one file or from shards. */
 async function readWeights(read: ReadFile, { aliases }: StoredModel): Promise<Map<string, HostTensor>> {
-  const index = await readOptional(read, 'model.safetensors.index.json');
-  const weights = index ? await readSharded(index, read) : readSafetensors(await read('model.safetensors'));
+  const whole = await readOptional(read, 'model.safetensors');
+  const weights = whole ? readSafetensors(whole) : await readShards(read);
   for (const [alias, name] of Object.entries(aliases)) {
     const value = weights.get(alias);
     if (value && !weights.has(name)) weights.set(name, value);
     weights.delete(alias);
   }
   return weights;
+}
+
+async function readShards(read: ReadFile): Promise<Map<string, HostTensor>> {
+  const index = await readOptional(read, 'model.safetensors.index.json');
+  if (index) return readSharded(index, read);
+  throw new TextError(
+    'loadTextEncoder',
+    'folder must hold model.safetensors, or model.safetensors.index.json with its shards, got neither. Convert other weights to safetensors first.',
+  );
 }
 
 /** What a model's prompts go through; the cleaning is fetched only where it is wanted, for the sake of bundles. */
