@@ -59,6 +59,8 @@ describe('star sample', () => {
     expect(first.stdout + first.stderr).not.toContain(escape);
     const { files } = JSON.parse(first.stdout) as { files: string[] };
     expect(files.length).toBe(3);
+    expect(first.stderr.match(/"x{60} …" is longer than 24 tokens; not seen: "x+ … x+"/g)).toHaveLength(1);
+    expect(first.stderr).not.toContain('"red apple" is longer');
     for (const file of files) {
       const { format, width, height } = await sharp(file).metadata();
       expect([format, width, height]).toEqual(['png', 64, 64]);

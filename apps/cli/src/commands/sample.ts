@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Pictures, Pipeline, SamplingOptions } from '@star-webgpu/sampler';
+import { cutPrompts } from '../cut-prompts.ts';
 import { openSession } from '../device.ts';
 import { openModel } from '../model.ts';
 import { numberIn, wholeNumber } from '../numbers.ts';
@@ -55,6 +56,7 @@ async function runSample(prompt: string, _: unknown, command: Command): Promise<
   const session = await openSession(flags.adapter);
   say(`adapter: ${session.description}`);
   const pipeline = await openModel(flags.model);
+  cutPrompts(pipeline.text, prompts).forEach(say);
   const signal = interruptSignal();
   const files: string[] = [];
   const finished: Pictures[] = [];
