@@ -38,12 +38,25 @@ export {
   type StoredDType,
 } from './io/host-tensor.ts';
 export {
+  openSafetensors,
+  openSharded,
   readSafetensors,
   readSafetensorsMetadata,
   readSharded,
+  safetensorsPieces,
   SafetensorsError,
   writeSafetensors,
 } from './io/safetensors.ts';
+export {
+  type ByteSource,
+  bytesSource,
+  type FileBytes,
+  readBytes,
+  type ReadFile,
+  readText,
+  SourceError,
+} from './io/source.ts';
+export { readStored, storedSize, storedTensor, type StoredTensor } from './io/stored-tensor.ts';
 export { type HostRandom, hostRandom, philoxBlock } from './nn/host-random.ts';
 export {
   type Init,

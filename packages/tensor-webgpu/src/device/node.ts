@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createBrotliDecompress } from 'node:zlib';
 
+export { fileSource, folderFiles } from '../io/node.ts';
 export { readTuningFile, tuningFile, writeTuningFile } from '../tuning/node.ts';
 
 /** Kinds of adapters, best first; `null` compiles shaders without computing. */

@@ -1,6 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { hostFloats, hostTensor, type HostTensor } from './host-tensor.ts';
-import { readSafetensors, readSafetensorsMetadata, readSharded, writeSafetensors } from './safetensors.ts';
+import {
+  openSafetensors,
+  openSharded,
+  readSafetensors,
+  readSafetensorsMetadata,
+  safetensorsPieces,
+  writeSafetensors,
+} from './safetensors.ts';
+import { type ByteSource, bytesSource } from './source.ts';
+import { readStored, storedTensor } from './stored-tensor.ts';
 
 const encode = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
 
@@ -95,8 +104,49 @@ describe('safetensors', () => {
     ],
     ['an unknown dtype', file({ a: entry(0, 4, [1], 'Q4') }, 4), 'safetensors: tensor "a" has unknown dtype "Q4".'],
     ['a negative side', file({ a: entry(0, 4, [-1]) }, 4), 'safetensors: tensor "a" has broken shape [-1].'],
-  ])('refuses %s by name', (_, bytes, message) => {
+  ])('refuses %s by name, read whole or lazily', async (_, bytes, message) => {
     expect(() => readSafetensors(bytes)).toThrow(message);
+    await expect(openSafetensors(bytes)).rejects.toThrow(message);
+  });
+
+  it('opens a file by its header alone, and reads one tensor without the others', async () => {
+    const tensors = new Map([
+      ['a', hostTensor(new Float32Array(3_000_001).fill(2), [3_000_001])],
+      ['b', hostTensor(Float32Array.of(1, 2), [2], 'F16')],
+    ]);
+    const bytes = writeSafetensors(tensors);
+    const asked: [number, number][] = [];
+    const source: ByteSource = {
+      size: bytes.byteLength,
+      read: (offset, length) => (asked.push([offset, length]), bytesSource(bytes).read(offset, length)),
+    };
+    const opened = await openSafetensors(source);
+    expect(asked.reduce((sum, [, length]) => sum + length, 0)).toBeLessThan(300);
+    expect(await readStored(opened.get('b')!)).toEqual(tensors.get('b'));
+    expect(asked.at(-1)).toEqual([bytes.byteLength - 4, 4]);
+    const { bytes: read } = await readStored(opened.get('a')!);
+    expect(Buffer.compare(read, tensors.get('a')!.bytes)).toBe(0);
+    expect(Math.max(...asked.map(([, length]) => length))).toBeLessThanOrEqual(4 << 20);
+  });
+
+  it('writes piece by piece what it writes at once', async () => {
+    const tensors = new Map([
+      ['a', hostTensor(Float32Array.of(1, 2, 3), [3, 1])],
+      ['nothing', hostTensor(new Float32Array(0), [0])],
+      ['half', hostTensor(Float32Array.of(0.5), [], 'F16')],
+    ]);
+    const stored = new Map([...tensors].map(([name, host]) => [name, storedTensor(host)]));
+    const pieces: number[] = [];
+    for await (const piece of safetensorsPieces(stored, { made: 'here' })) pieces.push(...piece);
+    expect(Uint8Array.from(pieces)).toEqual(writeSafetensors(tensors, { made: 'here' }));
+  });
+
+  it('refuses to write a tensor whose pieces are not as long as its shape says', async () => {
+    const short = { ...storedTensor(hostTensor(Float32Array.of(1), [1])), shape: [2] };
+    const write = async (): Promise<void> => {
+      for await (const piece of safetensorsPieces(new Map([['a', short]]))) void piece;
+    };
+    await expect(write()).rejects.toThrow('tensor "a" of shape [2] F32 must hold 8 bytes, got 4.');
   });
 
   it('joins shards by their index and names what they lack', async () => {
@@ -105,11 +155,11 @@ describe('safetensors', () => {
     const files: Record<string, Uint8Array> = { 'one.safetensors': shard('a'), 'two.safetensors': shard('b') };
     const read = async (name: string): Promise<Uint8Array> => files[name]!;
     const index = { weight_map: { a: 'one.safetensors', b: 'two.safetensors' } };
-    expect([...(await readSharded(encode(index), read)).keys()]).toEqual(['a', 'b']);
+    expect([...(await openSharded(encode(index), read)).keys()]).toEqual(['a', 'b']);
     await expect(
-      readSharded(encode({ weight_map: { ...index.weight_map, c: 'two.safetensors' } }), read),
+      openSharded(encode({ weight_map: { ...index.weight_map, c: 'two.safetensors' } }), read),
     ).rejects.toThrow('index lists tensors that no file holds: c (two.safetensors)');
-    await expect(readSharded(encode({ weight_map: { a: '../one.safetensors' } }), read)).rejects.toThrow(
+    await expect(openSharded(encode({ weight_map: { a: '../one.safetensors' } }), read)).rejects.toThrow(
       'index must name files beside it, got "../one.safetensors"',
     );
   });

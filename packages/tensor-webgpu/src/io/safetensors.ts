@@ -1,5 +1,7 @@
 import { sizeOf } from '../shape.ts';
 import { type HostTensor, storedBytes, type StoredDType } from './host-tensor.ts';
+import { type FileBytes, rangePieces, readBytes, type ReadFile, sourceOf } from './source.ts';
+import { readStored, type StoredTensor } from './stored-tensor.ts';
 
 /** A safetensors file that breaks the format; the message names what is wrong. */
 export class SafetensorsError extends Error {
@@ -26,12 +28,29 @@ interface Entry {
  * @throws SafetensorsError for a truncated, oversized, overlapping or otherwise broken header.
  */
 export function readSafetensors(file: Uint8Array): Map<string, HostTensor> {
-  const { entries, dataStart } = readHeader(file);
-  checkLayout(entries, file.byteLength - dataStart);
+  const { header, dataStart } = parseHeader(file);
+  const entries = readEntries(header, file.byteLength - dataStart);
   return new Map(
     entries.map(({ name, dtype, shape, start, end }) => [
       name,
       { dtype, shape, bytes: file.subarray(dataStart + start, dataStart + end) },
+    ]),
+  );
+}
+
+/**
+ * Tensors of a safetensors file of any size by name; only its header is read.
+ * @throws SafetensorsError as readSafetensors does
+ */
+export async function openSafetensors(file: FileBytes): Promise<Map<string, StoredTensor>> {
+  const source = sourceOf(file);
+  const length = headerLength(await source.read(0, Math.min(headerBytes, source.size)), source.size);
+  const dataStart = headerBytes + length;
+  const header = parseJson(await source.read(headerBytes, length));
+  return new Map(
+    readEntries(header, source.size - dataStart).map(({ name, dtype, shape, start, end }) => [
+      name,
+      { dtype, shape, pieces: () => rangePieces(source, dataStart + start, end - start) },
     ]),
   );
 }
@@ -41,22 +60,27 @@ export function readSafetensorsMetadata(file: Uint8Array): Record<string, string
   return (parseHeader(file).header['__metadata__'] as Record<string, string> | undefined) ?? {};
 }
 
-function parseHeader(file: Uint8Array): { header: Record<string, unknown>; dataStart: number } {
-  if (file.byteLength < headerBytes)
+/** Length of the header from a file's first bytes. */
+function headerLength(first: Uint8Array, fileBytes: number): number {
+  if (fileBytes < headerBytes)
     throw new SafetensorsError(
-      `file must hold at least ${headerBytes} bytes, got ${file.byteLength}. It is truncated or another format.`,
+      `file must hold at least ${headerBytes} bytes, got ${fileBytes}. It is truncated or another format.`,
     );
-  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  const length = Number(view.getBigUint64(0, true));
+  const length = Number(new DataView(first.buffer, first.byteOffset).getBigUint64(0, true));
   if (length > largestHeader)
     throw new SafetensorsError(
       `header must be at most ${largestHeader} bytes, got ${length}. This is not a safetensors file.`,
     );
-  if (headerBytes + length > file.byteLength)
+  if (headerBytes + length > fileBytes)
     throw new SafetensorsError(
-      `header of ${length} bytes must fit the file of ${file.byteLength}. The file is truncated; fetch it again.`,
+      `header of ${length} bytes must fit the file of ${fileBytes}. The file is truncated; fetch it again.`,
     );
-  return { header: parseJson(file.subarray(headerBytes, headerBytes + length)), dataStart: headerBytes + length };
+  return length;
+}
+
+function parseHeader(file: Uint8Array): { header: Record<string, unknown>; dataStart: number } {
+  const dataStart = headerBytes + headerLength(file, file.byteLength);
+  return { header: parseJson(file.subarray(headerBytes, dataStart)), dataStart };
 }
 
 function parseJson(bytes: Uint8Array): Record<string, unknown> {
@@ -69,12 +93,13 @@ function parseJson(bytes: Uint8Array): Record<string, unknown> {
   throw new SafetensorsError('header must be a JSON object. The file is corrupt or another format.');
 }
 
-function readHeader(file: Uint8Array): { entries: Entry[]; dataStart: number } {
-  const { header, dataStart } = parseHeader(file);
+/** What a header lists, checked against the bytes behind it. */
+function readEntries(header: Record<string, unknown>, available: number): Entry[] {
   const entries = Object.entries(header)
     .filter(([name]) => name !== '__metadata__')
     .map(([name, value]) => readEntry(name, value));
-  return { entries, dataStart };
+  checkLayout(entries, available);
+  return entries;
 }
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
@@ -122,28 +147,12 @@ export function writeSafetensors(
   tensors: ReadonlyMap<string, HostTensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
-  const header: Record<string, unknown> = Object.keys(metadata).length ? { __metadata__: metadata } : {};
-  let at = 0;
+  const { header, dataBytes } = formatHeader(tensors, metadata);
+  const file = new Uint8Array(header.byteLength + dataBytes);
+  file.set(header);
+  let at = header.byteLength;
   for (const [name, { dtype, shape, bytes }] of tensors) {
-    const expected = sizeOf(shape) * storedBytes[dtype];
-    if (bytes.byteLength !== expected)
-      throw new SafetensorsError(
-        `tensor "${name}" of shape [${shape}] ${dtype} must hold ${expected} bytes, got ${bytes.byteLength}.`,
-      );
-    header[name] = { dtype, shape, data_offsets: [at, (at += bytes.byteLength)] };
-  }
-  return assemble(JSON.stringify(header), tensors, at);
-}
-
-function assemble(json: string, tensors: ReadonlyMap<string, HostTensor>, dataBytes: number): Uint8Array {
-  const text = new TextEncoder().encode(json);
-  const padded = Math.ceil(text.byteLength / 8) * 8;
-  const file = new Uint8Array(headerBytes + padded + dataBytes);
-  new DataView(file.buffer).setBigUint64(0, BigInt(padded), true);
-  file.fill(0x20, headerBytes, headerBytes + padded);
-  file.set(text, headerBytes);
-  let at = headerBytes + padded;
-  for (const { bytes } of tensors.values()) {
+    checkBytes(name, { dtype, shape }, bytes.byteLength);
     file.set(bytes, at);
     at += bytes.byteLength;
   }
@@ -151,22 +160,82 @@ function assemble(json: string, tensors: ReadonlyMap<string, HostTensor>, dataBy
 }
 
 /**
- * Tensors of a model split over several files, by its `*.safetensors.index.json`.
+ * A safetensors file of any size, piece by piece: its header, then one tensor behind the other, each read only when its turn comes.
+ * @throws SafetensorsError where a tensor's pieces are not as long as its shape says
+ */
+export async function* safetensorsPieces(
+  tensors: ReadonlyMap<string, StoredTensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): AsyncGenerator<Uint8Array> {
+  yield formatHeader(tensors, metadata).header;
+  for (const [name, stored] of tensors) {
+    let bytes = 0;
+    for await (const piece of stored.pieces()) {
+      bytes += piece.byteLength;
+      yield piece;
+    }
+    checkBytes(name, stored, bytes);
+  }
+}
+
+type Described = Pick<HostTensor, 'dtype' | 'shape'>;
+
+const spanOf = ({ dtype, shape }: Described): number => sizeOf(shape) * storedBytes[dtype];
+
+function checkBytes(name: string, described: Described, bytes: number): void {
+  if (bytes === spanOf(described)) return;
+  const { dtype, shape } = described;
+  throw new SafetensorsError(
+    `tensor "${name}" of shape [${shape}] ${dtype} must hold ${spanOf(described)} bytes, got ${bytes}.`,
+  );
+}
+
+/** The file's beginning up to its data, padded with spaces to whole 8 bytes. */
+function formatHeader(
+  tensors: ReadonlyMap<string, Described>,
+  metadata: Readonly<Record<string, string>>,
+): { header: Uint8Array; dataBytes: number } {
+  const listed: Record<string, unknown> = Object.keys(metadata).length ? { __metadata__: metadata } : {};
+  let at = 0;
+  for (const [name, { dtype, shape }] of tensors)
+    listed[name] = { dtype, shape, data_offsets: [at, (at += spanOf({ dtype, shape }))] };
+  const text = new TextEncoder().encode(JSON.stringify(listed));
+  const padded = Math.ceil(text.byteLength / 8) * 8;
+  const header = new Uint8Array(headerBytes + padded).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(padded), true);
+  header.set(text, headerBytes);
+  return { header, dataBytes: at };
+}
+
+/**
+ * Tensors of a model split over several files, by its `*.safetensors.index.json`; only headers are read.
  * @throws SafetensorsError naming tensors that the index lists and no file holds.
  */
-export async function readSharded(
-  index: Uint8Array,
-  readFile: (name: string) => Promise<Uint8Array>,
-): Promise<Map<string, HostTensor>> {
-  const map = parseJson(index)['weight_map'];
-  if (typeof map !== 'object' || map === null) throw new SafetensorsError('index must hold a "weight_map" object.');
-  const places = Object.entries(map as Record<string, string>);
-  const all = new Map<string, HostTensor>();
-  for (const file of new Set(places.map(([, name]) => name))) {
-    if (/[\\/]/.test(file)) throw new SafetensorsError(`index must name files beside it, got "${file}".`);
-    for (const [name, tensor] of readSafetensors(await readFile(file))) all.set(name, tensor);
-  }
-  const missing = places.filter(([name]) => !all.has(name)).map(([name, file]) => `${name} (${file})`);
+export async function openSharded(index: FileBytes, readFile: ReadFile): Promise<Map<string, StoredTensor>> {
+  const places = shardsOf(await readBytes(index));
+  const all = new Map<string, StoredTensor>();
+  for (const file of new Set(places.values()))
+    for (const [name, tensor] of await openSafetensors(await readFile(file))) all.set(name, tensor);
+  const missing = [...places].filter(([name]) => !all.has(name)).map(([name, file]) => `${name} (${file})`);
   if (missing.length) throw new SafetensorsError(`index lists tensors that no file holds: ${missing.join(', ')}.`);
   return all;
+}
+
+/** As openSharded, with all tensors in memory. */
+export async function readSharded(index: FileBytes, readFile: ReadFile): Promise<Map<string, HostTensor>> {
+  const all = new Map<string, HostTensor>();
+  for (const [name, stored] of await openSharded(index, readFile)) all.set(name, await readStored(stored));
+  return all;
+}
+
+/** The file of each tensor, by an index. */
+function shardsOf(index: Uint8Array): Map<string, string> {
+  const map = parseJson(index)['weight_map'];
+  if (typeof map !== 'object' || map === null || Array.isArray(map))
+    throw new SafetensorsError('index must hold a "weight_map" object.');
+  const places = new Map(Object.entries(map as Record<string, unknown>));
+  for (const file of places.values())
+    if (typeof file !== 'string' || /[\\/]/.test(file))
+      throw new SafetensorsError(`index must name files beside it, got ${JSON.stringify(file)}.`);
+  return places as Map<string, string>;
 }

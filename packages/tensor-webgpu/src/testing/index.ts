@@ -4,3 +4,18 @@ export { gradcheck, type GradcheckOptions } from './gradcheck.ts';
 export { hashed, hashedValues } from './hashed.ts';
 export { testDevice } from './test-device.ts';
 export { describeHalves, describeVariants } from './variants.ts';
+export {
+  archiveParts,
+  type FileParts,
+  legacyTorchParts,
+  partsBytes,
+  torchParts,
+  type Written,
+  WrittenFloat,
+  WrittenOrdered,
+  WrittenTensor,
+  writtenHole,
+  type WrittenStorage,
+  writtenTensor,
+  WrittenTuple,
+} from './torch-writer.ts';

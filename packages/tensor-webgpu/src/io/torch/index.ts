@@ -1,0 +1,4 @@
+export { TorchFileError } from './errors.ts';
+export { openTorch, type TorchFile } from './open.ts';
+export { TorchTensor } from './tensor.ts';
+export { childrenOf, isTorchMap, tensorsIn, torchAt, TorchName, type TorchValue } from './values.ts';
