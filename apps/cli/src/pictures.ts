@@ -3,8 +3,8 @@ import { dirname } from 'node:path';
 import { pictureAt, type Pictures } from '@star-webgpu/sampler';
 import sharp from 'sharp';
 
-/** Nearest-neighbour enlargement of small pictures, so that a person sees them. */
-const shownSide = 256;
+/** Small pictures in a grid are enlarged to this longer side by repeating pixels, so that a person sees them. */
+const leastSide = 64;
 
 const rawOf = ({ width, height }: Pictures): { width: number; height: number; channels: 3 } => ({
   width,
@@ -21,27 +21,28 @@ export async function writePicture(pictures: Pictures, index: number, file: stri
     .toFile(file);
 }
 
-/** Writes pictures of one size side by side, row by row, enlarged to at least 64 px and at most 256. */
+/** Writes pictures of one size side by side, row by row. */
 export async function writeGrid(all: readonly Pictures[], columns: number, file: string): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
   const tiles = all.flatMap((pictures) => Array.from({ length: pictures.count }, (_, i) => pictureAt(pictures, i)));
   const first = tiles[0]!;
-  const side = Math.max(first.width, Math.min(shownSide, 64));
+  const enlargement = Math.max(1, leastSide / Math.max(first.width, first.height));
+  const [width, height] = [first.width, first.height].map((side) => Math.round(side * enlargement)) as [number, number];
   const gap = 4;
   const composites = await Promise.all(
     tiles.map(async (tile, i) => ({
       input: await sharp(tile.data, { raw: rawOf(tile) })
-        .resize(side, side, { kernel: 'nearest' })
+        .resize(width, height, { kernel: 'nearest' })
         .png()
         .toBuffer(),
-      left: gap + (i % columns) * (side + gap),
-      top: gap + Math.floor(i / columns) * (side + gap),
+      left: gap + (i % columns) * (width + gap),
+      top: gap + Math.floor(i / columns) * (height + gap),
     })),
   );
   const rows = Math.ceil(tiles.length / columns);
   const canvas = {
-    width: gap + columns * (side + gap),
-    height: gap + rows * (side + gap),
+    width: gap + columns * (width + gap),
+    height: gap + rows * (height + gap),
     channels: 3 as const,
     background: 'white',
   };

@@ -77,6 +77,36 @@ describe('star sample', () => {
     expect(stderr).toMatch(/ {2}scale 1 of \d: 1 x 1 tokens, \d+\.\d\d s/);
   });
 
+  it('draws pictures of a ratio, in a grid too', async () => {
+    const args = [
+      'sample',
+      'red apple',
+      '--ratio',
+      '16:9',
+      '--out',
+      join(folder, 'wide'),
+      '--strip',
+      '--grid',
+      '--json',
+    ];
+    const { code, stdout, stderr } = await runStar([...args, '--count', '2']);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/ {2}scale 6 of 6: 11 x 6 tokens, \d+\.\d\d s/);
+    const { files } = JSON.parse(stdout) as { files: string[] };
+    const sizes = await Promise.all(
+      files.map(async (file) => (({ width, height }) => [width, height])(await sharp(file).metadata())),
+    );
+    // pictures of 88 x 48 pixels with gaps of 4: a strip of six scales for each, then a grid of two
+    expect(sizes).toEqual([
+      [6 * 92 + 4, 56],
+      [6 * 92 + 4, 56],
+      [2 * 92 + 4, 56],
+    ]);
+    const refused = await runStar(['sample', 'red apple', '--ratio', '5:1']);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain('Allowed choices are 1:1, 4:3, 3:4, 3:2, 2:3, 16:9, 9:16.');
+  });
+
   it('prints where the time went and writes a trace when asked to', async () => {
     const trace = join(folder, 'trace.json');
     const { code, stderr } = await runStar(['sample', 'pear', '--out', folder], folder, { STAR_PROFILE: trace });

@@ -11,7 +11,7 @@ export async function* drawScales(
   for await (const step of pipeline.generate([prompt], { ...options, signal })) {
     const pixels = await pixelsOf(step);
     const now = performance.now();
-    yield { scale: step.scale, side: step.side, milliseconds: now - before, pixels };
+    yield { scale: step.scale, milliseconds: now - before, pixels };
     before = now;
   }
 }

@@ -20,8 +20,6 @@ export interface Pixels {
 export interface DrawnScale {
   /** From 0. */
   readonly scale: number;
-  /** Tokens along a side. */
-  readonly side: number;
   readonly milliseconds: number;
   readonly pixels: Pixels;
 }

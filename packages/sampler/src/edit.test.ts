@@ -52,6 +52,32 @@ describe('editPicture', () => {
     expect(new Set(rows.map(String)).size).toBeGreaterThan(1);
   });
 
+  it('changes a picture that is not square at its ratio', async () => {
+    const wide = { width: 8, height: 4 };
+    const given: Pictures = { count: 1, ...wide, data: Uint8Array.from({ length: 96 }, (_, i) => (i * 53) % 256) };
+    const region = boxRegion({ left: 0, top: 0, width: 4, height: 4 }, wide);
+    const tokens = await tokensOf(given);
+    // 1 x 1 and 4 x 2 tokens; the right half stays
+    expect(tokens).toHaveLength(9);
+    const asked = { picture: given, prompts: ['red', 'green pear'] };
+    const rows: number[][] = [[], []];
+    for await (const { indices_Bl } of pipeline.edit(asked, {
+      region,
+      ratio: '16:9',
+      seed: [1, 2],
+      topK: 0,
+      topP: 0,
+    })) {
+      const drawn = await valuesOf(indices_Bl);
+      rows.forEach((row, b) => row.push(...drawn.slice((b * drawn.length) / 2, ((b + 1) * drawn.length) / 2)));
+    }
+    for (const row of rows) for (const kept of [3, 4, 7, 8]) expect(row[kept]).toBe(tokens[kept]);
+    expect(rows[0]).not.toEqual(rows[1]);
+    await expect(pipeline.edit(asked, { region }).next()).rejects.toThrow(
+      "got a picture of 8 x 4 pixels instead of the model's 6 x 6.",
+    );
+  });
+
   it('gives the reconstruction where nothing is drawn anew', async () => {
     const nothing = boxRegion({ left: 0, top: 0, width: 0, height: 0 }, size);
     const all = await edited(['red'], { region: nothing });

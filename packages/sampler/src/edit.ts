@@ -1,5 +1,5 @@
 import { noGrad, permute, scope, tensor, type Tensor } from '@star-webgpu/tensor-webgpu';
-import { imageSide, type Vqvae } from '@star-webgpu/vqvae';
+import { imageSize, latentSize, type Ratio, type Vqvae } from '@star-webgpu/vqvae';
 import type { ScaleStep } from './generate.ts';
 import type { Pictures } from './image.ts';
 import { SamplingOptionsError } from './options.ts';
@@ -7,7 +7,7 @@ import { generateFromPrompts, type PromptModels, type PromptOptions } from './ge
 import type { Prompt } from './prompts.ts';
 import { type KeepOptions, type Region, tokenWeights, wholeRegion } from './region.ts';
 
-/** A picture of the model's size, and what to draw in it: one result a prompt. */
+/** A picture of the model's size at the ratio, and what to draw in it: one result a prompt. */
 export interface EditedPicture {
   readonly picture: Pictures;
   readonly prompts: readonly Prompt[];
@@ -21,7 +21,7 @@ export interface EditOptions extends PromptOptions, KeepOptions {
 
 /**
  * Draws a region of a picture anew by each prompt, scale by scale, without training: at every scale the tokens outside the region stay
- * those of the given picture. The picture has the model's size; what is drawn has its tokens' detail outside as well: `pasteOutside` puts the pixels back.
+ * those of the given picture. The picture has the model's size at the ratio asked for; what is drawn has its tokens' detail outside as well: `pasteOutside` puts the pixels back.
  * @throws SamplingOptionsError if sizes do not fit
  */
 export async function* editPicture(
@@ -30,8 +30,9 @@ export async function* editPicture(
   { region = wholeRegion(picture), keepScales, redrawFrom, feather, ...options }: EditOptions = {},
 ): AsyncGenerator<ScaleStep, void, undefined> {
   const { patchNumbers } = models.vqvae.config;
-  checkSizes(models.vqvae, picture, region);
+  checkSizes(models.vqvae, { picture, region, ratio: options.ratio });
   const weights = tokenWeights(region, patchNumbers, {
+    latent: latentSize(patchNumbers, options.ratio),
     ...(keepScales !== undefined && { keepScales }),
     ...(redrawFrom !== undefined && { redrawFrom }),
     ...(feather !== undefined && { feather }),
@@ -56,15 +57,18 @@ export function encodePicture(vqvae: Vqvae, { count, height, width, data }: Pict
   );
 }
 
-function checkSizes({ config }: Vqvae, picture: Pictures, region: Region): void {
-  const side = imageSide(config);
+function checkSizes(
+  { config }: Vqvae,
+  { picture, region, ratio }: { picture: Pictures; region: Region; ratio: Ratio | undefined },
+): void {
+  const wanted = imageSize(config, ratio);
   const sizeOf = ({ width, height }: { readonly width: number; readonly height: number }): string =>
     `${width} x ${height}`;
   const faults = [
     ...(picture.count === 1 ? [] : [`${picture.count} pictures instead of 1`]),
-    ...(sizeOf(picture) === `${side} x ${side}`
+    ...(sizeOf(picture) === sizeOf(wanted)
       ? []
-      : [`a picture of ${sizeOf(picture)} pixels instead of the model's ${side} x ${side}`]),
+      : [`a picture of ${sizeOf(picture)} pixels instead of the model's ${sizeOf(wanted)}`]),
     ...(sizeOf(region) === sizeOf(picture)
       ? []
       : [`a region of ${sizeOf(region)} pixels instead of the picture's ${sizeOf(picture)}`]),

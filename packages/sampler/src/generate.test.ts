@@ -19,9 +19,10 @@ import {
 } from '@star-webgpu/tensor-webgpu/testing';
 import { Star, starConfig } from '@star-webgpu/star-transformer';
 import type { TextFeatures } from '@star-webgpu/text-encoder';
-import { Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
+import { latentSize, type Ratio, tokenMaps, Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
 import { generate, type GuidedText, type Models } from './generate.ts';
 import type { SamplingOptions } from './options.ts';
+import { SamplingPlans } from './sampling-plan.ts';
 
 interface Manifest {
   readonly seed_name: string;
@@ -215,12 +216,39 @@ describe('sampling', () => {
   });
 
   it('decodes pictures at every scale', async () => {
-    for await (const { scale, side, indices_Bl, decode } of generate(models, text)) {
-      expect(side).toBe(shared.patchNumbers[scale]);
+    for await (const { scale, map, indices_Bl, decode } of generate(models, text)) {
+      const side = shared.patchNumbers[scale]!;
+      expect(map).toEqual({ height: side, width: side });
       expect(indices_Bl.shape).toEqual([2, side * side]);
       const { count, height, width, data } = await decode();
       expect([count, height, width, data.length]).toEqual([2, 16, 16, 2 * 16 * 16 * 3]);
     }
+  });
+
+  it('draws pictures that are not square: maps, latent map and pixels of the ratio, one picture a seed in any batch', async () => {
+    const { patchNumbers } = shared;
+    for (const ratio of ['16:9', '3:4'] as const) {
+      const latent = latentSize(patchNumbers, ratio);
+      const maps = tokenMaps(patchNumbers, latent);
+      for await (const { scale, map, indices_Bl, sum_BhwZ, decode } of generate(models, text, { ratio })) {
+        expect(map).toEqual(maps[scale]);
+        expect(indices_Bl.shape).toEqual([2, map.height * map.width]);
+        expect(sum_BhwZ.shape).toEqual([2, latent.height, latent.width, 8]);
+        const { height, width } = await decode();
+        expect([height, width]).toEqual([2 * latent.height, 2 * latent.width]);
+      }
+      const batch = await sample(models, text, { ratio, seed: [3, 9] });
+      const alone = await sample(models, single(1), { ratio, seed: 9 });
+      batch.indices.forEach((got, scale) => expect(got.slice(got.length / 2)).toEqual(alone.indices[scale]));
+    }
+  });
+
+  it('keeps a recording for each ratio: a wide, a tall and a square picture in turn are those of fresh ones', async () => {
+    const plans = new SamplingPlans();
+    const draw = (from: Models, ratio: Ratio): Promise<Sample> => sample(from, single(0), { ratio, seed: 4 });
+    for (const ratio of ['9:16', '16:9', '1:1', '16:9', '9:16'] as const)
+      expect(await draw({ ...models, plans }, ratio)).toEqual(await draw(models, ratio));
+    plans.dispose();
   });
 
   it('leaves as many live buffers after 50 samplings as after one', async () => {

@@ -1,8 +1,7 @@
 import { currentDevice, type Tensor } from '@star-webgpu/tensor-webgpu';
 import type { Star } from '@star-webgpu/star-transformer';
 import type { TextFeatures } from '@star-webgpu/text-encoder';
-import type { Vqvae } from '@star-webgpu/vqvae';
-import { tokenCount } from '@star-webgpu/vqvae/scales';
+import { latentSize, type MapSize, tokenCount, tokenMaps, type Vqvae } from '@star-webgpu/vqvae';
 import { checkModels } from './check-models.ts';
 import type { Pictures } from './image.ts';
 import { resolveOptions, type SamplingOptions, SamplingOptionsError } from './options.ts';
@@ -34,9 +33,9 @@ export interface GenerateOptions extends SamplingOptions {
 export interface ScaleStep {
   /** Index of the scale, from 0. */
   readonly scale: number;
-  /** Side of its token map. */
-  readonly side: number;
-  /** Tokens, u32 [B, side^2]. */
+  /** Size of its token map. */
+  readonly map: MapSize;
+  /** Tokens, row by row, u32 [B, l]. */
   readonly indices_Bl: Tensor;
   /** The latent map so far: the sum of all scales up to this one. [B, h, w, Z]. */
   readonly sum_BhwZ: Tensor;
@@ -59,15 +58,17 @@ export async function* generate(
   const { patchNumbers } = models.star.config;
   const { seeds, signal, ...numbers } = resolveOptions(options, B, patchNumbers.length);
   signal?.throwIfAborted();
-  if (given) checkGiven(given, B, tokenCount(patchNumbers));
+  const latent = latentSize(patchNumbers, numbers.ratio);
+  if (given) checkGiven(given, B, tokenCount(patchNumbers, latent));
   const spec = { ...plannedOptions(numbers), edits: given !== undefined, B, T, D };
   const plan = models.plans?.take(models, spec) ?? new SamplingPlan(models, spec);
   try {
     plan.begin({ text, numbers, seeds, given });
-    for (const [scale, side] of patchNumbers.entries()) {
+    const maps = tokenMaps(patchNumbers, latent);
+    for (const [scale, map] of maps.entries()) {
       const { indices_Bl, sum_BhwZ } = plan.draw(scale);
       await currentDevice().idle();
-      yield { scale, side, indices_Bl, sum_BhwZ, decode: () => plan.decode(sum_BhwZ) };
+      yield { scale, map, indices_Bl, sum_BhwZ, decode: () => plan.decode(sum_BhwZ) };
       signal?.throwIfAborted();
     }
   } finally {

@@ -12,6 +12,7 @@ describe('sampling options', () => {
       topK: [600, 600, 600],
       topP: [0.8, 0.8, 0.8],
       smooth: false,
+      ratio: '1:1',
       entropyTemperature: undefined,
       seeds: [42, 43],
       signal: undefined,
@@ -33,6 +34,13 @@ describe('sampling options', () => {
       ...lists,
       entropyTemperature: { amplitude: 2.5, decay: 3, floor: 0.6 },
     });
+  });
+
+  it('take the ratios that have a table', () => {
+    expect(resolved({ ratio: '2:3' }).ratio).toBe('2:3');
+    expect(() => resolved({ ratio: '5:1' as '1:1' })).toThrow(
+      'generate: options must be in range, got ratio "5:1" instead of one of 1:1, 4:3, 3:4, 3:2, 2:3, 16:9, 9:16. Correct these options.',
+    );
   });
 
   it('are refused with every fault at once', () => {
@@ -66,7 +74,7 @@ describe('sampling.json', () => {
 
   it('is refused with every entry that is unknown or out of range', () => {
     expect(() => parseSamplingDefaults('{ "seed": 3, "guidance": "4", "topP": [0.5, 1.5] }')).toThrow(
-      'got seed in sampling.json instead of guidance, guidanceSchedule, guidanceUntil, temperature, entropyTemperature, topK, topP, smooth; ' +
+      'got seed in sampling.json instead of guidance, guidanceSchedule, guidanceUntil, temperature, entropyTemperature, topK, topP, smooth, ratio; ' +
         'guidance "4" instead of a number from 0, or a list of such; topP [0.5,1.5] instead of a number from 0 to 1, or a list of such.',
     );
   });

@@ -1,3 +1,4 @@
+import { type Ratio, ratios } from '@star-webgpu/vqvae';
 import { scaleRatio } from './guidance.ts';
 
 /** A number for all scales, or one for each. */
@@ -34,6 +35,8 @@ export interface SamplingOptions {
   readonly topP?: PerScale;
   /** Mixes code vectors by softened probabilities instead of drawing one: smoother pictures. */
   readonly smooth?: boolean;
+  /** Width to height of the pictures, of about as many pixels as square ones. */
+  readonly ratio?: Ratio;
   /** One for each picture; a single number counts up from picture to picture. A picture depends on its own seed only. */
   readonly seed?: number | readonly number[];
   /** Stops between scales. */
@@ -47,6 +50,7 @@ export interface ResolvedOptions {
   readonly topK: readonly number[];
   readonly topP: readonly number[];
   readonly smooth: boolean;
+  readonly ratio: Ratio;
   readonly entropyTemperature: EntropyTemperature | undefined;
   readonly seeds: readonly number[];
   readonly signal: AbortSignal | undefined;
@@ -90,6 +94,7 @@ const rules: Readonly<Record<keyof SamplingDefaults, Rule>> = {
   topK: everyScale(['a whole number from 0', isCount]),
   topP: everyScale(['a number from 0 to 1', (value) => isFromZero(value) && (value as number) <= 1]),
   smooth: ['true or false', (value) => typeof value === 'boolean'],
+  ratio: [`one of ${ratios.join(', ')}`, (value) => (ratios as readonly unknown[]).includes(value)],
 };
 
 function isEntropyTemperature(value: unknown): boolean {
@@ -127,7 +132,7 @@ export const samplingFile = (defaults: SamplingDefaults): readonly [path: string
 /** Fills in the defaults and checks ranges, for so many pictures and scales. @throws SamplingOptionsError listing every fault. */
 export function resolveOptions(options: SamplingOptions, pictures: number, scales: number): ResolvedOptions {
   const { seed = 42, signal, smooth = false, entropyTemperature: entropy = false } = options;
-  const { temperature = 1, topK = 600, topP = 0.8 } = options;
+  const { temperature = 1, topK = 600, topP = 0.8, ratio = '1:1' } = options;
   const seeds = typeof seed === 'number' ? Array.from({ length: pictures }, (_, i) => seed + i) : seed;
   const faults = [...brokenRules(options), ...listFaults(options, scales), ...seedFaults(seeds, pictures)];
   if (faults.length) throw new SamplingOptionsError(faults);
@@ -139,6 +144,7 @@ export function resolveOptions(options: SamplingOptions, pictures: number, scale
     topK: spread(topK),
     topP: spread(topP),
     smooth,
+    ratio,
     entropyTemperature: entropy === true ? publishedEntropy : entropy || undefined,
     seeds,
     signal,

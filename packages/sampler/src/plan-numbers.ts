@@ -1,8 +1,11 @@
 import { assign, type DeviceFilter, empty, type Tensor } from '@star-webgpu/tensor-webgpu';
 import type { ResolvedOptions } from './options.ts';
 
+/** Options that a recording is made for as they are. */
+type FixedOptions = Pick<ResolvedOptions, 'smooth' | 'entropyTemperature' | 'ratio'>;
+
 /** What a recorded sampling is told of its options; what changes their numbers alone needs no new recording. */
-export interface PlannedOptions extends Pick<ResolvedOptions, 'smooth' | 'entropyTemperature'> {
+export interface PlannedOptions extends FixedOptions {
   /** Scales whose unconditional rows are computed: up to the last one that is guided. */
   readonly guidedScales: number;
   /** Whether these filters take part at all. */
@@ -14,16 +17,15 @@ export interface PlannedOptions extends Pick<ResolvedOptions, 'smooth' | 'entrop
 export type ScaleNumbers = Pick<ResolvedOptions, 'guidance' | 'temperature' | 'topK' | 'topP'>;
 
 /** The part of the options that a recording is made for. */
-export function plannedOptions(
-  options: ScaleNumbers & Pick<ResolvedOptions, 'smooth' | 'entropyTemperature'>,
-): PlannedOptions {
-  const { guidance, topK, topP, smooth, entropyTemperature } = options;
+export function plannedOptions(options: ScaleNumbers & FixedOptions): PlannedOptions {
+  const { guidance, topK, topP, smooth, entropyTemperature, ratio } = options;
   return {
     guidedScales: guidance.findLastIndex((strength) => strength > 0) + 1,
     topK: topK.some((k) => k > 0),
     topP: topP.some((p) => p > 0),
     smooth,
     entropyTemperature,
+    ratio,
   };
 }
 

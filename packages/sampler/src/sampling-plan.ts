@@ -23,7 +23,7 @@ import {
 } from '@star-webgpu/tensor-webgpu';
 import { firstRows, type KvCache } from '@star-webgpu/star-transformer';
 import type { TextFeatures } from '@star-webgpu/text-encoder';
-import { tokenCount, tokenOffsets } from '@star-webgpu/vqvae/scales';
+import { latentSize, type MapSize, tokenCount, tokenOffsets } from '@star-webgpu/vqvae';
 import { draw, type Drawn as DrawnTokens } from './draw.ts';
 import type { GuidedText, Models } from './generate.ts';
 import { guide } from './guidance.ts';
@@ -79,6 +79,7 @@ export class SamplingPlan {
   private readonly controls: readonly ScaleControls[];
   private readonly given: GivenTokens | undefined;
   private readonly scales: Plan<Drawn>[] = [];
+  private readonly latent: MapSize;
   private readonly latent_BhwZ: Tensor;
   private decoder: Plan<Tensor> | undefined;
 
@@ -86,7 +87,6 @@ export class SamplingPlan {
     const { B, T, D } = spec;
     const { patchNumbers, codeWidth } = models.vqvae.config;
     const rows = rowsAt(spec, 0);
-    const side = patchNumbers.at(-1)!;
     this.models = models;
     this.spec = spec;
     this.text = {
@@ -96,9 +96,11 @@ export class SamplingPlan {
     };
     this.seeds_B2 = empty([B, 2], 'u32').keep();
     this.controls = patchNumbers.map(() => new ScaleControls(spec));
-    const L = tokenCount(patchNumbers);
+    this.latent = latentSize(patchNumbers, spec.ratio);
+    const { height, width } = this.latent;
+    const L = tokenCount(patchNumbers, this.latent);
     if (spec.edits) this.given = { tokens_BL: empty([B, L], 'u32').keep(), weights_BL: empty([B, L]).keep() };
-    this.latent_BhwZ = empty([B, side, side, codeWidth]).keep();
+    this.latent_BhwZ = empty([B, height, width, codeWidth]).keep();
   }
 
   /** Puts prompts, seeds and numbers in place for the next run. */
@@ -185,13 +187,14 @@ export class SamplingPlan {
     const numbers = { filter: this.controls[scale]!.filter, smooth, entropyTemperature, seed: this.seeds_B2 };
     const drawn = draw(guided_BlV, vqvae.quantizer.codebook, place, numbers);
     const { indices_Bl, codes_BlZ } = this.given ? this.keepGiven(this.given, drawn, scale) : drawn;
-    return { cache, indices_Bl, ...vqvae.quantizer.nextInput(scale, codes_BlZ, before?.sum_BhwZ) };
+    const { latent } = this;
+    return { cache, indices_Bl, ...vqvae.quantizer.nextInput(scale, codes_BlZ, before?.sum_BhwZ, { latent }) };
   }
 
   /** What was drawn, with the given picture's tokens where they stay; codes are mixed where they stay in part. */
   private keepGiven(given: GivenTokens, drawn: DrawnTokens, scale: number): DrawnTokens {
     const { vqvae } = this.models;
-    const offsets = tokenOffsets(vqvae.config.patchNumbers);
+    const offsets = tokenOffsets(vqvae.config.patchNumbers, this.latent);
     const [start, end] = [offsets[scale]!, offsets[scale + 1]!];
     const tokens_Bl = slice(given.tokens_BL, 1, start, end);
     const weights_Bl = slice(given.weights_BL, 1, start, end);
@@ -209,7 +212,7 @@ export class SamplingPlan {
     const { star } = this.models;
     const { B } = this.spec;
     const rows = rowsAt(this.spec, scale);
-    const cache = firstRows(before?.cache ?? star.startCache(this.text), rows);
+    const cache = firstRows(before?.cache ?? star.startCache(this.text, this.latent), rows);
     const next = before?.next_BlZ;
     const { logits_BlV } = star.step(cache, scale, next && (rows > B ? concat([next, next], 0) : next));
     return { cache, guided_BlV: guide(logits_BlV, B, this.controls[scale]!.guidance) };

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Pictures, Pipeline, SamplingOptions } from '@star-webgpu/sampler';
+import { type Ratio, ratios } from '@star-webgpu/vqvae';
 import { cutPrompts } from '../cut-prompts.ts';
 import { openSession } from '../device.ts';
 import { openModel } from '../model.ts';
@@ -18,6 +19,7 @@ interface Flags {
   readonly topK?: number;
   readonly topP?: number;
   readonly smooth?: boolean;
+  readonly ratio?: Ratio;
   readonly out: string;
   readonly grid?: boolean;
   readonly strip?: boolean;
@@ -39,6 +41,7 @@ export function addSample(program: Command): void {
     .option('--top-k <number>', 'tokens kept for each draw, 0 for all; the model’s own, else 600', wholeNumber(0))
     .option('--top-p <share>', 'share of the probability kept, 0 for all; the model’s own, else 0.8', numberIn(0, 1))
     .option('--smooth', 'mix codes instead of drawing one')
+    .addOption(new Option('--ratio <width:height>', 'width to height; square by default').choices(ratios))
     .option('--out <folder>', 'where the pictures go', 'out')
     .option('--grid', 'one file with all pictures')
     .option('--strip', 'also a file with every scale of each picture')
@@ -93,12 +96,13 @@ async function promptsOf(prompt: string, { prompts, count }: Flags): Promise<str
 }
 
 /** Only what was asked for: the model's own defaults hold for the rest. */
-const optionsOf = ({ seed, cfg, topK, topP, smooth }: Flags, index: number): SamplingOptions => ({
+const optionsOf = ({ seed, cfg, topK, topP, smooth, ratio }: Flags, index: number): SamplingOptions => ({
   seed: seed + index,
   ...(cfg !== undefined && { guidance: cfg }),
   ...(topK !== undefined && { topK }),
   ...(topP !== undefined && { topP }),
   ...(smooth !== undefined && { smooth }),
+  ...(ratio !== undefined && { ratio }),
 });
 
 /** Draws one picture with a line a scale; gives the last scale's picture, and with `all` every scale's. */
@@ -117,7 +121,7 @@ async function drawOne(
     if (all || last) pictures.push(await step.decode());
     const now = performance.now();
     say(
-      `  scale ${step.scale + 1} of ${patchNumbers.length}: ${step.side} x ${step.side} tokens, ${((now - before) / 1000).toFixed(2)} s`,
+      `  scale ${step.scale + 1} of ${patchNumbers.length}: ${step.map.width} x ${step.map.height} tokens, ${((now - before) / 1000).toFixed(2)} s`,
     );
     before = now;
   }
