@@ -11,4 +11,4 @@ export { blockCausalLimits } from './mask.ts';
 export { Refiner, type RefinerContext, type RefinerLoss, type RefinerState } from './refiner.ts';
 export { ropeAngles, ropeTable } from './rope.ts';
 export { Star, type StarInput } from './star.ts';
-export { loadStar, type ReadFile, saveStar } from './weights.ts';
+export { loadStar, type LoadStarOptions, type ReadFile, saveStar } from './weights.ts';

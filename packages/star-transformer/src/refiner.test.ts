@@ -101,6 +101,9 @@ beforeAll(async () => {
 /** Hidden states of all refined scales. */
 const hiddenOf = (own: Refiner): Tensor => own.features(own.beginAll(context), codes_BlZ);
 
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.every((byte, i) => byte === b[i]);
+
 describe('the published numbers of the refiner', () => {
   it('logits, each scale apart, given the tokens that are fixed', async () => {
     await expectClose(refiner.logits(hiddenOf(refiner)), numbers.get('sampler_logits')!.values, 5e-5);
@@ -171,13 +174,18 @@ describe('Refiner', () => {
     expect(await refiner.loss(hidden_BlC, all).accuracy.item()).toBe(1);
     const open = tokens.map((_, i) => i).filter((i) => !fixed[i]);
     const right = open.filter((i) => i % 2 === 0 || tokens[i] === best[i]);
-    expect(await refiner.loss(hidden_BlC, half).accuracy.item()).toBeCloseTo(right.length / open.length, 6);
+    const { loss, openCost, accuracy } = refiner.loss(hidden_BlC, half);
+    expect(await accuracy.item()).toBeCloseTo(right.length / open.length, 6);
+    // A fixed token costs log(64 zeros and an exp(10)) - 10.
+    const fixedCost = Math.log(64 + Math.exp(10)) - 10;
+    const whole = (await openCost.item()) * open.length + fixedCost * (160 - open.length);
+    expect(await loss.item()).toBeCloseTo(whole / (2 * 85), 5);
   });
 
   it('leaves all other weights of a new model as they are without it', async () => {
     const [without, having] = [new Star(plain, { seed: 9 }), new Star(config, { seed: 9 })];
     const [before, after] = [await without.hostWeights(), await having.hostWeights()];
-    for (const [name, { bytes }] of before) expect(after.get(name)!.bytes, name).toEqual(bytes);
+    for (const [name, { bytes }] of before) expect(sameBytes(after.get(name)!.bytes, bytes), name).toBe(true);
     expect([...after.keys()].filter((name) => !before.has(name))).toEqual([...having.refiner!.namedTensors().keys()]);
     expect(without.refiner).toBeUndefined();
     expect([...(await saveStar(without)).keys()]).toEqual(['config.json', 'model.safetensors']);
@@ -190,6 +198,19 @@ describe('Refiner', () => {
     const logits = again.refiner!.logits(hiddenOf(again.refiner!));
     await expectClose(logits, await refiner.logits(hiddenOf(refiner)).data(), 0);
     again.dispose();
+  });
+
+  it('is added to a model that has none, by the seed, and left alone in one that has it', async () => {
+    const [without, having] = [new Star(plain, { seed: 9 }), new Star(config, { seed: 9 })];
+    const [few, all] = [await saveStar(without), await saveStar(having)];
+    const options = { addRefiner: config.refiner!, seed: 9 };
+    for (const files of [few, all]) {
+      const loaded = await loadStar(async (name) => files.get(name)!, options);
+      const saved = await saveStar(loaded);
+      expect(sameBytes(saved.get('model.safetensors')!, all.get('model.safetensors')!)).toBe(true);
+      loaded.dispose();
+    }
+    for (const one of [without, having]) one.dispose();
   });
 
   it('is refused by a transformer without one, and missed by one with it, by the names of its weights', async () => {

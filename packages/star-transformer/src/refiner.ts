@@ -10,6 +10,7 @@ import {
   layerNorm,
   Linear,
   linearCrossEntropy,
+  maximum,
   Module,
   mul,
   noGrad,
@@ -56,6 +57,8 @@ export interface RefinerState {
 export interface RefinerLoss {
   /** What is minimised, f32 []. */
   readonly loss: Tensor;
+  /** Mean cross-entropy of the open tokens alone, f32 []; no gradient. */
+  readonly openCost: Tensor;
   /** Share of the open tokens whose likeliest code is the right one, f32 []; no gradient. */
   readonly accuracy: Tensor;
 }
@@ -169,19 +172,20 @@ export class Refiner extends Module {
     const [V, C] = weight.shape as [number, number];
     const targets = reshape(targets_Bl, [targets_Bl.size]);
     const rows = reshape(layerNorm(cast(hidden_BlC, 'f32'), { eps: normEpsilon }), [targets.size, C]);
-    const { loss, hits } = withPrecision('f32', () =>
+    const { loss, losses, hits } = withPrecision('f32', () =>
       linearCrossEntropy(rows, concat([weight, zeros([1, C])], 0), {
         bias: concat([bias!, zeros([1])], 0),
         targets,
         ignoreIndex: V,
       }),
     );
-    const fixed = noGrad(() => sum(cast(equal(targets, V), 'f32')));
     const fixedCost = Math.log(V + Math.exp(fixedLogit)) - fixedLogit;
-    return {
-      loss: mul(add(loss, mul(fixed, fixedCost / targets.size)), l / L),
-      accuracy: noGrad(() => div(sum(hits), sub(targets.size, fixed))),
-    };
+    const { fixed, openCost, accuracy } = noGrad(() => {
+      const fixed = sum(cast(equal(targets, V), 'f32'));
+      const overOpen = (x: Tensor): Tensor => div(sum(x), maximum(sub(targets.size, fixed), 1));
+      return { fixed, openCost: overOpen(losses), accuracy: overOpen(hits) };
+    });
+    return { loss: mul(add(loss, mul(fixed, fixedCost / targets.size)), l / L), openCost, accuracy };
   }
 
   private prepare({ features_BlC, pooled_BD }: RefinerContext, level: Tensor, positions: Positions): RefinerState {

@@ -1,5 +1,5 @@
 import { readSafetensors, writeSafetensors } from '@star-webgpu/tensor-webgpu';
-import { type StarConfig, starConfig } from './config.ts';
+import { type RefinerConfig, type StarConfig, starConfig } from './config.ts';
 import { Star } from './star.ts';
 
 /** Reads a file of a model folder by its name. */
@@ -8,10 +8,20 @@ export type ReadFile = (name: string) => Promise<Uint8Array>;
 /** Names that published files hold and the model does not use: an unused table, zero key biases, rotation tables. */
 const ignored = /^class_emb\.|zero_k_bias$|freqs_cis$/;
 
+export interface LoadStarOptions {
+  /** Gives a model that has no refiner one with initial weights; one that the model has stays. */
+  readonly addRefiner?: RefinerConfig;
+  /** Of these initial weights. */
+  readonly seed?: number;
+}
+
 /** Builds a model from `config.json` and `model.safetensors`. @throws WeightsError listing every tensor that does not fit. */
-export async function loadStar(readFile: ReadFile): Promise<Star> {
-  const config = starConfig(JSON.parse(new TextDecoder().decode(await readFile('config.json'))) as StarConfig);
-  return new Star(config).load(readSafetensors(await readFile('model.safetensors')), { ignore: ignored });
+export async function loadStar(readFile: ReadFile, { addRefiner, seed = 0 }: LoadStarOptions = {}): Promise<Star> {
+  const found = starConfig(JSON.parse(new TextDecoder().decode(await readFile('config.json'))) as StarConfig);
+  const weights = readSafetensors(await readFile('model.safetensors'));
+  if (!addRefiner || found.refiner) return new Star(found).load(weights, { ignore: ignored });
+  const star = new Star(starConfig({ ...found, refiner: addRefiner }), { seed });
+  return star.load(new Map([...(await star.refiner!.hostWeights()), ...weights]), { ignore: ignored });
 }
 
 /** The files of a model folder, by name. */

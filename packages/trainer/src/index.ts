@@ -8,6 +8,8 @@ export {
 export { AdamW, type AdamWStep, isDecayed } from './optimizer.ts';
 export { type Schedule, scheduleAt, type ScheduleKind } from './schedule.ts';
 export type { HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from './stage.ts';
+export { RefinerStage, type RefinerStageOptions } from './stages/refiner.ts';
+export type { StarModels } from './stages/star-inputs.ts';
 export { StarStage, type StarStageOptions } from './stages/star.ts';
 export { VqvaeStage, type VqvaeStageOptions } from './stages/vqvae.ts';
 export { type StepNumbers, type StepResult, TrainStep } from './step.ts';

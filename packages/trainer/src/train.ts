@@ -110,8 +110,8 @@ async function resume(
     throw new Error(
       `train: ${folder} must hold a run of stage ${stage.name} with seed ${seed}, got stage ${state.stage} with seed ${state.seed}. Use another folder.`,
     );
-  await stage.restore((path) => readFile(`model/${path}`));
   if (state.stageState !== undefined) stage.restoreState?.(state.stageState);
+  await stage.restore((path) => readFile(`model/${path}`));
   optimizer.load(readSafetensors(await readFile('optimizer.safetensors')), state.step);
   if (state.lossScale) optimizer.lossScale?.load(state.lossScale);
   onNotice?.(`going on from step ${state.step} of ${found.folder}`);
@@ -124,7 +124,8 @@ async function save(
   cursor: TrainingBatch['cursor'],
 ): Promise<void> {
   const files = new Map<string, Uint8Array>();
-  for (const [path, bytes] of await stage.files()) files.set(`model/${path}`, bytes);
+  const moved = await (stage.checkpointFiles?.() ?? stage.files());
+  for (const [path, bytes] of moved) files.set(`model/${path}`, bytes);
   files.set('optimizer.safetensors', writeSafetensors(await optimizer.state()));
   await writeCheckpoint(folder, {
     files,

@@ -36,10 +36,13 @@ export class StarStage implements Stage {
     if (!options.trainText) models.text.model.freeze();
   }
 
+  /** A refiner, which this loss does not reach, is left as it is. */
   parameters(): Map<string, Tensor> {
     const { star, text } = this.models;
+    const refiner = star.refiner?.namedParameters('star.') ?? new Map<string, Tensor>();
+    const stars = [...star.namedParameters('star.')].filter(([name]) => !refiner.has(name));
     const texts = this.options.trainText ? text.model.namedParameters('text.') : new Map<string, Tensor>();
-    return new Map([...star.namedParameters('star.'), ...texts]);
+    return new Map([...stars, ...texts]);
   }
 
   /** Which captions are dropped depends on seed and draw only, so that a resumed run drops the same. */

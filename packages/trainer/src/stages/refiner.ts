@@ -1,0 +1,126 @@
+import {
+  concat,
+  embedding,
+  hostRandom,
+  noGrad,
+  readSafetensors,
+  slice,
+  type Tensor,
+  writeSafetensors,
+  zeros,
+} from '@star-webgpu/tensor-webgpu';
+import type { Refiner } from '@star-webgpu/star-transformer';
+import type { HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from '../stage.ts';
+import { modelFiles, type ReadInputs, StarInputs, type StarInputsOptions, type StarModels } from './star-inputs.ts';
+
+export interface RefinerStageOptions extends StarInputsOptions {
+  readonly seed: number;
+  /** Tells the models apart whose refiners are trained: a checkpoint goes on with the one that it began with. */
+  readonly modelId?: string;
+}
+
+/**
+ * What a step reads of a batch, beside what the transformer reads: of the refined scales the tokens that are fixed, V for open ones,
+ * and the tokens to predict, V for fixed ones.
+ */
+type RefinerInputs = ReadInputs & Record<'known_Bl' | 'targets_Bl', HostValues>;
+
+/** Apart from the streams that drop captions, one for each draw as well. */
+const maskStream = 2 ** 31;
+
+/**
+ * Training of the refiner (STAR, section 3.4): cross-entropy of the open tokens of each refined scale, given the fixed ones of that scale
+ * and the features of a transformer that does not learn. How many are fixed is drawn for each picture anew.
+ */
+export class RefinerStage implements Stage {
+  readonly name = 'refiner';
+  private readonly models: StarModels;
+  private readonly refiner: Refiner;
+  private readonly inputsOf: StarInputs;
+  private readonly options: RefinerStageOptions;
+
+  /** @throws Error if the transformer has no refiner. */
+  constructor(models: StarModels, options: RefinerStageOptions) {
+    const { refiner } = models.star;
+    if (!refiner)
+      throw new Error('RefinerStage: the transformer must have a refiner, got none. Give its config a refiner.');
+    this.models = models;
+    this.refiner = refiner;
+    this.inputsOf = new StarInputs(models, options);
+    this.options = options;
+    models.text.model.freeze();
+  }
+
+  parameters(): Map<string, Tensor> {
+    return this.refiner.namedParameters('star.');
+  }
+
+  async inputs(batch: TrainingBatch, draw: number): Promise<RefinerInputs> {
+    const { seed } = this.options;
+    const { indices_BL, read } = await this.inputsOf.of(batch, hostRandom(seed, draw));
+    const [, , height, width] = batch.shape;
+    const first = this.refiner.firstToken(this.inputsOf.latentOf({ height, width }));
+    const [B, L] = indices_BL.shape as [number, number];
+    const [known, targets] = [new Uint32Array(B * (L - first)), new Uint32Array(B * (L - first))];
+    const random = hostRandom(seed, maskStream + draw);
+    const open = this.models.star.config.codebookSize;
+    for (let b = 0, at = 0; b < B; b++) {
+      // Published: of a picture, each token is fixed with probability arccos(r) / (pi/2), r uniform.
+      const share = Math.acos(random.uniform()) / (Math.PI / 2);
+      for (let token = first; token < L; token++, at++) {
+        const index = indices_BL.values[b * L + token]!;
+        const fixed = random.uniform() < share;
+        known[at] = fixed ? index : open;
+        targets[at] = fixed ? open : index;
+      }
+    }
+    const shape = [B, L - first];
+    return { ...read, known_Bl: { values: known, shape }, targets_Bl: { values: targets, shape } };
+  }
+
+  forward(inputs: Readonly<Record<string, Tensor>>, pictures: PictureSize): StageOutput {
+    const { input_BlZ, ids_BT, mask_BT, known_Bl, targets_Bl } = inputs as Record<keyof RefinerInputs, Tensor>;
+    const { star, text, vqvae } = this.models;
+    const latent = this.inputsOf.latentOf(pictures);
+    const { context, codes_BlZ } = noGrad(() => {
+      const { states, mask, pooled } = text.model.forward(ids_BT, mask_BT);
+      const features_BLC = star.features({ input_BlZ, text: { states, mask, pooled }, latent });
+      const [L, l] = [features_BLC.shape[1]!, known_Bl.shape[1]!];
+      const { codebook } = vqvae.quantizer;
+      const rows = concat([codebook, zeros([1, codebook.shape[1]!])], 0);
+      return {
+        context: { features_BlC: slice(features_BLC, 1, L - l, L), pooled_BD: pooled, latent },
+        codes_BlZ: embedding(rows, known_Bl),
+      };
+    });
+    const hidden_BlC = this.refiner.features(this.refiner.beginAll(context), codes_BlZ);
+    const { loss, openCost, accuracy } = this.refiner.loss(hidden_BlC, targets_Bl, latent);
+    return { loss, metrics: { openCost, accuracy } };
+  }
+
+  files(dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, Uint8Array>> {
+    return modelFiles(this.models, dtype);
+  }
+
+  /** Only the refiner moves: a checkpoint of it is a tenth of the model. */
+  async checkpointFiles(): Promise<Map<string, Uint8Array>> {
+    return new Map([['refiner.safetensors', writeSafetensors(await this.refiner.hostWeights())]]);
+  }
+
+  async restore(readFile: (path: string) => Promise<Uint8Array>): Promise<void> {
+    this.refiner.load(readSafetensors(await readFile('refiner.safetensors')));
+  }
+
+  state(): unknown {
+    return { modelId: this.options.modelId };
+  }
+
+  /** @throws Error if the checkpoint's refiner belongs to another model. */
+  restoreState(state: unknown): void {
+    const { modelId } = state as { readonly modelId?: string };
+    if (modelId !== this.options.modelId)
+      throw new Error(
+        `train: the checkpoint must be of the refiner of model ${this.options.modelId}, got one of ${modelId}. Use another folder, or the model that the run began with.`,
+      );
+  }
+}
