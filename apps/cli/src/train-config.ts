@@ -67,6 +67,19 @@ const vqvaeRun = z.strictObject({
   }),
 });
 
+/** What a finished model is best drawn with; its folder keeps it. */
+const sampling = z
+  .strictObject({
+    guidance: z.number().min(0),
+    topK: z.number().int().min(0),
+    topP: share,
+    smooth: z.boolean(),
+  })
+  .partial();
+
+/** Pictures drawn with the weights of every so many steps; never without it. */
+const preview = z.strictObject({ every: count, prompts: z.array(z.string()).nonempty() });
+
 const starRun = z.strictObject({
   $schema,
   stage: z.literal('star'),
@@ -89,27 +102,35 @@ const starRun = z.strictObject({
   /** Which captions are drawn: all of a picture's, or its first. */
   captions: z.enum(['random', 'first']),
   labelSmoothing: share,
-  /** What the finished model is best drawn with; its folder keeps it. */
-  sampling: z
-    .strictObject({
-      guidance: z.number().min(0),
-      topK: z.number().int().min(0),
-      topP: share,
-      smooth: z.boolean(),
-    })
-    .partial()
-    .optional(),
-  /** Pictures drawn with the weights of every so many steps; never without it. */
-  preview: z.strictObject({ every: count, prompts: z.array(z.string()).nonempty() }).optional(),
+  sampling: sampling.optional(),
+  preview: preview.optional(),
+});
+
+const refinerRun = z.strictObject({
+  $schema,
+  stage: z.literal('refiner'),
+  seed: z.number().int().min(0),
+  data,
+  /** Folder of the trained model: star, text and vqvae. All of it stays as it is. */
+  modelFolder: z.string(),
+  /** What a model that has no refiner is given; one that has it goes on with its own. */
+  refiner: z.strictObject({ depth: count, sampleFrom: z.number().int().min(0) }),
+  training,
+  captionDropout: share,
+  captions: z.enum(['random', 'first']),
+  /** Instead of what the model's folder says. */
+  sampling: sampling.optional(),
+  preview: preview.optional(),
 });
 
 /** What a training config may say. */
-const trainConfigSchema = z.discriminatedUnion('stage', [vqvaeRun, starRun]);
+const trainConfigSchema = z.discriminatedUnion('stage', [vqvaeRun, starRun, refinerRun]);
 
 /** A training run, as configs/*.json describe it. */
 export type TrainConfig = z.infer<typeof trainConfigSchema>;
 export type VqvaeRun = z.infer<typeof vqvaeRun>;
 export type StarRun = z.infer<typeof starRun>;
+export type RefinerRun = z.infer<typeof refinerRun>;
 
 /** A config with faults, all of them named. */
 class ConfigError extends Error {

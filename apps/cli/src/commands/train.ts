@@ -1,11 +1,14 @@
-import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { loadBatches, openPack, type Pack, type PictureSize } from '@star-webgpu/data-lmdb';
 import { generateFromPrompts, type PromptModels, type SamplingDefaults, samplingFile } from '@star-webgpu/sampler';
-import { Star, starConfig } from '@star-webgpu/star-transformer';
-import { initText, textConfig, TextEncoder, Tokenizer, trainBpe } from '@star-webgpu/text-encoder';
+import { loadStar, Star, starConfig } from '@star-webgpu/star-transformer';
+import { initText, loadTextEncoder, textConfig, TextEncoder, Tokenizer, trainBpe } from '@star-webgpu/text-encoder';
 import {
+  RefinerStage,
   type Schedule,
   type ScheduleKind,
   type Stage,
@@ -18,7 +21,7 @@ import { imageSide, imageSize, loadVqvae, Vqvae, type VqvaeConfig, vqvaeConfig }
 import { openSession } from '../device.ts';
 import { duration, interruptSignal, Progress, say } from '../output.ts';
 import { writeGrid } from '../pictures.ts';
-import { parseTrainConfig, type StarRun, type TrainConfig, type VqvaeRun } from '../train-config.ts';
+import { parseTrainConfig, type RefinerRun, type StarRun, type TrainConfig, type VqvaeRun } from '../train-config.ts';
 
 interface Flags {
   readonly config: string;
@@ -31,7 +34,7 @@ interface Flags {
 export function addTrain(program: Command): void {
   program
     .command('train')
-    .argument('<stage>', 'vqvae or star')
+    .argument('<stage>', 'vqvae, star or refiner')
     .description('train a model; the same command again goes on where it stopped')
     .requiredOption('--config <file>', 'a training config, see configs/')
     .requiredOption('--out <folder>', 'folder of the run: checkpoints, log, finished model')
@@ -57,7 +60,11 @@ async function runTrain(stageName: string, _: unknown, command: Command): Promis
     ? (await readFile(config.data.keysFile, 'utf8')).split('\n').filter(Boolean)
     : undefined;
   const { stage, pictures, preview } =
-    config.stage === 'vqvae' ? vqvaeStage(config) : await starStage(config, captionsOf(packs, keys));
+    config.stage === 'vqvae'
+      ? vqvaeStage(config)
+      : config.stage === 'refiner'
+        ? await refinerStage(config)
+        : await starStage(config, captionsOf(packs, keys));
   const sizes = sizesOf(config, pictures);
   await mkdir(flags.out, { recursive: true });
   await writeFile(join(flags.out, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
@@ -131,6 +138,36 @@ async function starStage(config: StarRun, captions: readonly string[]): Promise<
   };
 }
 
+/** The refiner of a model that was trained before, which gets one if it has none. */
+async function refinerStage(config: RefinerRun): Promise<Trained> {
+  const { seed, modelFolder, refiner, captionDropout, preview } = config;
+  const read =
+    (part: string): ((name: string) => Promise<Uint8Array>) =>
+    (name) =>
+      readFile(join(modelFolder, part, name));
+  const star = await loadStar(read('star'), { addRefiner: refiner, seed });
+  const { depth, sampleFrom } = star.refiner!.config;
+  if (depth !== refiner.depth || sampleFrom !== refiner.sampleFrom)
+    throw new Error(
+      `refiner must be what the model of ${modelFolder} has, ${JSON.stringify({ depth, sampleFrom })}, got ${JSON.stringify(refiner)}. Correct the config, or begin with a model that has none.`,
+    );
+  const models = { star, text: await loadTextEncoder(read('text')), vqvae: await loadVqvae(read('vqvae')) };
+  const modelId = await folderDigest(join(modelFolder, 'star'));
+  return {
+    stage: new RefinerStage(models, { seed, captionDropout, modelId }),
+    pictures: models.vqvae.config,
+    ...(preview && { preview: previewOf(models, { ...preview, sampling: config.sampling as SamplingDefaults }) }),
+  };
+}
+
+/** One digest of all files of a folder, which may be large. */
+async function folderDigest(folder: string): Promise<string> {
+  const hash = createHash('sha256');
+  for (const name of (await readdir(folder)).toSorted())
+    for await (const bytes of createReadStream(join(folder, name))) hash.update(bytes as Uint8Array);
+  return hash.digest('hex');
+}
+
 type PreviewOptions = NonNullable<StarRun['preview']> & { readonly sampling: SamplingDefaults | undefined };
 
 const previewOf =
@@ -180,7 +217,7 @@ function runLoop(stage: Stage, { config, flags, packs, sizes, keys, preview }: L
         seed,
         start,
         ...(keys && { keys }),
-        caption: config.stage === 'star' ? config.captions : 'first',
+        caption: config.stage === 'vqvae' ? 'first' : config.captions,
       }),
     schedule: scheduleOf(config),
     seed,
@@ -222,14 +259,25 @@ function progressLine({ step, steps, loss, metrics, imagesPerSecond, eta }: Step
 /** Writes the finished model in half precision; a transformer takes its VQVAE along, so that the folder can be sampled from. */
 async function writeModel(stage: Stage, folder: string, config: TrainConfig): Promise<string> {
   const files = await stage.files('F16');
-  if (config.stage === 'star' && config.sampling) files.set(...samplingFile(config.sampling as SamplingDefaults));
-  if (config.stage === 'star')
+  if (config.stage !== 'vqvae') {
+    const vqvaeFolder = config.stage === 'star' ? config.vqvaeFolder : join(config.modelFolder, 'vqvae');
     for (const name of ['config.json', 'model.safetensors'])
-      files.set(`vqvae/${name}`, await readFile(join(config.vqvaeFolder, name)));
+      files.set(`vqvae/${name}`, await readFile(join(vqvaeFolder, name)));
+    const sampling = await samplingOf(config);
+    if (sampling) files.set(...sampling);
+  }
   for (const [path, bytes] of files) {
     const target = join(folder, path);
     await mkdir(dirname(target), { recursive: true });
     await writeFile(target, bytes);
   }
   return folder;
+}
+
+/** What the finished model is best drawn with: by the config, or as the model that it was made of. */
+async function samplingOf(config: StarRun | RefinerRun): Promise<readonly [string, Uint8Array] | undefined> {
+  if (config.sampling) return samplingFile(config.sampling as SamplingDefaults);
+  if (config.stage === 'star') return undefined;
+  const bytes = await readFile(join(config.modelFolder, 'sampling.json')).catch(() => undefined);
+  return bytes && ['sampling.json', bytes];
 }
