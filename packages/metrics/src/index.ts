@@ -2,6 +2,22 @@ export { Clip, clipScore, type ClipScore, cosineSimilarity, loadClip } from './c
 export { type ClipConfig, type ClipVisionConfig, parseClipConfig } from './clip/config.ts';
 export { ClipVision } from './clip/vision.ts';
 export { codebookUsage, type CodebookUsageReport, type Usage } from './codebook-usage.ts';
+export { FeatureStore, type FeatureOrigin } from './evaluation/feature-store.ts';
+export {
+  type InceptionMeasurement,
+  type InceptionMetric,
+  type MeasuredSet,
+  measureInception,
+} from './evaluation/measure.ts';
+export type { MetricRow } from './evaluation/rows.ts';
+export {
+  dpgPrompts,
+  genevalPrompts,
+  jsonPrompts,
+  linePrompts,
+  type PromptSuite,
+  type SuitePrompt,
+} from './evaluation/suites.ts';
 export type { FeatureSets } from './features.ts';
 export { frechetDistance } from './frechet/frechet.ts';
 export { readStatistics, writeStatistics } from './frechet/npz.ts';
@@ -19,7 +35,16 @@ export { type PrecisionRecall, precisionRecall } from './precision-recall.ts';
 export { meanSquaredError, psnr, psnrOfError } from './psnr.ts';
 export { measureReconstruction, type ReconstructionReport } from './reconstruction.ts';
 export type { ReadFile } from './read-file.ts';
-export { formatNumber, jsonReport, markdownTable } from './report.ts';
+export {
+  type CategoryReport,
+  compareReports,
+  type Comparison,
+  type EvaluationReport,
+  type GuidanceReport,
+  parseEvaluation,
+} from './report/evaluation-report.ts';
+export { type ContactSheet, evaluationHtml } from './report/html.ts';
+export { formatNumber, jsonReport, markdownTable } from './report/text.ts';
 export {
   type NamedPicture,
   retrieval,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { formatNumber, jsonReport, markdownTable } from './report.ts';
+import { formatNumber, jsonReport, markdownTable } from './text.ts';
 
-describe('report', () => {
+describe('text reports', () => {
   it('writes rows as a Markdown table', () => {
     const rows = [
       { metric: 'PSNR | dB', value: 23.456_78 },
