@@ -10,8 +10,8 @@ export function* productParts(given: Gemm): Iterable<Gemm> {
   const product = { ...given, b: bindable(given.b) };
   const { c, batch = 1, window, transposeA } = product;
   if ([product.a, product.b, c, ...rowwise(product)].every(isBindable)) yield product;
+  else if (window?.kind === 'forward' || window?.kind === 'corner') yield* bands(product, window);
   else if (batch > 1) yield* matrices(product, batch);
-  else if (window?.kind === 'forward') yield* bands(product, window.uniforms);
   else if (window || transposeA) yield product;
   else yield* rows(product);
 }
@@ -58,18 +58,28 @@ function* rows(product: Gemm): Iterable<Gemm> {
   }
 }
 
+type Window = NonNullable<Gemm['window']>;
+
+/** A window as its bands see it: rows that the four corners of a pixel see together, and elements that a row of pixels makes. */
+function reachOf({ kind, uniforms }: Window, N: number): { readonly window: WindowUniforms; readonly rowSize: number } {
+  const rowSize = uniforms.outWidth * N;
+  if (kind !== 'corner') return { window: uniforms, rowSize };
+  return { window: { ...uniforms, kernelHeight: uniforms.kernelHeight + 1 }, rowSize: 4 * rowSize };
+}
+
 /** A convolution picture by picture, each in bands of its output's rows with the rows of the input that they see. */
-function* bands(product: Gemm, window: WindowUniforms): Iterable<Gemm> {
+function* bands(product: Gemm, given: Window): Iterable<Gemm> {
   const { a, c, M, N, residual, keep } = product;
+  const { window, rowSize } = reachOf(given, N);
   const { inHeight, inWidth, channels, outHeight, outWidth } = window;
   const pictures = M / (outHeight * outWidth);
   const source = a.view([pictures * inHeight, inWidth * channels]);
-  const runs = bandRuns(product, window);
+  const runs = bandRuns(product, window, rowSize);
   for (let picture = 0; picture < pictures; picture++)
     for (const band of runs) {
       const seen = seenRows(window, band, rowStep(source, source.shape[0]!));
       const place = (x: Tensor): Tensor =>
-        started(partAlong(x.view([pictures * outHeight, outWidth * N]), 0, shifted(band, picture * outHeight)));
+        started(partAlong(x.view([pictures * outHeight, rowSize]), 0, shifted(band, picture * outHeight)));
       yield {
         ...product,
         a: started(partAlong(source, 0, shifted(seen, picture * inHeight))),
@@ -77,7 +87,7 @@ function* bands(product: Gemm, window: WindowUniforms): Iterable<Gemm> {
         ...(residual && { residual: place(residual) }),
         ...(keep && { keep: place(keep) }),
         M: (band[1] - band[0]) * outWidth,
-        window: { kind: 'forward', uniforms: bandWindow(window, band, seen) },
+        window: { kind: given.kind, uniforms: bandWindow(given.uniforms, band, seen) },
       };
     }
 }
@@ -99,11 +109,11 @@ const bandWindow = (window: WindowUniforms, band: Run, seen: Run): WindowUniform
 });
 
 /** Bands of a picture whose output and input can both be bound. */
-function bandRuns({ a, c, N }: Gemm, window: WindowUniforms): readonly Run[] {
-  const { inHeight, inWidth, channels, outHeight, outWidth, stride, kernelHeight } = window;
+function bandRuns({ a, c }: Gemm, window: WindowUniforms, rowSize: number): readonly Run[] {
+  const { inHeight, inWidth, channels, outHeight, stride, kernelHeight } = window;
   const limit = c.storage.device.largestBindingBytes;
-  const [inBytes, outBytes] = [inWidth * channels * bytesPerElement[a.dtype], outWidth * N * bytesPerElement[c.dtype]];
-  const [inStep, outStep] = [rowStep(a, a.size / (inWidth * channels)), rowStep(c, c.size / (outWidth * N))];
+  const [inBytes, outBytes] = [inWidth * channels * bytesPerElement[a.dtype], rowSize * bytesPerElement[c.dtype]];
+  const [inStep, outStep] = [rowStep(a, a.size / (inWidth * channels)), rowStep(c, c.size / rowSize)];
   const visible = Math.floor(limit / inBytes) - (inStep - 1) - (kernelHeight - stride);
   const most = Math.min(Math.floor(visible / stride), Math.floor(limit / outBytes));
   const whole = inHeight * inBytes <= limit && outHeight * outBytes <= limit;
