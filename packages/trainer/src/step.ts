@@ -1,8 +1,8 @@
 import {
-  add,
   assign,
   backward,
   clone,
+  type LossScale,
   mul,
   noGrad,
   type Plan,
@@ -123,17 +123,20 @@ export class TrainStep {
   /** The device's part: forward and backward of every batch, then the update by their mean gradient. */
   private perform(inputs: readonly Inputs<Tensor>[], sizes: readonly PictureSize[]): StepOutput {
     const { parameters, lossScale } = this.optimizer;
+    const upstream = factorOf(lossScale, inputs.length);
+    let gradients: readonly Tensor[] = [];
     const outputs = inputs.map((input, i) => {
       const { loss, metrics, observed = [] } = this.stage.forward(input, sizes[i]!);
+      gradients = backward(loss, parameters, upstream, i ? { onto: gradients } : {});
       const numbers: Inputs<Tensor> = { ...metrics, loss };
-      return { numbers, observed, gradients: backward(loss, parameters, lossScale?.factor()) };
+      return { numbers, observed };
     });
     const names = Object.keys(outputs[0]!.numbers);
     const rows = outputs.flatMap(({ numbers }) => names.map((name) => reshape(numbers[name]!, [])));
     return noGrad(() => {
       // The scale as the gradients had it: the update changes it.
       const scale = lossScale ? [clone(lossScale.factor())] : [];
-      const norm = this.optimizer.update(meanOf(outputs.map(({ gradients }) => gradients)));
+      const norm = this.optimizer.update(gradients);
       return {
         numbers: stack(rows),
         names,
@@ -157,10 +160,10 @@ function drop({ plan: replay, inputs }: PlannedStep): void {
   for (const input of inputs) for (const place of Object.values(input)) place.dispose();
 }
 
-/** The mean of several lists of gradients. */
-function meanOf(lists: readonly (readonly Tensor[])[]): readonly Tensor[] {
-  const sums = lists.reduce((a, b) => a.map((gradient, i) => add(gradient, b[i]!)));
-  return lists.length === 1 ? sums : sums.map((gradient) => mul(gradient, 1 / lists.length));
+/** What each batch's loss is multiplied by, so that gradients added up are those of the mean: undefined for 1. f32 []. */
+function factorOf(lossScale: LossScale | undefined, batches: number): Tensor | undefined {
+  if (batches === 1) return lossScale?.factor();
+  return lossScale ? mul(lossScale.factor(), 1 / batches) : tensor([1 / batches], []);
 }
 
 /** The mean of each named column. */

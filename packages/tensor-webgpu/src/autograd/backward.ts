@@ -5,34 +5,66 @@ import { full, type Tensor, zeros } from '../tensor.ts';
 import type { DType } from '../dtype.ts';
 import { cast } from '../ops/cast.ts';
 import { add } from '../ops/elementwise.ts';
+import { addInto } from '../ops/map.ts';
 import { withPrecision } from '../ops/precision.ts';
 import { contiguous, reshape } from '../ops/view.ts';
 import type { Node } from './node.ts';
 import { noGrad, wantsGrad } from './record.ts';
 
+export interface BackwardOptions {
+  /** Gradients of an earlier call for the same tensors: this one's are added to them, in place where their memory is their own. They are taken over. */
+  readonly onto?: readonly Tensor[] | undefined;
+}
+
 /**
  * Gradients of a scalar with respect to tensors, in their order and dtypes; zeros where the scalar does not depend on one.
  * @param upstream a factor of all gradients, of one element: a loss scale. 1 if absent.
- * @throws TensorError if y has more than one element.
+ * @throws TensorError if y has more than one element, or gradients to add to do not fit.
  */
-export function backward(y: Tensor, wanted: readonly Tensor[], upstream?: Tensor): Tensor[] {
+export function backward(
+  y: Tensor,
+  wanted: readonly Tensor[],
+  upstream?: Tensor,
+  { onto }: BackwardOptions = {},
+): Tensor[] {
   if (y.size !== 1)
     throw new TensorError('backward', `output must have one element, got [${y.shape}]. Reduce it with sum or mean.`);
+  checkOnto(wanted, onto);
   return scope(() =>
     noGrad(() => {
       const dy = upstream ? cast(reshape(upstream, y.shape), y.dtype) : full(y.shape, 1, { dtype: y.dtype });
-      return vectorJacobian([y], [dy === upstream ? dy.view(dy.shape, dy.strides) : dy], wanted);
+      return vectorJacobian([y], [dy === upstream ? dy.view(dy.shape, dy.strides) : dy], wanted, onto);
     }),
   );
 }
 
-/** Sum over outputs of (upstream gradient) x (Jacobian), for each wanted tensor. */
+function checkOnto(wanted: readonly Tensor[], onto: readonly Tensor[] | undefined): void {
+  const odd = onto && wanted.findIndex((tensor, i) => !isGradientOf(onto[i], tensor));
+  if (odd !== undefined && odd >= 0)
+    throw new TensorError(
+      'backward',
+      `gradients to add to must be those of the same parameters, got ${describe(onto![odd])} for ${describe(wanted[odd])}.`,
+    );
+}
+
+/** A result of other tensors hands its gradient on: what it had before would be handed on twice. */
+const isGradientOf = (gradient: Tensor | undefined, tensor: Tensor): boolean =>
+  gradient !== undefined &&
+  gradient.dtype === tensor.dtype &&
+  sameShape(gradient.shape, tensor.shape) &&
+  tensor.node === undefined;
+
+const describe = (tensor: Tensor | undefined): string =>
+  tensor ? `${tensor.dtype} [${tensor.shape}]${tensor.node ? `, a result of ${tensor.node.op}` : ''}` : 'none';
+
+/** Sum over outputs of (upstream gradient) x (Jacobian), for each wanted tensor, added to what they have before. */
 export function vectorJacobian(
   outputs: readonly Tensor[],
   upstream: readonly Tensor[],
   wanted: readonly Tensor[],
+  onto: readonly Tensor[] = [],
 ): Tensor[] {
-  const gradients = new Map<Tensor, Tensor>();
+  const gradients = new Map(onto.map((gradient, i) => [wanted[i]!, gradient]));
   const keep = new Set(wanted);
   outputs.forEach((output, i) => accumulate(gradients, output, upstream[i]!));
   for (const node of nodesBackwards(outputs)) {
@@ -51,7 +83,9 @@ export function vectorJacobian(
 
 function runNode(node: Node, dys: readonly (Tensor | null)[], gradients: Map<Tensor, Tensor>): void {
   const results = scope(() =>
-    node.backward(dys).map((dx) => (dx && dys.includes(dx) ? dx.view(dx.shape, dx.strides) : dx)),
+    node
+      .backward(dys, (i) => ownGradient(gradients, node.inputs[i]!))
+      .map((dx) => (dx && dys.includes(dx) ? dx.view(dx.shape, dx.strides) : dx)),
   );
   node.inputs.forEach((input, i) => {
     const dx = results[i];
@@ -79,10 +113,19 @@ function retyped(dx: Tensor, dtype: DType): Tensor {
 
 function accumulate(gradients: Map<Tensor, Tensor>, target: Tensor, dx: Tensor): void {
   const before = gradients.get(target);
-  gradients.set(target, before ? add(before, dx) : dx);
+  if (before === dx) return;
+  const own = ownGradient(gradients, target);
+  if (own) addInto(own, dx);
+  else gradients.set(target, before ? add(before, dx) : dx);
   if (!before) return;
-  before.dispose();
   dx.dispose();
+  if (!own) before.dispose();
+}
+
+/** The gradient that a tensor has so far, if nothing else sees its memory. */
+function ownGradient(gradients: ReadonlyMap<Tensor, Tensor>, target: Tensor): Tensor | undefined {
+  const gradient = gradients.get(target);
+  return gradient?.isPacked && gradient.storage.references === 1 ? gradient : undefined;
 }
 
 /** Recorded nodes that the outputs depend on, latest first. */

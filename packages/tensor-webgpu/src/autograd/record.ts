@@ -30,7 +30,7 @@ export const isRecorded = (inputs: readonly Tensor[]): boolean => enabled && inp
 
 /** Notes how y came from its inputs, if recording is on and any of them wants a gradient. Returns y. */
 export function record(op: string, y: Tensor, inputs: readonly Tensor[], backward: Backward): Tensor {
-  recordJoint(op, [y], inputs, ([dy]) => backward(dy!));
+  recordJoint(op, [y], inputs, ([dy], sofar) => backward(dy!, sofar));
   return y;
 }
 

@@ -24,6 +24,8 @@ export interface ElementwiseSpec extends Readonly<Record<string, number | string
   /** Comma-separated `mode:storage` of each operand. */
   readonly operands: string;
   readonly result: Storage;
+  /** The expression is added to what y holds. */
+  readonly accumulate: boolean;
   /** Axes that strided operands are indexed by, once neighbours that lie alike are joined: each costs a division. */
   readonly rank: number;
 }
@@ -130,24 +132,32 @@ fn main(${flatParameters}) {
     let i = first + j * ${workgroup}u;
     if (i < vectors) {
       ${operands.map((operand) => `${place(operand)}let ${operand.name} = ${load(operand)};`).join('\n      ')}
-      y_data[i] = ${storedVector(spec.result, spec.expression)};
+      y_data[i] = ${storedVector(spec.result, spec.accumulate ? `${vectorOf(spec.result, 'y_data[i]')} + ${spec.expression}` : spec.expression)};
     }
   }
 }`;
   },
   examples: [
-    { expression: 'a', operands: 'strided4:f32', result: 'f32', rank: 3 },
-    { expression: 'a + b', operands: 'full:f32,period:f32', result: 'f32', rank: 6 },
+    { expression: 'a', operands: 'strided4:f32', result: 'f32', accumulate: false, rank: 3 },
+    { expression: 'a + b', operands: 'full:f32,period:f32', result: 'f32', accumulate: false, rank: 6 },
     {
       expression: 'select(vec4<u32>(0u), vec4<u32>(1u), a < b)',
       operands: 'strided:f32,repeat:f32',
       result: 'u32',
+      accumulate: false,
       rank: 3,
     },
-    { expression: 'a * b', operands: 'period4:f16,repeat4:f32', result: 'f32', rank: 6 },
-    { expression: 'a * u.s0', operands: 'full:f16', result: 'f16', rank: 6 },
-    { expression: 'a * b', operands: 'full:packed,period:packed', result: 'packed', rank: 6 },
-    { expression: 'a + b + c', operands: 'strided:packed,repeat4:packed,period4:packed', result: 'packed', rank: 3 },
-    { expression: 'vec4<f32>(u.s0)', operands: '', result: 'f32', rank: 6 },
+    { expression: 'a * b', operands: 'period4:f16,repeat4:f32', result: 'f32', accumulate: false, rank: 6 },
+    { expression: 'a * u.s0', operands: 'full:f16', result: 'f16', accumulate: false, rank: 6 },
+    { expression: 'a * b', operands: 'full:packed,period:packed', result: 'packed', accumulate: false, rank: 6 },
+    {
+      expression: 'a + b + c',
+      operands: 'strided:packed,repeat4:packed,period4:packed',
+      result: 'packed',
+      accumulate: false,
+      rank: 3,
+    },
+    { expression: 'a', operands: 'full:packed', result: 'packed', accumulate: true, rank: 6 },
+    { expression: 'vec4<f32>(u.s0)', operands: '', result: 'f32', accumulate: false, rank: 6 },
   ],
 });

@@ -5,11 +5,11 @@ import { scope } from '../scope.ts';
 import { sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { cast } from './cast.ts';
-import { add } from './elementwise.ts';
 import { singleType } from './launch.ts';
-import { map } from './map.ts';
-import { linear } from './linear.ts';
+import { addInto, map } from './map.ts';
+import { linear, rowsProduct } from './linear.ts';
 import { matmul } from './matmul.ts';
+import { toOperand } from './precision.ts';
 import { mean, sum } from './reduce.ts';
 import { type CrossEntropyOptions, crossEntropyRows } from './softmax.ts';
 import { concat, contiguous, slice } from './view.ts';
@@ -78,10 +78,8 @@ function overChunks(x: Tensor, weight: Tensor, options: Chunked): Part & { loss:
   const parts: Part[] = [];
   let total: readonly (Tensor | undefined)[] = [];
   for (let from = 0; from < R; from += rows) {
-    const part = scope(() => chunk(x, weight, { ...options, from, to: Math.min(from + rows, R) }));
-    total = from
-      ? scope(() => total.map((sofar, i) => sofar && add(sofar, part.gradients[i + 1]!)))
-      : part.gradients.slice(1);
+    const part = scope(() => chunk(x, weight, { ...options, from, to: Math.min(from + rows, R), total }));
+    total = part.gradients.slice(1);
     parts.push(part);
   }
   const joined = (pick: (part: Part) => Tensor): Tensor =>
@@ -100,9 +98,16 @@ function chunkRows(x: Tensor, weight: Tensor, { chunkBytes = largestChunk }: Chu
   return Math.max(1, Math.ceil(R / Math.ceil(R / most)));
 }
 
-function chunk(x: Tensor, weight: Tensor, options: Chunked & { readonly from: number; readonly to: number }): Part {
-  const { targets, bias, labelSmoothing = 0, ignoreIndex = -1, wanted, from, to } = options;
-  const rows = contiguous(slice(x, 0, from, to));
+interface ChunkOptions extends Chunked {
+  readonly from: number;
+  readonly to: number;
+  /** Gradients of weight and bias by the chunks before, which are added to. */
+  readonly total: readonly (Tensor | undefined)[];
+}
+
+function chunk(x: Tensor, weight: Tensor, options: ChunkOptions): Part {
+  const { targets, bias, labelSmoothing = 0, ignoreIndex = -1, wanted, from, to, total } = options;
+  const rows = toOperand(contiguous(slice(x, 0, from, to)));
   const sums = linear(rows, weight, bias);
   const logits = weight.shape[0]! % 4 === 0 ? sums : cast(sums, singleType(sums));
   const slope = wanted.some(Boolean) ? { slope: 1 } : {};
@@ -111,10 +116,15 @@ function chunk(x: Tensor, weight: Tensor, options: Chunked & { readonly from: nu
   const slopes = cast(logits, sums.dtype);
   const gradients = [
     wanted[0] ? matmul(slopes, weight) : undefined,
-    wanted[1] ? matmul(slopes, rows, { transposeA: true }) : undefined,
-    wanted[2] ? sum(slopes, { axis: 0 }) : undefined,
+    wanted[1] ? rowsProduct(slopes, rows, total[0] ?? weight.dtype) : undefined,
+    wanted[2] ? addedTo(total[1], sum(slopes, { axis: 0 })) : undefined,
   ];
   return { losses: loss, hits, gradients };
+}
+
+function addedTo(total: Tensor | undefined, x: Tensor): Tensor {
+  if (total) addInto(total, x);
+  return total ?? x;
 }
 
 function checkInputs(x: Tensor, weight: Tensor, { targets, bias }: LinearCrossEntropyOptions): void {

@@ -1,4 +1,4 @@
-import { record, wantsGrad } from '../autograd/record.ts';
+import { noGrad, record, wantsGrad } from '../autograd/record.ts';
 import type { DType } from '../dtype.ts';
 import { check } from '../errors.ts';
 import type { Activation } from '../kernels/gemm/spec.ts';
@@ -8,7 +8,6 @@ import { activationRules } from './activations.ts';
 import { cast } from './cast.ts';
 import { gemm } from './gemm.ts';
 import { map } from './map.ts';
-import { matmul } from './matmul.ts';
 import { bindable, rowRuns, type Run } from './parts.ts';
 import { toOperand } from './precision.ts';
 import { sum, sumTo } from './reduce.ts';
@@ -28,40 +27,40 @@ const rowMajor = (weight: Tensor): Tensor => (isContiguous(weight.shape, weight.
 
 /** x W^T + bias, finished in the same pass where asked. x: [..., I], weight: [O, I], bias: [O] -> [..., O]. */
 export function linear(input: Tensor, matrix: Tensor, shift?: Tensor, finish: LinearFinish = {}): Tensor {
-  const [x, weight] = [toOperand(input), toOperand(matrix)];
-  const dtype = finish.residual?.dtype ?? x.dtype;
-  const bias = shift && cast(shift, dtype);
-  const [O, I] = weight.shape as [number, number];
+  const [O, I] = matrix.shape as [number, number];
   check(
     'linear',
-    weight.rank === 2 && x.shape.at(-1) === I,
-    () => `input must end in ${I} for weight [${weight.shape}], got [${x.shape}].`,
+    matrix.rank === 2 && input.shape.at(-1) === I,
+    () => `input must end in ${I} for weight [${matrix.shape}], got [${input.shape}].`,
   );
-  const matrixRows = bindable(rowMajor(weight));
-  const runs = rowRuns('linear', O, [matrixRows]);
+  // gradients go straight to what was given, in its type: copies and casts on the way in are not recorded
+  const { rows, weight } = noGrad(() => ({ rows: contiguous(toOperand(input)), weight: rowMajor(toOperand(matrix)) }));
+  const runs = rowRuns('linear', O, [bindable(weight)]);
   if (runs.length > 1)
     return concat(
       runs.map((run) =>
-        linear(x, slice(weight, 0, ...run), shift && contiguous(slice(shift, 0, ...run)), cutFinish(finish, run)),
+        linear(input, slice(matrix, 0, ...run), shift && contiguous(slice(shift, 0, ...run)), cutFinish(finish, run)),
       ),
       -1,
     );
-  const rows = contiguous(x);
-  const shape = [...x.shape.slice(0, -1), O];
+  const dtype = finish.residual?.dtype ?? rows.dtype;
+  const bias = shift && cast(shift, dtype);
+  const shape = [...input.shape.slice(0, -1), O];
   const extras = finishOperands(finish, shape, dtype);
-  const M = x.size / I;
-  const y = empty(shape, dtype, x.storage.device);
-  const inputs = bias ? [rows, weight, bias] : [rows, weight];
+  const M = rows.size / I;
+  const y = empty(shape, dtype, rows.storage.device);
+  const operands = { rows, weight, input, matrix, bias };
+  const inputs = bias ? [input, matrix, bias] : [input, matrix];
   const { activation = 'none' } = finish;
   const bends = activation !== 'none' || extras.gate !== undefined;
   const z =
     bends && [...inputs, extras.gate].some((t) => t && wantsGrad(t))
-      ? empty(shape, dtype, x.storage.device)
+      ? empty(shape, dtype, rows.storage.device)
       : undefined;
-  const product = { a: rows, b: matrixRows, M, N: O, K: I, transposeB: true } as const;
+  const product = { a: rows, b: bindable(weight), M, N: O, K: I, transposeB: true } as const;
   gemm({ ...product, c: y, bias, activation, ...extras, keep: z });
-  if (!bends) return recordLinear(y, inputs, extras.residual);
-  if (z) recordFinish(y, recordLinear(z, inputs), activation, extras);
+  if (!bends) return recordLinear(y, operands, extras.residual);
+  if (z) recordFinish(y, recordLinear(z, operands), activation, extras);
   else if (extras.residual) record('linear finish', y, [extras.residual], (dy) => [dy]);
   return y;
 }
@@ -99,17 +98,37 @@ function finishOperands({ gate, residual }: LinearFinish, shape: readonly number
   };
 }
 
+interface Recorded {
+  /** What was multiplied. */
+  readonly rows: Tensor;
+  readonly weight: Tensor;
+  /** What they came from, and where their gradients go. */
+  readonly input: Tensor;
+  readonly matrix: Tensor;
+  readonly bias: Tensor | undefined;
+}
+
 /** Notes y = x W^T + bias (+ residual): dx = dy W, dW = dy^T x, db = sum of dy over rows, dresidual = dy. */
-function recordLinear(y: Tensor, inputs: readonly Tensor[], residual?: Tensor): Tensor {
-  const [rows, weight, bias] = inputs as [Tensor, Tensor, Tensor?];
+function recordLinear(y: Tensor, { rows, weight, input, matrix, bias }: Recorded, residual?: Tensor): Tensor {
   const [O, I] = weight.shape as [number, number];
   const M = rows.size / I;
-  return record('linear', y, residual ? [...inputs, residual] : inputs, (dy) => {
+  const inputs = [input, matrix, ...(bias ? [bias] : []), ...(residual ? [residual] : [])];
+  return record('linear', y, inputs, (dy, sofar) => {
     const dyRows = reshape(cast(dy, rows.dtype), [M, O]);
-    const dx = wantsGrad(rows) ? reshape(rowsTimes(dyRows, weight), rows.shape) : null;
-    const dWeight = matmul(dyRows, reshape(rows, [M, I]), { transposeA: true });
+    const dx = wantsGrad(input) ? reshape(rowsTimes(dyRows, weight, input.dtype), input.shape) : null;
+    const dWeight = wantsGrad(matrix) ? rowsProduct(dyRows, reshape(rows, [M, I]), sofar(1) ?? matrix.dtype) : null;
     return [dx, dWeight, ...(bias ? [sumTo(dyRows, [O])] : []), ...(residual ? [dy] : [])];
   });
+}
+
+/** dy^T x, added to a sum or as a new tensor of a type. dy: [M, O], x: [M, I] -> [O, I]. */
+export function rowsProduct(dy: Tensor, x: Tensor, onto: Tensor | DType): Tensor {
+  const [K, M] = dy.shape as [number, number];
+  const N = x.shape[1]!;
+  const accumulate = typeof onto !== 'string';
+  const c = accumulate ? onto : empty([M, N], onto, dy.storage.device);
+  gemm({ a: dy, b: x, c, M, N, K, transposeA: true, accumulate });
+  return c;
 }
 
 /** Notes y = residual + gate * f(z): dz = dy gate f'(z), dgate = sum over its rows of dy f(z), dresidual = dy. */
@@ -136,10 +155,10 @@ const gateGradient = (dy: Tensor, z: Tensor, forward: string): Tensor =>
   sum(map('linear finish', [dy, z], `a * (${forward.replace(/\ba\b/g, 'b')})`), { axis: 1 });
 
 /** dy W for a row-major weight at any offset. dy: [M, O], weight: [O, I] -> [M, I]. */
-function rowsTimes(dy: Tensor, weight: Tensor): Tensor {
+function rowsTimes(dy: Tensor, weight: Tensor, dtype: DType): Tensor {
   const [M, O] = dy.shape as [number, number];
   const I = weight.shape[1]!;
-  const dx = empty([M, I], dy.dtype, dy.storage.device);
+  const dx = empty([M, I], dtype, dy.storage.device);
   gemm({ a: dy, b: rowMajor(weight), c: dx, M, N: I, K: O });
   return dx;
 }

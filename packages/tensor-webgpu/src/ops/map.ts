@@ -29,8 +29,17 @@ export interface MapOptions {
 export function map(op: string, inputs: readonly Tensor[], expression: string, options: MapOptions = {}): Tensor {
   const shape = options.shape ?? inputs.map((x) => x.shape as Shape).reduce((a, b) => broadcastShapes(op, a, b));
   const y = empty(shape, options.dtype ?? inputs[0]!.dtype, inputs[0]?.storage.device);
-  mapInto(op, y, inputs, expression, options.scalars);
+  mapInto(op, y, inputs, expression, { scalars: options.scalars });
   return y;
+}
+
+/** Adds a tensor of its shape to a packed one, in place; no other tensor may share the packed one's memory. */
+export const addInto = (y: Tensor, x: Tensor): void => mapInto('add', y, [x], 'a', { accumulate: true });
+
+interface MapIntoOptions {
+  readonly scalars?: readonly number[] | undefined;
+  /** Adds to what y holds. */
+  readonly accumulate?: boolean;
 }
 
 /** Writes expression(a, b, c, d) into a packed tensor. */
@@ -39,17 +48,17 @@ export function mapInto(
   y: Tensor,
   inputs: readonly Tensor[],
   expression: string,
-  scalars: readonly number[] = [],
+  { scalars = [], accumulate = false }: MapIntoOptions = {},
 ): void {
   if (y.size === 0) return;
   const operands = inputs.map(bindable);
-  if ([y, ...operands].every(isBindable)) return mapWhole(op, y, operands, { expression, scalars });
+  if ([y, ...operands].every(isBindable)) return mapWhole(op, y, operands, { expression, scalars, accumulate });
   const isFlat = inputs.every((x) => x.isPacked && x.size === y.size);
   const whole = isFlat ? y.view([y.size]) : y;
   const axis = whole.shape.findIndex((side) => side > 1);
   for (const run of splitRuns(op, whole, { axis, inputs })) {
     const parts = inputs.map((x) => alongRun(x, whole.shape, { axis, run }));
-    mapInto(op, partAlong(whole, axis, run), parts, expression, scalars);
+    mapInto(op, partAlong(whole, axis, run), parts, expression, { scalars, accumulate });
   }
 }
 
@@ -87,10 +96,12 @@ function alongRun(x: Tensor, target: Shape, { axis, run }: { readonly axis: numb
 interface Mapping {
   readonly expression: string;
   readonly scalars: readonly number[];
+  readonly accumulate: boolean;
 }
 
 /** The same for tensors that can all be bound. */
-function mapWhole(op: string, y: Tensor, inputs: readonly Tensor[], { expression, scalars }: Mapping): void {
+function mapWhole(op: string, y: Tensor, inputs: readonly Tensor[], mapping: Mapping): void {
+  const { expression, scalars, accumulate } = mapping;
   const count = y.size;
   const operands = inputs.map((tensor) => operandOf(op, tensor, y.shape));
   const walk = walkOf(operands, y.shape);
@@ -100,6 +111,7 @@ function mapWhole(op: string, y: Tensor, inputs: readonly Tensor[], { expression
     expression,
     operands: operands.map((operand) => `${modeOf(operand)}:${storageOf(operand.tensor)}`).join(','),
     result: storageOf(y),
+    accumulate,
     rank: walk.sides.length <= fewAxes ? fewAxes : maxRank,
   };
   const tensors: Record<string, Tensor> = {};

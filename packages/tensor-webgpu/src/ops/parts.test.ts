@@ -16,12 +16,13 @@ import { embedding } from './embedding.ts';
 import { groupNorm } from './group-norm.ts';
 import { queryKeyValueHeads } from './heads.ts';
 import { linear } from './linear.ts';
+import { addInto } from './map.ts';
 import { matmul } from './matmul.ts';
 import { layerNorm } from './norm.ts';
 import { gumbel, normal } from './random.ts';
 import { upsampleNearest } from './resize.ts';
 import { softmax } from './softmax.ts';
-import { concat, contiguous, permute, slice, writeSlice } from './view.ts';
+import { clone, concat, contiguous, permute, slice, writeSlice } from './view.ts';
 
 /** Bytes that the small device binds at most: every case has a tensor of several times that. */
 const binding = 16_384;
@@ -128,6 +129,23 @@ const cases: readonly (readonly [name: string, run: () => Tensor])[] = [
   [
     'a convolution of stride 2 with zeros at the bottom and the right',
     () => conv2d(hashed('x', [1, 64, 32, 8]), hashed('w', [16, 8, 3, 3]), { stride: 2, padding: [0, 1, 1, 0] }),
+  ],
+  [
+    'a convolution of doubled pictures',
+    () =>
+      conv2d(hashed('x', [2, 17, 16, 8]), hashed('w', [16, 8, 3, 3]), {
+        padding: 1,
+        upsample: 2,
+        bias: hashed('bias', [16]),
+      }),
+  ],
+  [
+    'a sum in place',
+    () => {
+      const y = clone(hashed('y', [77, 65, 3]));
+      addInto(y, hashed('x', [77, 65, 3]));
+      return y;
+    },
   ],
   ['a pointwise convolution', () => conv2d(hashed('x', [1, 33, 31, 8]), hashed('w', [12, 8, 1, 1]))],
   [
