@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { addBench } from './commands/bench.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEvaluate } from './commands/evaluate.ts';
+import { addExport } from './commands/export.ts';
 import { addPack } from './commands/pack.ts';
 import { addSample } from './commands/sample.ts';
 import { addTrain } from './commands/train.ts';
@@ -14,7 +15,7 @@ const program = new Command('star')
   .option('--json', 'print results for machines')
   .exitOverride()
   .addHelpText('after', '\nExample:\n  star sample "red apple"');
-for (const add of [addSample, addPack, addTrain, addEvaluate, addDoctor, addBench]) add(program);
+for (const add of [addSample, addPack, addExport, addTrain, addEvaluate, addDoctor, addBench]) add(program);
 for (const command of program.commands) command.exitOverride();
 
 /** A reader that has seen enough, such as `head`, ends the command without a complaint. */

@@ -19,13 +19,16 @@ afterAll(() => rm(folder, { recursive: true }));
 const escape = String.fromCharCode(27);
 
 describe('star', () => {
-  it.each(['sample', 'pack', 'train', 'evaluate', 'doctor', 'bench'])('%s --help shows an example', async (name) => {
-    const { code, stdout } = await runStar([name, '--help']);
-    expect(code).toBe(0);
-    expect(stdout).toMatch(/^Usage: star /);
-    expect(stdout).toContain(`star ${name}`);
-    expect(stdout).toMatch(/Examples?:\n/);
-  });
+  it.each(['sample', 'pack', 'export', 'train', 'evaluate', 'doctor', 'bench'])(
+    '%s --help shows an example',
+    async (name) => {
+      const { code, stdout } = await runStar([name, '--help']);
+      expect(code).toBe(0);
+      expect(stdout).toMatch(/^Usage: star /);
+      expect(stdout).toContain(`star ${name}`);
+      expect(stdout).toMatch(/Examples?:\n/);
+    },
+  );
 
   it.each([
     [['nosuch'], /unknown command 'nosuch'/],
@@ -198,6 +201,22 @@ describe('star pack', () => {
     const { stdout, stderr } = await runStar(['pack', table, '--out', join(folder, 'b.lmdb'), '--json']);
     expect(stderr).toMatch(/refused .*none\.png: /);
     expect(JSON.parse(stdout)).toMatchObject({ packed: 1 });
+  });
+
+  it('exports a pack as tar shards, which can be packed again', async () => {
+    const shards = join(folder, 'shards');
+    const pack = join(folder, 'new folder', 'a.lmdb');
+    const first = await runStar(['export', pack, '--out', shards, '--shard-size', '3', '--json']);
+    expect(first.code, first.stderr).toBe(0);
+    expect(JSON.parse(first.stdout)).toEqual({
+      pictures: 4,
+      shards: [join(shards, 'a-000000.tar'), join(shards, 'a-000001.tar')],
+    });
+    const again = await runStar(['pack', shards, '--out', join(folder, 'again.lmdb'), '--json']);
+    expect(JSON.parse(again.stdout)).toMatchObject({ packed: 4, refused: [] });
+    const twice = await runStar(['export', pack, '--out', shards]);
+    expect(twice.code).toBe(1);
+    expect(twice.stderr).toContain(`shards must not be there yet, got ${join(shards, 'a-000000.tar')}.`);
   });
 
   it('leaves the pack that was there whole when no more can be written', async () => {

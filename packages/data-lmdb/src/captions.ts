@@ -1,5 +1,5 @@
 /** Fields of a JSON record that may hold a caption, or several. The first that does gives the main caption. */
-const CAPTION_FIELDS: readonly string[] = [
+export const CAPTION_FIELDS: readonly string[] = [
   'caption',
   'captions',
   'prompt',

@@ -20,8 +20,14 @@ export async function listFiles(folder: string): Promise<string[]> {
   return files.map((entry) => toPosix(relative(folder, join(entry.parentPath, entry.name)))).toSorted();
 }
 
+/** A place in a file. */
+export interface FileRange {
+  offset: number;
+  length: number;
+}
+
 /** Bytes of a part of a file. */
-export async function readRange(path: string, { offset, length }: { offset: number; length: number }): Promise<Buffer> {
+export async function readRange(path: string, { offset, length }: FileRange): Promise<Buffer> {
   const file = await open(path, 'r');
   try {
     const { bytesRead, buffer } = await file.read(Buffer.alloc(length), 0, length, offset);

@@ -21,6 +21,7 @@ export {
   type OrderOptions,
 } from './order.ts';
 export { pack, type PackOptions, type PackProgress, type PackReport } from './pack.ts';
+export { parquetSource } from './parquet-source.ts';
 export { openPack, type Pack, type PackedPicture } from './reader.ts';
 export type { ArrayData, ArrayType, PackHeader, PackRecord, StoredArray } from './schema.ts';
 export { referenceFolderSource, referencePackSource } from './reference-source.ts';
@@ -29,3 +30,4 @@ export { sourceOf } from './source-of.ts';
 export { folderSource, jsonlSource, tsvSource } from './sources.ts';
 export { toPng, toSize, toSquare, type PngEncoding } from './transform.ts';
 export { createPack, type PackWriter } from './writer.ts';
+export { webDatasetSource, type WebDatasetOptions, writeWebDataset } from './webdataset.ts';

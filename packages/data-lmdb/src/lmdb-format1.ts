@@ -1,12 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { PackError } from './errors.ts';
+import type { FileRange } from './files.ts';
 import { openFile } from './lmdb-file.ts';
-
-/** A place in a file. */
-export interface FileRange {
-  offset: number;
-  length: number;
-}
 
 /** A key of a database, and where its value lies in the file. */
 export interface Format1Entry {

@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { asFields, captionsIn, parseFields } from './captions.ts';
 import { codeOf, messageOf, PackError } from './errors.ts';
-import { isPicture, listFiles, readRange, stemOf } from './files.ts';
-import { type FileRange, readFormat1 } from './lmdb-format1.ts';
+import { type FileRange, isPicture, listFiles, readRange, stemOf } from './files.ts';
+import { readFormat1 } from './lmdb-format1.ts';
 import { unpickle } from './pickle.ts';
 import type { PackSource, Refusal, SourceEntry } from './source.ts';
 

@@ -3,13 +3,15 @@ import { extname, join } from 'node:path';
 import { check } from './errors.ts';
 import { explainMissing, listFiles } from './files.ts';
 import { lmdbFormat } from './lmdb-file.ts';
+import { parquetSource } from './parquet-source.ts';
 import { isReferencePack, referenceFolderSource, referencePackSource } from './reference-source.ts';
 import type { PackSource } from './source.ts';
 import { folderSource, jsonlSource, tsvSource } from './sources.ts';
+import { webDatasetSource } from './webdataset.ts';
 
 /**
- * The source that a path stands for: a folder of pictures, a .jsonl, a .tsv, a reference pack or a folder of such, or a folder with
- * `images/` and `jsons/`.
+ * The source that a path stands for: a folder of pictures, a .jsonl, a .tsv, a parquet table, a WebDataset shard or a reference pack, a
+ * folder of one kind of the last three, or a folder with `images/` and `jsons/`.
  */
 export async function sourceOf(path: string): Promise<PackSource> {
   const info = await explainMissing(path, stat(path));
@@ -20,12 +22,14 @@ async function sourceOfFile(path: string): Promise<PackSource> {
   const ending = extname(path).toLowerCase();
   if (ending === '.jsonl') return await jsonlSource(path);
   if (ending === '.tsv') return await tsvSource(path);
+  if (ending === '.tar') return await webDatasetSource([path]);
+  if (ending === '.parquet') return await parquetSource(path);
   const format = await lmdbFormat(path);
   check(format !== 2, () => `pack: source must hold pictures to pack, got the pack ${path}. Use it as it is.`);
   check(
     format === 1,
     () =>
-      `pack: source must be a folder, a .jsonl, a .tsv or a pack of the reference code, got ${path}. Choose one of these.`,
+      `pack: source must be a folder, a .jsonl, a .tsv, a .parquet, a .tar or a pack of the reference code, got ${path}. Choose one of these.`,
   );
   return await referencePackSource(path);
 }
@@ -35,9 +39,14 @@ async function sourceOfFolder(folder: string): Promise<PackSource> {
   if (files.some((file) => file.startsWith('images/')) && files.some((file) => file.startsWith('jsons/')))
     return await referenceFolderSource(folder);
   const present = new Set(files);
-  const packs = files.filter((file) => isReferencePack(file, present));
-  if (packs.length === 0) return await folderSource(folder);
-  return joined(folder, await Promise.all(packs.map((pack) => referencePackSource(join(folder, pack)))));
+  const paths = (holds: (file: string) => boolean): string[] => files.filter(holds).map((file) => join(folder, file));
+  const packs = paths((file) => isReferencePack(file, present));
+  if (packs.length > 0) return joined(folder, await Promise.all(packs.map(referencePackSource)));
+  const shards = paths((file) => file.endsWith('.tar'));
+  if (shards.length > 0) return await webDatasetSource(shards);
+  const tables = paths((file) => file.endsWith('.parquet'));
+  if (tables.length > 0) return joined(folder, await Promise.all(tables.map(parquetSource)));
+  return await folderSource(folder);
 }
 
 /** Several sources as one. */

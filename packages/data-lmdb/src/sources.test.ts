@@ -58,7 +58,7 @@ describe('folderSource', () => {
     const folder = await temporaryFolder();
     await writeFiles(folder, { 'a.png': 'x' });
     await expect(sourceOf(join(folder, 'a.png'))).rejects.toThrow(
-      `pack: source must be a folder, a .jsonl, a .tsv or a pack of the reference code, got ${join(folder, 'a.png')}. Choose one of these.`,
+      `pack: source must be a folder, a .jsonl, a .tsv, a .parquet, a .tar or a pack of the reference code, got ${join(folder, 'a.png')}. Choose one of these.`,
     );
     const path = join(folder, 'a.lmdb');
     await (await createPack(path)).commit();

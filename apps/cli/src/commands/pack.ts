@@ -21,7 +21,7 @@ export function addPack(program: Command): void {
     .command('pack')
     .argument(
       '<source>',
-      'a folder of pictures with .txt or .json sidecars, a .jsonl, a .tsv, a pack of the reference code, or "emoji"',
+      'a folder of pictures with .txt or .json sidecars, a .jsonl, a .tsv, parquet tables, tar shards, packs of the released code, or "emoji"',
     )
     .description('pack pictures with captions into one file')
     .requiredOption('--out <file>', 'the pack, for example data/mine.lmdb')
