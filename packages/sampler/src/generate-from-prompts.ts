@@ -2,6 +2,7 @@ import type { TextEncoder, TextFeatures } from '@star-webgpu/text-encoder';
 import { generate, type GenerateOptions, type Models, type ScaleStep } from './generate.ts';
 import { type SamplingOptions, SamplingOptionsError } from './options.ts';
 import { disposeFeatures, encodePrompts, type Prompt, takeRows } from './prompts.ts';
+import { watchedText, type WatchedWords } from './watched-words.ts';
 
 /** What it takes to draw pictures from prompts. */
 export interface PromptModels extends Models {
@@ -12,22 +13,26 @@ export interface PromptModels extends Models {
 export interface PromptOptions extends SamplingOptions {
   /** What pictures should not show, for all of them or one a picture: guidance leads away from it, as from the empty prompt otherwise. */
   readonly negativePrompt?: string | readonly string[];
+  /** Words of the prompts whose places in the pictures each scale tells. */
+  readonly watch?: WatchedWords;
 }
 
 /** Draws one picture a prompt, scale by scale, with models that may still be in training; an empty prompt draws an unconditional picture. */
 export async function* generateFromPrompts(
   models: PromptModels,
   prompts: readonly Prompt[],
-  { negativePrompt = '', ...options }: PromptOptions & Pick<GenerateOptions, 'given'> = {},
+  { negativePrompt = '', watch, ...options }: PromptOptions & Pick<GenerateOptions, 'given'> = {},
 ): AsyncGenerator<ScaleStep, void, undefined> {
   const B = prompts.length;
   const negatives = negativesOf(negativePrompt, B);
+  const watched = watch && watchedText(models.text, prompts, watch);
   const features = encodePrompts(models.text, [...prompts, ...negatives]);
   const rows = (from: number, to: number): TextFeatures => takeRows(features, from, to);
   const guided = { conditional: rows(0, B), unconditional: rows(B, B + negatives.length) };
   try {
-    yield* generate(models, guided, options);
+    yield* generate(models, guided, { ...options, ...(watched && { watched }) });
   } finally {
+    watched?.words_BWT.dispose();
     for (const part of [features, guided.conditional, guided.unconditional]) disposeFeatures(part);
   }
 }

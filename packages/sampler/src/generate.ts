@@ -1,5 +1,5 @@
 import { currentDevice, type Tensor } from '@star-webgpu/tensor-webgpu';
-import type { Star } from '@star-webgpu/star-transformer';
+import type { Star, WatchedText } from '@star-webgpu/star-transformer';
 import type { TextFeatures } from '@star-webgpu/text-encoder';
 import { latentSize, type MapSize, tokenCount, tokenMaps, type Vqvae } from '@star-webgpu/vqvae';
 import { checkModels } from './check-models.ts';
@@ -7,6 +7,7 @@ import type { Pictures } from './image.ts';
 import { resolveOptions, type SamplingOptions, SamplingOptionsError } from './options.ts';
 import { plannedOptions } from './plan-numbers.ts';
 import { type GivenTokens, SamplingPlan, type SamplingPlans } from './sampling-plan.ts';
+import { plannedWatch } from './watched-words.ts';
 
 /** The transformer that predicts tokens, and the VQVAE whose tokens they are. */
 export interface Models {
@@ -24,9 +25,10 @@ export interface GuidedText {
   readonly unconditional: TextFeatures;
 }
 
-/** Options of a sampling, and what stays of given pictures. */
+/** Options of a sampling, what stays of given pictures, and which words are watched. */
 export interface GenerateOptions extends SamplingOptions {
   readonly given?: GivenTokens;
+  readonly watched?: WatchedText;
 }
 
 /** A scale that has just been drawn. Its tensors live until the next one is asked for. */
@@ -39,6 +41,8 @@ export interface ScaleStep {
   readonly indices_Bl: Tensor;
   /** The latent map so far: the sum of all scales up to this one. [B, h, w, Z]. */
   readonly sum_BhwZ: Tensor;
+  /** Share of the cross-attention that each watched word gets at each token, from 0 to 1. [B, W, l]. */
+  readonly watched_BWl?: Tensor;
   /** The pictures so far; finished ones at the last scale. */
   decode(): Promise<Pictures>;
 }
@@ -51,7 +55,7 @@ export interface ScaleStep {
 export async function* generate(
   models: Models,
   text: GuidedText,
-  { given, ...options }: GenerateOptions = {},
+  { given, watched, ...options }: GenerateOptions = {},
 ): AsyncGenerator<ScaleStep, void, undefined> {
   checkModels(models, text.conditional.states.shape[2]!);
   const [B, T, D] = text.conditional.states.shape as [number, number, number];
@@ -60,15 +64,17 @@ export async function* generate(
   signal?.throwIfAborted();
   const latent = latentSize(patchNumbers, numbers.ratio);
   if (given) checkGiven(given, B, tokenCount(patchNumbers, latent));
-  const spec = { ...plannedOptions(numbers), edits: given !== undefined, B, T, D };
+  const watch = watched && plannedWatch(watched, { B, T }, models.star.config);
+  const spec = { ...plannedOptions(numbers), edits: given !== undefined, watch, B, T, D };
   const plan = models.plans?.take(models, spec) ?? new SamplingPlan(models, spec);
   try {
-    plan.begin({ text, numbers, seeds, given });
+    plan.begin({ text, numbers, seeds, given, words_BWT: watched?.words_BWT });
     const maps = tokenMaps(patchNumbers, latent);
     for (const [scale, map] of maps.entries()) {
-      const { indices_Bl, sum_BhwZ } = plan.draw(scale);
+      const { indices_Bl, sum_BhwZ, watched_BWl } = plan.draw(scale);
       await currentDevice().idle();
-      yield { scale, map, indices_Bl, sum_BhwZ, decode: () => plan.decode(sum_BhwZ) };
+      const drawn = { scale, map, indices_Bl, sum_BhwZ, ...(watched_BWl && { watched_BWl }) };
+      yield { ...drawn, decode: () => plan.decode(sum_BhwZ) };
       signal?.throwIfAborted();
     }
   } finally {

@@ -29,4 +29,5 @@ export {
   tokenWeights,
   wholeRegion,
 } from './region.ts';
+export type { WatchedWords } from './watched-words.ts';
 export { type GivenTokens, SamplingPlan, SamplingPlans, type SamplingRun, type SamplingSpec } from './sampling-plan.ts';

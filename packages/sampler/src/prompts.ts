@@ -39,7 +39,7 @@ export function encodePrompts(text: TextEncoder, prompts: readonly Prompt[]): Te
 }
 
 /** Words are a blend with themselves; so are the two ends of one. */
-function endsOf(prompt: Prompt): PromptBlend {
+export function endsOf(prompt: Prompt): PromptBlend {
   if (typeof prompt === 'string') return { from: prompt, to: prompt, share: 0 };
   if (prompt.share === 0) return { ...prompt, to: prompt.from };
   return prompt.share === 1 ? { ...prompt, from: prompt.to } : prompt;

@@ -9,6 +9,7 @@ import {
   greater,
   mul,
   noGrad,
+  permute,
   type Plan,
   plan,
   type PlanSize,
@@ -21,7 +22,7 @@ import {
   where,
   writeSlice,
 } from '@star-webgpu/tensor-webgpu';
-import { firstRows, type KvCache } from '@star-webgpu/star-transformer';
+import { firstRows, type KvCache, type WatchedText } from '@star-webgpu/star-transformer';
 import type { TextFeatures } from '@star-webgpu/text-encoder';
 import { latentSize, type MapSize, tokenCount, tokenOffsets } from '@star-webgpu/vqvae';
 import { draw, type Drawn as DrawnTokens } from './draw.ts';
@@ -29,11 +30,14 @@ import type { GuidedText, Models } from './generate.ts';
 import { guide } from './guidance.ts';
 import { type Pictures, toPictures } from './image.ts';
 import { type PlannedOptions, ScaleControls, type ScaleNumbers } from './plan-numbers.ts';
+import type { PlannedWatch } from './watched-words.ts';
 
 /** What a plan is made for; prompts, seeds and the numbers of each scale change from run to run. */
 export interface SamplingSpec extends PlannedOptions {
   /** Parts of given pictures stay. */
   readonly edits: boolean;
+  /** Words whose share of the cross-attention is worked out. */
+  readonly watch?: PlannedWatch | undefined;
   /** Pictures. */
   readonly B: number;
   /** Text tokens of a prompt, and their width. */
@@ -50,6 +54,8 @@ interface Drawn {
   readonly sum_BhwZ: Tensor;
   /** Input of the next scale, [B, l', Z]; none after the last. */
   readonly next_BlZ?: Tensor;
+  /** Shares of watched words, [B, W, l]. */
+  readonly watched_BWl?: Tensor;
 }
 
 /** What one run draws. */
@@ -60,6 +66,8 @@ export interface SamplingRun {
   readonly seeds: readonly number[];
   /** What stays of given pictures, where the plan edits. */
   readonly given?: GivenTokens | undefined;
+  /** Tokens of watched words, where the plan watches any. */
+  readonly words_BWT?: Tensor | undefined;
 }
 
 /** Tokens of given pictures, and the share of each that stays. */
@@ -78,6 +86,7 @@ export class SamplingPlan {
   private readonly seeds_B2: Tensor;
   private readonly controls: readonly ScaleControls[];
   private readonly given: GivenTokens | undefined;
+  private readonly watched: WatchedText | undefined;
   private readonly scales: Plan<Drawn>[] = [];
   private readonly latent: MapSize;
   private readonly latent_BhwZ: Tensor;
@@ -100,13 +109,15 @@ export class SamplingPlan {
     const { height, width } = this.latent;
     const L = tokenCount(patchNumbers, this.latent);
     if (spec.edits) this.given = { tokens_BL: empty([B, L], 'u32').keep(), weights_BL: empty([B, L]).keep() };
+    if (spec.watch) this.watched = { ...spec.watch, words_BWT: empty([B, spec.watch.words, T]).keep() };
     this.latent_BhwZ = empty([B, height, width, codeWidth]).keep();
   }
 
   /** Puts prompts, seeds and numbers in place for the next run. */
-  begin({ text, numbers, seeds, given }: SamplingRun): void {
+  begin({ text, numbers, seeds, given, words_BWT }: SamplingRun): void {
     this.takeText(text);
     if (given) this.takeGiven(given);
+    if (words_BWT) writeSlice(this.watched!.words_BWT, words_BWT, { axis: 0, start: 0 });
     assign(this.seeds_B2, seedWords(seeds));
     for (const [scale, controls] of this.controls.entries()) controls.assign(numbers, scale);
   }
@@ -166,6 +177,7 @@ export class SamplingPlan {
     for (const recorded of [...this.scales, this.decoder]) recorded?.dispose();
     const inputs = [...(Object.values(this.text) as Tensor[]), this.seeds_B2, this.latent_BhwZ];
     if (this.given) inputs.push(this.given.tokens_BL, this.given.weights_BL);
+    if (this.watched) inputs.push(this.watched.words_BWT);
     for (const input of [...inputs, ...this.controls]) input.dispose();
   }
 
@@ -182,13 +194,13 @@ export class SamplingPlan {
   private advance(scale: number, before: Drawn | undefined): Drawn {
     const { vqvae } = this.models;
     const { smooth, entropyTemperature } = this.spec;
-    const { cache, guided_BlV } = this.predict(scale, before);
+    const { cache, guided_BlV, watched_BWl } = this.predict(scale, before);
     const place = { scale, scales: this.controls.length };
     const numbers = { filter: this.controls[scale]!.filter, smooth, entropyTemperature, seed: this.seeds_B2 };
     const drawn = draw(guided_BlV, vqvae.quantizer.codebook, place, numbers);
     const { indices_Bl, codes_BlZ } = this.given ? this.keepGiven(this.given, drawn, scale) : drawn;
-    const { latent } = this;
-    return { cache, indices_Bl, ...vqvae.quantizer.nextInput(scale, codes_BlZ, before?.sum_BhwZ, { latent }) };
+    const next = vqvae.quantizer.nextInput(scale, codes_BlZ, before?.sum_BhwZ, { latent: this.latent });
+    return { cache, indices_Bl, ...(watched_BWl && { watched_BWl }), ...next };
   }
 
   /** What was drawn, with the given picture's tokens where they stay; codes are mixed where they stay in part. */
@@ -208,16 +220,21 @@ export class SamplingPlan {
   }
 
   /** Guided logits of one scale, and the cache that holds it; without the unconditional rows once no scale wants them any more. */
-  private predict(scale: number, before: Drawn | undefined): { cache: KvCache; guided_BlV: Tensor } {
+  private predict(scale: number, before: Drawn | undefined): Predicted {
     const { star } = this.models;
     const { B } = this.spec;
     const rows = rowsAt(this.spec, scale);
     const cache = firstRows(before?.cache ?? star.startCache(this.text, this.latent), rows);
     const next = before?.next_BlZ;
-    const { logits_BlV } = star.step(cache, scale, next && (rows > B ? concat([next, next], 0) : next));
-    return { cache, guided_BlV: guide(logits_BlV, B, this.controls[scale]!.guidance) };
+    const input_BlZ = next && (rows > B ? concat([next, next], 0) : next);
+    const { logits_BlV, watched_BlW } = star.step(cache, scale, { input_BlZ, watched: this.watched });
+    const guided_BlV = guide(logits_BlV, B, this.controls[scale]!.guidance);
+    return { cache, guided_BlV, ...(watched_BlW && { watched_BWl: contiguous(permute(watched_BlW, [0, 2, 1])) }) };
   }
 }
+
+/** What the transformer says of a scale. */
+type Predicted = Pick<Drawn, 'cache' | 'watched_BWl'> & { readonly guided_BlV: Tensor };
 
 /** Rows that the transformer computes at a scale: those of the prompts, and as many unconditional ones while guidance goes on. */
 const rowsAt = ({ B, guidedScales }: SamplingSpec, scale: number): number => (scale < guidedScales ? 2 * B : B);

@@ -18,6 +18,7 @@ import {
 import type { StarConfig } from './config.ts';
 import type { StarInit } from './init.ts';
 import { type BlockText, type CacheRows, fillRows, type KeyValues } from './kv-cache.ts';
+import type { Compared } from './watch.ts';
 
 /** What a token sees of a sequence: rotations of its positions, and where keys end in training. */
 export interface Positions {
@@ -33,6 +34,12 @@ export interface Positions {
 interface AttentionEnds {
   readonly cache?: CacheRows | undefined;
   readonly finish?: LinearFinish;
+}
+
+/** What cross-attention adds its result to, and who wants to see what it compares. */
+interface CrossEnds {
+  readonly residual: Tensor;
+  readonly watch?: ((compared: Compared) => void) | undefined;
 }
 
 /** Logarithm of a head's factor at the start. */
@@ -108,14 +115,15 @@ export class CrossAttention extends Module {
   }
 
   /** residual + attention. */
-  forward(x_BlC: Tensor, { key, value, mask_BT }: BlockText, residual_BlC: Tensor): Tensor {
+  forward(x_BlC: Tensor, { key, value, mask_BT }: BlockText, { residual, watch }: CrossEnds): Tensor {
     const query = queryHeads(linear(x_BlC, this.queryWeight), {
       heads: this.config.heads,
       scale: this.scale_1N11,
       queryBias: this.queryBias,
     });
+    watch?.({ query, key, mask_BT });
     const mixed_BlC = joinHeads(attention(query, key, value, { scale: 1, keyMask: mask_BT }));
-    if (this.config.crossAttention === 'per-sample') return this.project.forward(mixed_BlC, { residual: residual_BlC });
-    return add(residual_BlC, expand(this.project.forward(slice(mixed_BlC, 0, 0, 1)), x_BlC.shape));
+    if (this.config.crossAttention === 'per-sample') return this.project.forward(mixed_BlC, { residual });
+    return add(residual, expand(this.project.forward(slice(mixed_BlC, 0, 0, 1)), x_BlC.shape));
   }
 }

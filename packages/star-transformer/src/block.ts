@@ -13,6 +13,7 @@ import { CrossAttention, type Positions, SelfAttention } from './attention.ts';
 import { normEpsilon, type StarConfig } from './config.ts';
 import type { StarInit } from './init.ts';
 import type { BlockText, CacheRows } from './kv-cache.ts';
+import type { Compared } from './watch.ts';
 
 /** residual + fc2(gelu(fc1(x))). x: [B, l, C] -> [B, l, C]. */
 export class FeedForward extends Module {
@@ -45,6 +46,8 @@ export interface BlockInput {
   readonly cache?: CacheRows;
   /** Drops whole branches of batch elements; for training only. */
   readonly drop?: Drop;
+  /** Is shown what cross-attention compares. */
+  readonly watch?: (compared: Compared) => void;
 }
 
 /** x += self(LN(x)); x += cross(LN(x)); x += ffn(LN(x)). x: [B, l, C] -> [B, l, C]. */
@@ -65,10 +68,10 @@ export class Block extends Module {
     return { ...this.cross.text(states_BTD), mask_BT };
   }
 
-  forward(x_BlC: Tensor, { positions, text, cache, drop }: BlockInput): Tensor {
+  forward(x_BlC: Tensor, { positions, text, cache, drop, watch }: BlockInput): Tensor {
     const norm = (x: Tensor): Tensor => layerNorm(x, { eps: normEpsilon });
     let x = this.attn.forward(norm(x_BlC), positions, { cache, finish: branchInto(x_BlC, drop, 0) });
-    x = this.cross.forward(norm(x), text, x);
+    x = this.cross.forward(norm(x), text, { residual: x, watch });
     return this.ffn.forward(norm(x), branchInto(x, drop, 1));
   }
 }

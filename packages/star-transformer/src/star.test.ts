@@ -24,13 +24,15 @@ import {
   loadGoldenJson,
   relativeError,
   testDevice,
+  valuesOf,
 } from '@star-webgpu/tensor-webgpu/testing';
 import type { TextFeatures } from '@star-webgpu/text-encoder';
 import { latentSize, type MapSize, ratios, tokenCount, tokenMaps, tokenOffsets } from '@star-webgpu/vqvae/scales';
 import { type StarConfig, starConfig, starPresets } from './config.ts';
 import { disposeCache } from './kv-cache.ts';
 import { ropeAngles, ropeTable } from './rope.ts';
-import { Star } from './star.ts';
+import { Star, type StepResult } from './star.ts';
+import type { WatchedText } from './watch.ts';
 import { loadStar, saveStar } from './weights.ts';
 
 interface Manifest {
@@ -173,7 +175,7 @@ function steppedLogits(): Tensor {
   const cache = star.startCache(text);
   const steps = offsets.slice(0, -1).map((start, scale) => {
     const given = scale ? slice(input_BlZ, 1, start - 1, offsets[scale + 1]! - 1) : undefined;
-    return star.step(cache, scale, given).logits_BlV;
+    return star.step(cache, scale, { input_BlZ: given }).logits_BlV;
   });
   disposeCache(cache);
   return concat(steps, 1);
@@ -183,6 +185,56 @@ describe('sampling', () => {
   it('steps over scales with a cache give the logits of the masked forward pass', async () => {
     // keys are summed in another order
     await expectClose(steppedLogits(), star.forward({ input_BlZ, text }), 1e-5);
+  });
+});
+
+describe('watched words', () => {
+  /** Every real token, the second, none: for each of two texts. */
+  const words_BWT = (): Tensor => {
+    const T = text.mask.shape[1]!;
+    const rows = [
+      new Array<number>(T).fill(1),
+      [0, 1, ...new Array<number>(T - 2).fill(0)],
+      new Array<number>(T).fill(0),
+    ];
+    return tensor([...rows, ...rows].flat(2), [2, 3, T]);
+  };
+
+  /** Watched shares of the second scale, and its logits. */
+  function second(model: Star, watched?: WatchedText): StepResult {
+    const cache = model.startCache(text);
+    model.step(cache, 0);
+    return model.step(cache, 1, { input_BlZ: slice(input_BlZ, 1, 0, 4), watched });
+  }
+
+  it('get all of the attention together, none for no token, and leave the logits alone', async () => {
+    const { watched_BlW, logits_BlV } = second(star, { words_BWT: words_BWT() });
+    expect(watched_BlW!.shape).toEqual([2, 4, 3]);
+    const shares = await valuesOf(watched_BlW!);
+    for (let at = 0; at < shares.length; at += 3) {
+      expect(Math.abs(shares[at]! - 1)).toBeLessThan(1e-5);
+      expect(shares[at + 1]).toBeGreaterThan(0);
+      expect(shares[at + 1]).toBeLessThan(1);
+      expect(shares[at + 2]).toBe(0);
+    }
+    await expectClose(logits_BlV, second(star).logits_BlV, 0);
+  });
+
+  it('are averaged over the blocks and heads that are asked for', async () => {
+    const of = async (choice: Pick<WatchedText, 'blocks' | 'heads'>): Promise<Float32Array> =>
+      Float32Array.from(await valuesOf(second(star, { words_BWT: words_BWT(), ...choice }).watched_BlW!));
+    const single: Float32Array[] = [];
+    for (const block of [0, 2]) for (const head of [0, 1]) single.push(await of({ blocks: [block], heads: [head] }));
+    expect(new Set(single.map(String)).size).toBe(4);
+    const mean = single[0]!.map((_, i) => single.reduce((sum, shares) => sum + shares[i]! / 4, 0));
+    await expectClose(tensor(await of({ blocks: [0, 2] }), [24]), mean, 1e-6);
+  });
+
+  it('are those of the first element for all where its text is used for all', async () => {
+    const quirk = hashedStar('first-sample');
+    const shares = [...(await valuesOf(second(quirk, { words_BWT: words_BWT() }).watched_BlW!))];
+    expect(shares.slice(12)).toEqual(shares.slice(0, 12));
+    quirk.dispose();
   });
 });
 
@@ -210,7 +262,7 @@ describe('latent maps that are not square', () => {
     const cache = star.startCache(text, latent);
     const steps = patchNumbers.map((_, scale) => {
       const input = scale ? slice(given_BlZ, 1, offsets[scale]! - 1, offsets[scale + 1]! - 1) : undefined;
-      return star.step(cache, scale, input).logits_BlV;
+      return star.step(cache, scale, { input_BlZ: input }).logits_BlV;
     });
     // keys are summed in another order
     await expectClose(concat(steps, 1), wanted, 1e-5);

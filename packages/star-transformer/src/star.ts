@@ -29,6 +29,7 @@ import type { KvCache } from './kv-cache.ts';
 import { blockCausalLimits } from './mask.ts';
 import { Refiner } from './refiner.ts';
 import { ropeTable } from './rope.ts';
+import { AttentionWatch, type WatchedText } from './watch.ts';
 
 export interface StarInput {
   /** The quantiser's teacher-forcing input: tokens of scales 1..S-1. [B, L-1, Z]. */
@@ -38,6 +39,21 @@ export interface StarInput {
   readonly latent?: MapSize;
   /** Drops branches at the config's rate, from this seed; absent outside training. */
   readonly dropPathSeed?: Seed;
+}
+
+/** What a step of sampling is given and gives beside its logits. */
+export interface StepInput {
+  /** The quantiser's next input, [B, l, Z]; nothing at the first scale. */
+  readonly input_BlZ?: Tensor | undefined;
+  /** Asks for the share of the cross-attention that words of the text get. */
+  readonly watched?: WatchedText | undefined;
+}
+
+export interface StepResult {
+  readonly logits_BlV: Tensor;
+  readonly features_BlC: Tensor;
+  /** [B, l, W], where words are watched. */
+  readonly watched_BlW?: Tensor;
 }
 
 /** What depends on the places of the tokens alone. */
@@ -127,21 +143,18 @@ export class Star extends Module {
     };
   }
 
-  /**
-   * One scale of sampling, after all coarser ones; the cache takes it in. input: [B, l, Z], the quantiser's next input, and nothing at
-   * the first scale. -> logits [B, l, V], features [B, l, C].
-   */
-  step(cache: KvCache, scale: number, input_BlZ?: Tensor): { logits_BlV: Tensor; features_BlC: Tensor } {
+  /** One scale of sampling, after all coarser ones; the cache takes it in. */
+  step(cache: KvCache, scale: number, { input_BlZ, watched }: StepInput = {}): StepResult {
     const tokens_BlC = input_BlZ ? this.wordEmbed.forward(input_BlZ) : this.firstToken(cache.text);
     const first_BlC = add(tokens_BlC, slice(this.scaleEmbed, 0, scale, scale + 1));
     const positions = this.positionsOf(scale, cache.latent);
     const start = tokenOffsets(this.config.patchNumbers, cache.latent)[scale]!;
-    const features_BlC = this.blocks.reduce(
-      (x_BlC, block, i) =>
-        block.forward(x_BlC, { positions, text: cache.texts[i]!, cache: { ...cache.tokens[i]!, start } }),
-      first_BlC,
-    );
-    return { logits_BlV: this.logits(features_BlC), features_BlC };
+    const watch = watched && new AttentionWatch(watched, this.config);
+    const features_BlC = this.blocks.reduce((x_BlC, block, i) => {
+      const context = { positions, text: cache.texts[i]!, cache: { ...cache.tokens[i]!, start } };
+      return block.forward(x_BlC, { ...context, ...(watch && { watch: (compared) => watch.look(i, compared) }) });
+    }, first_BlC);
+    return { logits_BlV: this.logits(features_BlC), features_BlC, ...(watch && { watched_BlW: watch.mean() }) };
   }
 
   override dispose(): void {

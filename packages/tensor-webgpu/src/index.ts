@@ -71,6 +71,7 @@ export {
 export { Linear } from './nn/linear.ts';
 export { type LoadOptions, Module, WeightsError, withoutValues } from './nn/module.ts';
 export { attention, type AttentionOptions } from './ops/attention.ts';
+export { attentionWeights } from './ops/attention-weights.ts';
 export { fixTokens, type FixTokensOptions } from './ops/fix-tokens.ts';
 export { conv2d, type Conv2dOptions, type Padding } from './ops/conv2d.ts';
 export { embedding, scatterAdd } from './ops/embedding.ts';

@@ -13,4 +13,5 @@ export { formatT5Config, parseT5Config, publishedT5Config, type T5Config, t5Conf
 export { T5Text } from './t5.ts';
 export type { TextModel } from './text-model.ts';
 export { type TokenBatch, Tokenizer, type TokenizerJson, type TokenizerOptions } from './tokenizer.ts';
+export { wordTokens } from './word-tokens.ts';
 export { loadTextEncoder, type LoadTextOptions, saveTextEncoder } from './weights.ts';

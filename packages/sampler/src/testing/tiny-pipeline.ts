@@ -9,15 +9,16 @@ const shared = { patchNumbers: [1, 3], codeWidth: 8, codebookSize: 16 };
 /** A pipeline of the smallest models with initial weights, for tests: 6 x 6 pixels in two scales. */
 export function tinyPipeline({
   textWidth = 8,
+  positions = 6,
   defaults = {},
-}: { readonly textWidth?: number; readonly defaults?: SamplingDefaults } = {}): Pipeline {
+}: { readonly textWidth?: number; readonly positions?: number; readonly defaults?: SamplingDefaults } = {}): Pipeline {
   const json = trainBpe(['red apple', 'green pear'], { vocabSize: 520 });
   const sides = textConfig({
     width: 8,
     mlpWidth: 16,
     layers: 1,
     heads: 2,
-    positions: 6,
+    positions,
     vocabSize: 520,
     eosTokenId: 2,
   });
