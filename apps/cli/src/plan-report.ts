@@ -94,21 +94,21 @@ function samplingWork(preset: keyof typeof starPresets): PlannedWork {
     dispatches: [...scales, decoder].reduce((sum, { dispatches }) => sum + dispatches, 0),
     bytes: {
       weights: sizeOf(weights, 2),
-      scales: scales.reduce((sum, { bytes }) => sum + bytes, 0),
-      decoder: decoder.bytes,
+      kept: [...scales, decoder].reduce((sum, { lastingBytes }) => sum + lastingBytes, 0),
+      shared: sampling.sharedBytes,
     },
     ...('note' in decoder && { note: `decoder: ${decoder.note}` }),
   };
 }
 
-type Tried = { readonly dispatches: number; readonly bytes: number; readonly note?: string };
+type Tried = { readonly dispatches: number; readonly lastingBytes: number; readonly note?: string };
 
 /** A plan's size, or what keeps it from fitting. */
 function triedSize(size: () => Tried): Tried {
   try {
     return size();
   } catch (error) {
-    return { dispatches: 0, bytes: 0, note: error instanceof Error ? error.message : String(error) };
+    return { dispatches: 0, lastingBytes: 0, note: error instanceof Error ? error.message : String(error) };
   }
 }
 

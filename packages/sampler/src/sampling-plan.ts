@@ -12,6 +12,7 @@ import {
   permute,
   type Plan,
   plan,
+  PlanArena,
   type PlanSize,
   reshape,
   scope,
@@ -91,6 +92,8 @@ export class SamplingPlan {
   private readonly latent: MapSize;
   private readonly latent_BhwZ: Tensor;
   private decoder: Plan<Tensor> | undefined;
+  /** Scales and decoder never run at once: what they need on the way is the same memory. */
+  private readonly arena: PlanArena = new PlanArena();
 
   constructor(models: Models, spec: SamplingSpec) {
     const { B, T, D } = spec;
@@ -159,6 +162,11 @@ export class SamplingPlan {
     return this.models.star.config.patchNumbers.map((_, scale) => this.recorded(scale).size);
   }
 
+  /** Memory that scales and decoder share, as far as they have been recorded. */
+  get sharedBytes(): number {
+    return this.arena.bytes;
+  }
+
   /** What decoding will need. */
   decoderSize(): PlanSize {
     return this.recordedDecoder().size;
@@ -175,6 +183,7 @@ export class SamplingPlan {
   /** Frees the memory of all scales. */
   dispose(): void {
     for (const recorded of [...this.scales, this.decoder]) recorded?.dispose();
+    this.arena.dispose();
     const inputs = [...(Object.values(this.text) as Tensor[]), this.seeds_B2, this.latent_BhwZ];
     if (this.given) inputs.push(this.given.tokens_BL, this.given.weights_BL);
     if (this.watched) inputs.push(this.watched.words_BWT);
@@ -183,11 +192,13 @@ export class SamplingPlan {
 
   private recorded(scale: number): Plan<Drawn> {
     const before = this.scales[scale - 1]?.result;
-    return (this.scales[scale] ??= plan(() => noGrad(() => this.advance(scale, before))));
+    return (this.scales[scale] ??= plan(() => noGrad(() => this.advance(scale, before)), { arena: this.arena }));
   }
 
   private recordedDecoder(): Plan<Tensor> {
-    return (this.decoder ??= plan(() => noGrad(() => this.models.vqvae.decode(this.latent_BhwZ))));
+    return (this.decoder ??= plan(() => noGrad(() => this.models.vqvae.decode(this.latent_BhwZ)), {
+      arena: this.arena,
+    }));
   }
 
   /** Predicts, guides, filters and draws one scale. */

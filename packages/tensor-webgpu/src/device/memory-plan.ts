@@ -5,6 +5,8 @@ import { type RecordedCommand, type Recording, touched } from './recorder.ts';
 export interface MemorySlot {
   readonly bytes: number;
   readonly tenants: readonly PooledBuffer[];
+  /** A constant or a result: its content outlasts a run. */
+  readonly lasting: boolean;
 }
 
 /** From the first to the last command that touches a buffer. */
@@ -16,7 +18,7 @@ interface Lifetime {
 
 /**
  * Shares memory between buffers that are never needed at once: largest first, each into the smallest slot that is free for its
- * whole lifetime. Constants and results keep a slot of their own.
+ * whole lifetime. Constants and results keep a slot of their own. Shared slots come largest first.
  */
 export function planMemory({ commands, constants, results, outside }: Recording): MemorySlot[] {
   const lasting = new Set([...constants.map(({ target }) => target), ...results]);
@@ -28,8 +30,8 @@ export function planMemory({ commands, constants, results, outside }: Recording)
     else shared.push({ bytes: lifetime.buffer.bytes, tenants: [lifetime] });
   }
   return [
-    ...[...lasting].map((buffer) => ({ bytes: buffer.bytes, tenants: [buffer] })),
-    ...shared.map(({ bytes, tenants }) => ({ bytes, tenants: tenants.map(({ buffer }) => buffer) })),
+    ...[...lasting].map((buffer) => ({ bytes: buffer.bytes, tenants: [buffer], lasting: true })),
+    ...shared.map(({ bytes, tenants }) => ({ bytes, tenants: tenants.map(({ buffer }) => buffer), lasting: false })),
   ];
 }
 

@@ -6,6 +6,7 @@ import { currentDevice } from './current.ts';
 import type { Device } from './device.ts';
 import { usage } from './flags.ts';
 import { type MemorySlot, planMemory } from './memory-plan.ts';
+import type { PlanArena } from './plan-arena.ts';
 import { createBindGroup, uniformBytes, writeUniforms } from './pipelines.ts';
 import { type DispatchWork, workOf } from './profiler.ts';
 import type { RecordedCommand, Recording } from './recorder.ts';
@@ -15,8 +16,16 @@ export interface PlanSize {
   readonly dispatches: number;
   /** Memory of everything that the function makes, shared over time. */
   readonly bytes: number;
+  /** Of it, what outlasts a run: constants and results. The rest is the arena's, where the plan has one. */
+  readonly lastingBytes: number;
   /** What the same would take if nothing were shared. */
   readonly unsharedBytes: number;
+}
+
+interface Recorded<T> {
+  readonly recording: Recording;
+  readonly result: T;
+  readonly arena: PlanArena | undefined;
 }
 
 type Step = (EncodedDispatch & { readonly kind: 'dispatch' }) | ({ readonly kind: 'copy' } & BufferCopy);
@@ -35,30 +44,38 @@ export class Plan<T> {
   readonly size: PlanSize;
   private readonly device: Device;
   private readonly outside: ReadonlyMap<PooledBuffer, number>;
-  private readonly slots: readonly MemorySlot[];
+  private readonly lasting: readonly MemorySlot[];
+  private readonly passing: readonly MemorySlot[];
+  private readonly arena: PlanArena | undefined;
   private readonly recording: Recording;
   private memory: PooledBuffer[] = [];
   private uniforms: GPUBuffer | undefined;
   private steps: readonly Step[] | undefined;
+  /** Where the arena's pieces were when they were bound. */
+  private bound: number | undefined;
   private disposed = false;
 
-  constructor(device: Device, recording: Recording, result: T) {
+  constructor(device: Device, { recording, result, arena }: Recorded<T>) {
     this.device = device;
     this.result = result;
     this.recording = recording;
     this.outside = recording.outside;
-    this.slots = planMemory(recording);
-    this.size = sizeOf(recording, this.slots);
+    const slots = planMemory(recording);
+    this.lasting = slots.filter(({ lasting }) => lasting);
+    this.passing = slots.filter(({ lasting }) => !lasting);
+    this.arena = arena;
+    arena?.reserve(this.passing.map(({ bytes }) => bytes));
+    this.size = sizeOf(recording, slots);
   }
 
   /** Repeats the function's device work. @throws TensorError if a tensor that it reads was freed since. */
   run(): void {
     this.device.checkErrors();
     this.checkOutside();
-    this.steps ??= this.prepare();
+    const steps = this.prepared();
     this.device.replay((stream) => {
       let limit = firstSubmit;
-      for (const step of this.steps!) {
+      for (const step of steps) {
         if (step.kind === 'copy') stream.copy(step);
         else stream.dispatch(step);
         if (stream.queued < limit) continue;
@@ -73,7 +90,7 @@ export class Plan<T> {
     if (this.disposed) return;
     this.disposed = true;
     // Another plan may read what this one left behind: it then sees that it is gone.
-    for (const tenant of this.slots.flatMap(({ tenants }) => tenants)) tenant.generation++;
+    for (const { tenants } of [...this.lasting, ...this.passing]) for (const tenant of tenants) tenant.generation++;
     for (const buffer of this.memory) this.device.discard(buffer);
     this.uniforms?.destroy();
     this.steps = [];
@@ -89,16 +106,28 @@ export class Plan<T> {
         );
   }
 
-  /** Gives every buffer its memory and builds what is encoded at each run. */
-  private prepare(): readonly Step[] {
-    for (const { bytes, tenants } of this.slots) {
-      const memory = this.device.acquireExact(bytes);
-      this.memory.push(memory);
-      for (const tenant of tenants) tenant.buffer = memory.buffer;
+  /** What is encoded at each run; built anew where the arena's pieces have moved. */
+  private prepared(): readonly Step[] {
+    const place = this.arena?.allocate();
+    if (this.steps && place === this.bound) return this.steps;
+    if (!this.uniforms) {
+      this.house(this.lasting);
+      for (const { target, data } of this.recording.constants) this.device.write(target, data);
+      this.uniforms = this.uploadUniforms();
     }
-    for (const { target, data } of this.recording.constants) this.device.write(target, data);
-    this.uniforms = this.uploadUniforms();
-    return this.recording.commands.map((command, i) => this.stepOf(command, i));
+    if (this.arena) this.passing.forEach((slot, rank) => settle(slot, this.arena!.piece(rank)));
+    else this.house(this.passing);
+    this.bound = place;
+    return (this.steps = this.recording.commands.map((command, i) => this.stepOf(command, i)));
+  }
+
+  /** Gives slots memory of the plan's own. */
+  private house(slots: readonly MemorySlot[]): void {
+    for (const slot of slots) {
+      const memory = this.device.acquireExact(slot.bytes);
+      this.memory.push(memory);
+      settle(slot, memory.buffer);
+    }
   }
 
   private uploadUniforms(): GPUBuffer {
@@ -128,21 +157,32 @@ export class Plan<T> {
   }
 }
 
+function settle({ tenants }: MemorySlot, buffer: GPUBuffer): void {
+  for (const tenant of tenants) tenant.buffer = buffer;
+}
+
 function sizeOf({ commands }: Recording, slots: readonly MemorySlot[]): PlanSize {
   const dispatches = commands.filter(({ kind }) => kind === 'dispatch').length;
   const tenants = slots.flatMap((slot) => slot.tenants);
   return {
     dispatches,
     bytes: slots.reduce((sum, { bytes }) => sum + bytes, 0),
+    lastingBytes: slots.reduce((sum, { bytes, lasting }) => sum + (lasting ? bytes : 0), 0),
     unsharedBytes: tenants.reduce((sum, { bytes }) => sum + bytes, 0),
   };
+}
+
+export interface PlanOptions {
+  readonly device?: Device;
+  /** Memory that the plan shares with others for what does not outlast a run. */
+  readonly arena?: PlanArena | undefined;
 }
 
 /**
  * Records what a function does on the device without running it; `run` of the plan does it, as often as wanted.
  * The function must not read from the device, and must give the same commands each time: numbers that change come in tensors.
  */
-export function plan<T>(run: () => T, device: Device = currentDevice()): Plan<T> {
+export function plan<T>(run: () => T, { device = currentDevice(), arena }: PlanOptions = {}): Plan<T> {
   const { result, recording } = device.record(() => scope(run));
-  return new Plan(device, recording, result);
+  return new Plan(device, { recording, result, arena });
 }
