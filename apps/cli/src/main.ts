@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { addBench } from './commands/bench.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addEdit } from './commands/edit.ts';
 import { addEvaluate } from './commands/evaluate.ts';
 import { addExport } from './commands/export.ts';
 import { addPack } from './commands/pack.ts';
@@ -15,7 +16,7 @@ const program = new Command('star')
   .option('--json', 'print results for machines')
   .exitOverride()
   .addHelpText('after', '\nExample:\n  star sample "red apple"');
-for (const add of [addSample, addPack, addExport, addTrain, addEvaluate, addDoctor, addBench]) add(program);
+for (const add of [addSample, addEdit, addPack, addExport, addTrain, addEvaluate, addDoctor, addBench]) add(program);
 for (const command of program.commands) command.exitOverride();
 
 /** A reader that has seen enough, such as `head`, ends the command without a complaint. */

@@ -20,3 +20,14 @@ export const numberIn =
     if (text.trim() !== '' && value >= low && value <= high) return value;
     throw new InvalidArgumentError(`It must be a number ${rangeOf(low, high)}.`);
   };
+
+/** A number, or several where commas part them. */
+export type OneOrMore = number | readonly number[];
+
+/** Reads an option as one number of a rule, or as a list of such with commas between. */
+export const listOf =
+  (rule: (text: string) => number): ((text: string) => OneOrMore) =>
+  (text) => {
+    const numbers = text.split(',').map(rule);
+    return numbers.length === 1 ? numbers[0]! : numbers;
+  };

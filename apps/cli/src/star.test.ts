@@ -19,7 +19,7 @@ afterAll(() => rm(folder, { recursive: true }));
 const escape = String.fromCharCode(27);
 
 describe('star', () => {
-  it.each(['sample', 'pack', 'export', 'train', 'evaluate', 'doctor', 'bench'])(
+  it.each(['sample', 'edit', 'pack', 'export', 'train', 'evaluate', 'doctor', 'bench'])(
     '%s --help shows an example',
     async (name) => {
       const { code, stdout } = await runStar([name, '--help']);
@@ -42,6 +42,10 @@ describe('star', () => {
       /'--count <number>' argument '0' is invalid\. It must be a whole number from 1\./,
     ],
     [['sample', 'x', '--top-p', '2'], /'--top-p <share>' argument '2' is invalid\. It must be a number from 0 to 1\./],
+    [['sample', 'x', '--cfg', '1,,2'], /'--cfg <strength>' argument '1,,2' is invalid\. It must be a number/],
+    [['sample', 'x', '--cfg-schedule', 'square'], /Allowed choices are linear, constant\./],
+    [['edit', 'x', '--image', 'a.png', '--box', '1,2'], /It must be four whole numbers with commas between\./],
+    [['edit', 'x'], /required option '--image <file>' not specified/],
     [['pack', 'x'], /required option '--out <file>' not specified/],
   ])('%j is a wrong usage: exit code 2 and what is wrong', async (args, message) => {
     const { code, stdout, stderr } = await runStar(args);
@@ -145,6 +149,128 @@ describe('star sample', () => {
     expect([short.code, short.stderr]).toEqual([1, expect.stringMatching(/^error: .*safetensors/m)]);
     const none = await runStar(['sample', 'red apple', '--model', join(folder, 'nowhere')]);
     expect([none.code, none.stderr]).toEqual([1, expect.stringMatching(/^error: .*nowhere/m)]);
+  });
+
+  it('draws several at once as one by one, takes lists a scale and seeds, and skips remarks of a file', async () => {
+    const file = join(folder, 'three.txt');
+    await writeFile(file, '# remarks do not count\nred apple\r\n\nlemon\n');
+    const flags = [
+      '--prompts',
+      file,
+      '--seed',
+      '5,9',
+      '--cfg',
+      '0,0,1,1,1,2',
+      '--cfg-until',
+      '4',
+      '--temperature',
+      '0.8',
+    ];
+    const [one, batch] = [join(folder, 'one'), join(folder, 'batch')];
+    for (const [out, size] of [
+      [one, '1'],
+      [batch, '4'],
+    ] as const) {
+      const { code, stderr } = await runStar(['sample', ...flags, '--batch', size, '--out', out]);
+      expect(code, stderr).toBe(0);
+    }
+    const names = ['lemon-5.png', 'lemon-9.png', 'red-apple-5.png', 'red-apple-9.png'];
+    expect((await readdir(batch)).toSorted()).toEqual(names);
+    for (const name of names) expect(await readFile(join(batch, name))).toEqual(await readFile(join(one, name)));
+  });
+
+  it('refuses lists of another length than the model has scales, naming all', async () => {
+    const { code, stderr } = await runStar(['sample', 'x', '--cfg', '1,2', '--top-k', '3,4,5']);
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      '2 numbers of guidance instead of 6, one a scale; 3 numbers of topK instead of 6, one a scale',
+    );
+  });
+
+  it('draws the way between two prompts, and a file a scale', async () => {
+    const out = join(folder, 'between');
+    const args = ['sample', 'red apple', '--between', 'lemon', '--steps', '2', '--previews', '--out', out];
+    expect((await runStar(args)).code).toBe(0);
+    const files = (await readdir(out)).toSorted();
+    expect(files).toHaveLength(2 * 7);
+    const plain = join(folder, 'plain');
+    await runStar(['sample', 'lemon', '--out', plain]);
+    expect(await readFile(join(out, 'red-apple-to-lemon-42-1.png'))).toEqual(
+      await readFile(join(plain, 'lemon-42.png')),
+    );
+    expect(files).toContain('red-apple-to-lemon-42-0-scale-6.png');
+  });
+});
+
+describe('star edit', () => {
+  const pixelsOf = async (file: string): Promise<{ data: Buffer; width: number; height: number }> => {
+    const { data, info } = await sharp(file).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+    return { data, width: info.width, height: info.height };
+  };
+
+  it('draws in a box and leaves every pixel outside it, whatever size and kind the picture has', async () => {
+    const image = join(folder, 'wide.png');
+    await sharp({ create: { width: 100, height: 60, channels: 4, background: { r: 200, g: 40, b: 30, alpha: 0.5 } } })
+      .png()
+      .toFile(image);
+    const out = join(folder, 'edited');
+    const args = ['edit', 'lemon', '--image', image, '--box', '10,10,50,30', '--count', '2', '--json', '--out', out];
+    const { code, stdout, stderr } = await runStar(args);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain("the picture of 100 x 60 is edited at the model's 64 x 64");
+    const { files } = JSON.parse(stdout) as { files: string[] };
+    const [first, second] = await Promise.all(files.map(pixelsOf));
+    expect([first!.width, first!.height]).toEqual([100, 60]);
+    const flat = [228, 148, 143];
+    for (let i = 0; i < first!.data.length; i++) {
+      const [x, y] = [Math.floor(i / 3) % 100, Math.floor(i / 300)];
+      const inside = x >= 10 && x < 60 && y >= 10 && y < 40;
+      if (!inside) expect(Math.abs(first!.data[i]! - flat[i % 3]!)).toBeLessThanOrEqual(1);
+    }
+    expect(first!.data).not.toEqual(second!.data);
+  });
+
+  it('draws around a picture on a larger canvas, by a mask, and variations', async () => {
+    const image = join(folder, 'square.png');
+    await sharp({ create: { width: 64, height: 64, channels: 3, background: '#fff' } })
+      .png()
+      .toFile(image);
+    const mask = join(folder, 'mask.png');
+    await sharp({ create: { width: 64, height: 64, channels: 3, background: '#000' } })
+      .composite([{ input: { create: { width: 20, height: 64, channels: 3, background: '#fff' } }, left: 0, top: 0 }])
+      .png()
+      .toFile(mask);
+    const ways = [
+      ['--outpaint', '16,0,8,4'],
+      ['--mask', mask, '--feather', '--no-paste'],
+      ['--variation', '4'],
+    ];
+    for (const [i, way] of ways.entries()) {
+      const out = join(folder, `way-${i}`);
+      const { code, stderr } = await runStar(['edit', 'red apple', '--image', image, ...way, '--out', out]);
+      expect(code, stderr).toBe(0);
+      const { width, height } = await pixelsOf(join(out, 'red-apple-edit-42.png'));
+      expect([width, height]).toEqual(i === 0 ? [88, 68] : [64, 64]);
+    }
+  });
+
+  it.each([
+    [['--box', '200,0,9,9'], 'the box must touch the picture of 64 x 64 pixels, got 200,0,9,9'],
+    [[], 'one of --mask, --box and --outpaint, or else --variation, must say what to draw anew'],
+    [['--box', '0,0,9,9', '--outpaint', '1,1,1,1'], 'one of --mask, --box and --outpaint'],
+  ])('%j is refused with what is wrong', async (args, message) => {
+    const image = join(folder, 'square.png');
+    const { code, stderr } = await runStar(['edit', 'x', '--image', image, ...args]);
+    expect(code).toBe(1);
+    expect(stderr).toContain(message);
+  });
+
+  it('refuses what is no picture by its name', async () => {
+    const file = join(folder, 'no-picture.png');
+    await writeFile(file, 'words');
+    const { code, stderr } = await runStar(['edit', 'x', '--image', file, '--variation', '1']);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/no-picture\.png must be a picture that can be read, got /);
   });
 });
 

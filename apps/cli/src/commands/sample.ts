@@ -1,53 +1,58 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Command, Option } from 'commander';
-import type { Pictures, Pipeline, SamplingOptions } from '@star-webgpu/sampler';
-import { type Ratio, ratios } from '@star-webgpu/vqvae';
+import type { Command } from 'commander';
+import type { Pictures, Pipeline, Prompt, PromptOptions } from '@star-webgpu/sampler';
 import { cutPrompts } from '../cut-prompts.ts';
 import { openSession } from '../device.ts';
 import { openModel } from '../model.ts';
-import { numberIn, wholeNumber } from '../numbers.ts';
+import { wholeNumber } from '../numbers.ts';
 import { interruptSignal, print, say } from '../output.ts';
-import { writeGrid, writePicture } from '../pictures.ts';
+import { fileStem, writeGrid, writePicture } from '../pictures.ts';
+import { promptLines, type SamplingFlags, samplingOptions, seedsOf, withSamplingFlags } from '../sampling-flags.ts';
 
-interface Flags {
+interface Flags extends SamplingFlags {
   readonly model?: string;
   readonly prompts?: string;
-  readonly count: number;
-  readonly seed: number;
-  readonly cfg?: number;
-  readonly topK?: number;
-  readonly topP?: number;
-  readonly smooth?: boolean;
-  readonly ratio?: Ratio;
+  readonly between?: string;
+  readonly steps: number;
+  readonly batch: number;
   readonly out: string;
   readonly grid?: boolean;
   readonly strip?: boolean;
+  readonly previews?: boolean;
   readonly json?: boolean;
   readonly adapter?: string;
 }
 
+/** One picture to draw, and the name of its file. */
+interface Order {
+  readonly prompt: Prompt;
+  readonly seed: number;
+  readonly name: string;
+}
+
 /** Adds `star sample`. */
 export function addSample(program: Command): void {
-  program
+  const command = program
     .command('sample')
     .argument('[prompt]', 'what to draw; an empty one draws anything', '')
     .description('draw pictures from words')
     .option('--model <folder>', 'a trained model; the emoji model that comes along by default')
     .option('--prompts <file>', 'one prompt a line instead of the prompt')
-    .option('--count <number>', 'pictures a prompt', wholeNumber(1), 1)
-    .option('--seed <number>', 'seed of the first picture; it counts up', wholeNumber(0), 42)
-    .option('--cfg <strength>', 'guidance at the last scale; the model’s own by default, else 4', numberIn(0, 100))
-    .option('--top-k <number>', 'tokens kept for each draw, 0 for all; the model’s own, else 600', wholeNumber(0))
-    .option('--top-p <share>', 'share of the probability kept, 0 for all; the model’s own, else 0.8', numberIn(0, 1))
-    .option('--smooth', 'mix codes instead of drawing one')
-    .addOption(new Option('--ratio <width:height>', 'width to height; square by default').choices(ratios))
+    .option('--between <prompt>', 'pictures on the way from the prompt to this one, with one seed')
+    .option('--steps <number>', 'pictures on that way', wholeNumber(2), 5);
+  withSamplingFlags(command)
+    .option('--batch <number>', 'pictures that are drawn at once', wholeNumber(1), 1)
     .option('--out <folder>', 'where the pictures go', 'out')
     .option('--grid', 'one file with all pictures')
     .option('--strip', 'also a file with every scale of each picture')
+    .option('--previews', 'also a file for each scale, written as soon as it is drawn')
     .addHelpText(
       'after',
-      '\nExamples:\n  star sample "red apple"\n  star sample --prompts prompts.txt --count 4 --grid --out pictures',
+      `
+Examples:
+  star sample "red apple"
+  star sample --prompts prompts.txt --count 4 --grid --out pictures
+  star sample "red apple" --between lemon --steps 6 --grid`,
     )
     .action(runSample);
 }
@@ -55,86 +60,103 @@ export function addSample(program: Command): void {
 async function runSample(prompt: string, _: unknown, command: Command): Promise<void> {
   const flags = command.optsWithGlobals<Flags>();
   const started = performance.now();
-  const prompts = await promptsOf(prompt, flags);
+  const orders = await ordersOf(prompt, flags);
   const session = await openSession(flags.adapter);
   say(`adapter: ${session.description}`);
   const pipeline = await openModel(flags.model);
-  cutPrompts(pipeline.text, prompts).forEach(say);
-  const signal = interruptSignal();
+  cutPrompts(pipeline.text, orders.flatMap(wordsOf)).forEach(say);
+  const options = { ...samplingOptions(flags), signal: interruptSignal() };
   const files: string[] = [];
   const finished: Pictures[] = [];
-  for (const [i, one] of prompts.entries()) {
-    const scales = await drawOne(pipeline, one, { ...optionsOf(flags, i), signal }, flags.strip ?? false);
-    const picture = scales.at(-1)!;
-    finished.push(picture);
-    const file = join(flags.out, `${nameOf(one)}-${flags.seed + i}.png`);
-    if (!flags.grid) files.push(await written(file, () => writePicture(picture, 0, file)));
-    if (flags.strip)
-      files.push(
-        await written(file.replace(/\.png$/, '-scales.png'), () =>
-          writeGrid(scales, scales.length, file.replace(/\.png$/, '-scales.png')),
-        ),
-      );
+  for (let at = 0; at < orders.length; at += flags.batch) {
+    const drawn = await drawBatch(pipeline, orders.slice(at, at + flags.batch), { options, flags });
+    finished.push(drawn.finished);
+    files.push(...drawn.files);
   }
-  if (flags.grid)
-    files.push(
-      await written(join(flags.out, 'grid.png'), () =>
-        writeGrid(finished, Math.ceil(Math.sqrt(finished.length)), join(flags.out, 'grid.png')),
-      ),
-    );
+  if (flags.grid) {
+    const file = join(flags.out, 'grid.png');
+    const columns = flags.between === undefined ? Math.ceil(Math.sqrt(orders.length)) : flags.steps;
+    await writeGrid(finished, { columns }, file);
+    files.push(file);
+  }
   const seconds = (performance.now() - started) / 1000;
   print(flags.json ? JSON.stringify({ adapter: session.description, seconds, files }) : files.join('\n'));
-  say(`${finished.length} ${finished.length === 1 ? 'picture' : 'pictures'} in ${seconds.toFixed(1)} s`);
+  say(`${orders.length} ${orders.length === 1 ? 'picture' : 'pictures'} in ${seconds.toFixed(1)} s`);
   pipeline.dispose();
   await session.close();
 }
 
-/** Each prompt as often as it is to be drawn. */
-async function promptsOf(prompt: string, { prompts, count }: Flags): Promise<string[]> {
-  const lines = prompts ? (await readFile(prompts, 'utf8')).split('\n').filter(Boolean) : [prompt];
-  return lines.flatMap((line) => new Array<string>(count).fill(line));
+/** Every picture that was asked for. */
+async function ordersOf(prompt: string, flags: Flags): Promise<Order[]> {
+  if (flags.between !== undefined) return ordersBetween(prompt, flags.between, flags);
+  const prompts = flags.prompts ? await promptLines(flags.prompts) : [prompt];
+  const seeds = seedsOf(flags, prompts.length);
+  return prompts.flatMap((one, i) =>
+    seeds[i]!.map((seed) => ({ prompt: one, seed, name: `${fileStem(one)}-${seed}` })),
+  );
 }
 
-/** Only what was asked for: the model's own defaults hold for the rest. */
-const optionsOf = ({ seed, cfg, topK, topP, smooth, ratio }: Flags, index: number): SamplingOptions => ({
-  seed: seed + index,
-  ...(cfg !== undefined && { guidance: cfg }),
-  ...(topK !== undefined && { topK }),
-  ...(topP !== undefined && { topP }),
-  ...(smooth !== undefined && { smooth }),
-  ...(ratio !== undefined && { ratio }),
-});
+/** The way from one prompt to another, once for each seed. */
+function ordersBetween(from: string, to: string, flags: Flags): Order[] {
+  const stem = `${fileStem(from)}-to-${fileStem(to)}`;
+  return seedsOf(flags, 1)[0]!.flatMap((seed) =>
+    Array.from({ length: flags.steps }, (_, step) => ({
+      prompt: { from, to, share: step / (flags.steps - 1) },
+      seed,
+      name: `${stem}-${seed}-${step}`,
+    })),
+  );
+}
 
-/** Draws one picture with a line a scale; gives the last scale's picture, and with `all` every scale's. */
-async function drawOne(
+interface Drawing {
+  readonly options: PromptOptions;
+  readonly flags: Flags;
+}
+
+/** Draws some pictures at once, with a line a scale, and writes what was asked for. */
+async function drawBatch(
   pipeline: Pipeline,
-  prompt: string,
-  options: SamplingOptions,
-  all: boolean,
-): Promise<Pictures[]> {
+  orders: readonly Order[],
+  { options, flags }: Drawing,
+): Promise<{ readonly finished: Pictures; readonly files: readonly string[] }> {
   const { patchNumbers } = pipeline.star.config;
-  const pictures: Pictures[] = [];
-  say(`"${prompt}", seed ${String(options.seed)}`);
+  const files: string[] = [];
+  const write = async (name: string, writing: (file: string) => Promise<void>): Promise<void> => {
+    const file = join(flags.out, `${name}.png`);
+    await writing(file);
+    files.push(file);
+  };
+  const scales: Pictures[] = [];
+  for (const { prompt, seed } of orders) say(`${described(prompt)}, seed ${seed}`);
   let before = performance.now();
-  for await (const step of pipeline.generate([prompt], options)) {
-    const last = step.scale === patchNumbers.length - 1;
-    if (all || last) pictures.push(await step.decode());
+  const asked = { ...options, seed: orders.map(({ seed }) => seed) };
+  for await (const { scale, map, decode } of pipeline.generate(
+    orders.map(({ prompt }) => prompt),
+    asked,
+  )) {
+    const last = scale === patchNumbers.length - 1;
+    if (last || flags.strip || flags.previews) scales.push(await decode());
     const now = performance.now();
-    say(
-      `  scale ${step.scale + 1} of ${patchNumbers.length}: ${step.map.width} x ${step.map.height} tokens, ${((now - before) / 1000).toFixed(2)} s`,
-    );
+    const seconds = ((now - before) / 1000).toFixed(2);
+    say(`  scale ${scale + 1} of ${patchNumbers.length}: ${map.width} x ${map.height} tokens, ${seconds} s`);
     before = now;
+    if (flags.previews)
+      for (const [b, { name }] of orders.entries())
+        await write(`${name}-scale-${scale + 1}`, (file) => writePicture(scales.at(-1)!, b, file));
   }
-  return pictures;
+  const finished = scales.at(-1)!;
+  for (const [b, { name }] of orders.entries()) {
+    if (!flags.grid) await write(name, (file) => writePicture(finished, b, file));
+    if (flags.strip)
+      await write(`${name}-scales`, (file) => writeGrid(scales, { columns: scales.length, only: b }, file));
+  }
+  return { finished, files };
 }
 
-/** A file name from a prompt: letters and digits of any script. */
-function nameOf(prompt: string): string {
-  const words = prompt.toLowerCase().match(/[\p{Letter}\p{Number}]+/gu) ?? [];
-  return words.join('-').slice(0, 60) || 'picture';
-}
+/** Texts that a picture is drawn from. */
+const wordsOf = ({ prompt }: Order): string[] => (typeof prompt === 'string' ? [prompt] : [prompt.from, prompt.to]);
 
-async function written(file: string, write: () => Promise<void>): Promise<string> {
-  await write();
-  return file;
-}
+const described = (prompt: Prompt): string =>
+  typeof prompt === 'string'
+    ? `"${prompt}"`
+    : `${Math.round(100 * (1 - prompt.share))}% "${prompt.from}", ${Math.round(100 * prompt.share)}% "${prompt.to}"`;

@@ -180,7 +180,11 @@ const previewOf =
       seed: 1,
     }))
       if (scale === last)
-        await writeGrid([await decode()], prompts.length, join(folder, `step-${String(step).padStart(8, '0')}.png`));
+        await writeGrid(
+          [await decode()],
+          { columns: prompts.length },
+          join(folder, `step-${String(step).padStart(8, '0')}.png`),
+        );
   };
 
 /** All captions of the chosen pictures, for the tokenizer. */
