@@ -34,6 +34,8 @@ export default defineConfig({
         items: pages('guide', [
           ['getting-started', 'Getting started'],
           ['command-line', 'Command line'],
+          ['control-the-sampler', 'Control the sampler'],
+          ['edit-a-picture', 'Edit a picture'],
           ['your-own-pictures', 'Your own pictures'],
           ['use-in-your-code', 'Use in your code'],
           ['training', 'Training'],
