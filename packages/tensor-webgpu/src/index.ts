@@ -123,11 +123,13 @@ export {
 export {
   categorical,
   type DeviceFilter,
-  drawTokens,
   type DrawOptions,
+  drawTokens,
+  drawWithConfidence,
   type Filter,
   filterLogits,
   type FilterOptions,
+  type SureDraw,
   topK,
 } from './ops/select.ts';
 export { checkpoint } from './autograd/checkpoint.ts';

@@ -16,6 +16,8 @@ interface SelectSpec extends RowSpec, RowLanes {
   readonly stored: SingleStorage;
   /** The filtered logits, or one index a row drawn from them. */
   readonly result: 'logits' | 'index';
+  /** Writes what share the drawn one has of the probability that is kept. */
+  readonly confidence: boolean;
   /** k, p and the temperature come from a buffer. */
   readonly given: boolean;
 }
@@ -165,20 +167,27 @@ const drawIndex = (spec: SelectSpec): string => `
   )}
   }
   ${foldLanes(spec, 'at', (a, b) => `max(${a}, ${b})`)}
-  if (live && own == 0u) { y[row] = at; }`;
+  if (live && own == 0u) { y[row] = at; ${spec.confidence ? writeConfidence : ''} }`;
+
+/** The share of the drawn element in what is kept. */
+const writeConfidence = `
+    let chosen = load(row, at / 4u);
+    let kept_mass = above + f32(count - drops) * tied;
+    confidence[row] = select(0.0, weights(chosen, keys(chosen, at / 4u), top, floor_key)[at % 4u] / kept_mass, kept_mass > 0.0);`;
 
 /**
  * Per row: keep the k largest with ties of the k-th, then drop the smallest while their running share of the probability is at most 1 - p, never the largest;
- * write the others (dropped ones as -infinity), or draw one by the inverse of the cumulative distribution.
- * x: [R, V] logits, y: [R, V] or [R].  A subgroup a row, or one invocation: it searches thresholds by bits instead of sorting.
+ * write the others (dropped ones as -infinity), or draw one by the inverse of the cumulative distribution, and write its share if asked.
+ * x: [R, V] logits, y: [R, V] or [R], confidence: [R].  A subgroup a row, or one invocation: it searches thresholds by bits instead of sorting.
  */
 export const selectKernel: Kernel<SelectSpec> = defineKernel<SelectSpec>({
   name: 'select',
-  bindings: ({ type, stored, vector, result, given }) => ({
+  bindings: ({ type, stored, vector, result, given, confidence }) => ({
     x: `read ${elementType(type, vector ? 4 : 1)}` as Binding,
     ...(result === 'index' && { seeds: 'read vec2<u32>' as Binding }),
     ...(given && { numbers: 'read f32' as Binding }),
     y: `write ${result === 'index' ? 'u32' : stored}` as Binding,
+    ...(confidence && { confidence: 'write f32' as Binding }),
   }),
   uniforms: {
     rows: 'u32',
@@ -246,6 +255,7 @@ fn main(${laneParameters(spec)}) {
       topP: true,
       stored: 'f32',
       result: 'logits',
+      confidence: false,
       given: true,
       group: 8,
       lanes: 8,
@@ -258,6 +268,7 @@ fn main(${laneParameters(spec)}) {
       topP: true,
       stored: 'f16',
       result: 'logits',
+      confidence: false,
       given: false,
       group: 8,
       lanes: 1,
@@ -270,6 +281,7 @@ fn main(${laneParameters(spec)}) {
       topP: true,
       stored: 'f32',
       result: 'index',
+      confidence: false,
       given: false,
       group: 32,
       lanes: 32,
@@ -282,6 +294,7 @@ fn main(${laneParameters(spec)}) {
       topP: false,
       stored: 'f32',
       result: 'index',
+      confidence: false,
       given: true,
       group: 8,
       lanes: 1,
@@ -294,6 +307,7 @@ fn main(${laneParameters(spec)}) {
       topP: true,
       stored: 'f32',
       result: 'index',
+      confidence: true,
       given: false,
       group: 8,
       lanes: 8,

@@ -3,7 +3,7 @@ import { plan } from '../device/plan.ts';
 import { hostRandom } from '../nn/host-random.ts';
 import { assign, type Tensor, tensor } from '../tensor.ts';
 import { expectClose, gradcheck, hashed, hashedValues, loadGolden, testDevice, valuesOf } from '../testing/index.ts';
-import { categorical, drawTokens, filterLogits, type FilterOptions, topK } from './select.ts';
+import { categorical, drawTokens, drawWithConfidence, filterLogits, type FilterOptions, topK } from './select.ts';
 import { softmax } from './softmax.ts';
 import { reshape } from './view.ts';
 
@@ -199,6 +199,25 @@ describe('drawTokens', () => {
     probabilities(row).forEach((p, i) =>
       expect(Math.abs(share[i]! - p)).toBeLessThanOrEqual(4 * Math.sqrt((p * (1 - p)) / count)),
     );
+  });
+
+  it('says how probable each draw was among what the filters left', async () => {
+    const [R, V] = [40, 37];
+    const rows = rowsOf('sure', R, V, 3);
+    const logits = tensor(rows.flat(), [R, V]);
+    const options = { topK: 9, topP: 0.7, temperature: 1.5, seed: 4 };
+    const { indices, confidence } = drawWithConfidence(logits, options);
+    const drawn = await valuesOf(indices);
+    expect([...drawn]).toEqual([...(await valuesOf(drawTokens(logits, options)))]);
+    const kept = await valuesOf(filterLogits(logits, options));
+    const wanted = rows.map((_, r) => {
+      const weights = [...kept.subarray(r * V, r * V + V)].map((value) => Math.exp(value / 1.5));
+      return weights[drawn[r]!]! / weights.reduce((sum, weight) => sum + weight, 0);
+    });
+    await expectClose(confidence, wanted, 1e-5);
+    // Exactly 1 where one is left: equally sure draws are a tie.
+    const best = await valuesOf(drawWithConfidence(logits, { topK: 1, seed: 4 }).confidence);
+    expect(new Set(best)).toEqual(new Set([1]));
   });
 
   it('refuses a temperature of 0', () => {

@@ -71,6 +71,27 @@ export function drawTokens(logits: Tensor, options: DrawOptions): Tensor {
   });
 }
 
+/** Draws, and how sure each was. */
+export interface SureDraw {
+  /** u32 [R]. */
+  readonly indices: Tensor;
+  /** Probability of each draw among what top-k and top-p leave: 1 where they leave one. f32 [R]. */
+  readonly confidence: Tensor;
+}
+
+/** The same draws as drawTokens, with their probabilities. logits: [R, V]. */
+export function drawWithConfidence(logits: Tensor, options: DrawOptions): SureDraw {
+  checkFilter('drawWithConfidence', logits, options);
+  return scope(() => {
+    const seeds = seedTensor('drawWithConfidence', options.seed);
+    const R = logits.shape[0]!;
+    checkShares('drawWithConfidence', R, seeds.shape[0]!);
+    const [indices, confidence] = [empty([R], 'u32', logits.storage.device), empty([R], 'f32', logits.storage.device)];
+    select('index', { logits, y: indices, seeds, confidence }, options);
+    return { indices, confidence };
+  });
+}
+
 /** One index a row, drawn from softmax(logits). logits: [R, V] -> u32 [R]. */
 export const categorical = (logits: Tensor, source: RandomSource): Tensor => drawTokens(logits, source);
 
@@ -91,6 +112,7 @@ interface Selection {
   readonly logits: Tensor;
   readonly y: Tensor;
   readonly seeds?: Tensor;
+  readonly confidence?: Tensor;
 }
 
 const minusInfinity = 0xff80_0000;
@@ -124,7 +146,7 @@ type FilterNumbers = Readonly<Record<'k' | 'dropped' | 'sharpness', number>>;
 
 function select(
   result: 'logits' | 'index',
-  { logits, y, seeds }: Selection,
+  { logits, y, seeds, confidence }: Selection,
   options: Filter & Partial<RandomSource>,
 ): void {
   const { stream = 0, offset = 0 } = options;
@@ -139,9 +161,16 @@ function select(
       vector: V % 4 === 0,
       ...spec,
       result,
+      confidence: confidence !== undefined,
       ...lanes,
     } as const,
-    tensors: { x, ...(seeds && { seeds }), ...('values' in options && { numbers: options.values }), y },
+    tensors: {
+      x,
+      ...(seeds && { seeds }),
+      ...('values' in options && { numbers: options.values }),
+      y,
+      ...(confidence && { confidence }),
+    },
     uniforms: {
       rows,
       V,
