@@ -84,7 +84,7 @@ function samplingWork(preset: keyof typeof starPresets): PlannedWork {
     }, 'f16'),
   );
   const { star, vqvae, weights } = built.result;
-  const options = plannedOptions(resolveOptions({}, 1, star.config.patchNumbers.length));
+  const options = plannedOptions(resolveOptions({}, 1, star.config));
   const spec = { ...options, edits: false, B: 1, T: textTokens, D: star.config.textWidth };
   const sampling = new SamplingPlan({ star: star.freeze(), vqvae: vqvae.freeze() }, spec);
   const scales = withPrecision('f16', () => sampling.scaleSizes());

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
-import type { GuidanceSchedule, PromptOptions } from '@star-webgpu/sampler';
+import type { GuidanceSchedule, PromptOptions, StableVersion } from '@star-webgpu/sampler';
 import { type Ratio, ratios } from '@star-webgpu/vqvae';
 import { listOf, numberIn, type OneOrMore, wholeNumber } from './numbers.ts';
 
@@ -17,6 +17,9 @@ export interface SamplingFlags {
   readonly topK?: OneOrMore;
   readonly topP?: OneOrMore;
   readonly smooth?: boolean;
+  /** Which head refines, or false for none. */
+  readonly refine?: StableVersion | false;
+  readonly refineSteps?: number;
   readonly ratio?: Ratio;
 }
 
@@ -51,6 +54,13 @@ export const withSamplingFlags = (command: Command): Command =>
       listOf(numberIn(0, 1)),
     )
     .option('--smooth', 'mix codes instead of drawing one')
+    .addOption(
+      new Option('--refine <version>', 'which head draws the large scales in steps, of a model with a refiner').choices(
+        ['1024', 'new'],
+      ),
+    )
+    .option('--no-refine', 'draw every scale at once')
+    .option('--refine-steps <number>', 'steps of each refined scale; 8 or 15 by default', wholeNumber(1, 64))
     .addOption(new Option('--ratio <width:height>', 'width to height; square by default').choices(ratios));
 
 /** Only what was asked for: the model's own defaults hold for the rest. */
@@ -66,9 +76,17 @@ export function samplingOptions(flags: SamplingFlags): PromptOptions {
     topK,
     topP,
     smooth,
+    refine: refineOf(flags),
     ratio,
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+/** Only what was asked for: without a flag the model's own. */
+function refineOf({ refine, refineSteps: steps }: SamplingFlags): PromptOptions['refine'] {
+  if (refine === false) return false;
+  const asked = { ...(refine !== undefined && { version: refine }), ...(steps !== undefined && { steps }) };
+  return Object.keys(asked).length ? asked : undefined;
 }
 
 /** A seed for each of so many pictures of a prompt: counting up over all prompts, or the same list for each. */

@@ -440,6 +440,52 @@ describe('star train', () => {
     );
   });
 
+  it('gives a model a refiner, leaves all else of it as it was, and draws with and without it', async () => {
+    const dots = join(folder, 'dots');
+    await mkdir(dots);
+    for (const color of ['red', 'green', 'blue']) {
+      const picture = sharp({ create: { width: 64, height: 64, channels: 3, background: color } });
+      await picture.png().toFile(join(dots, `${color}.png`));
+      await writeFile(join(dots, `${color}.txt`), `a ${color} square`);
+    }
+    await runStar(['pack', dots, '--out', join(folder, 'dots.lmdb')]);
+    const { training } = config;
+    const refiner = {
+      stage: 'refiner',
+      seed: 1,
+      data: { packs: ['dots.lmdb'], size: 64 },
+      modelFolder: fileURLToPath(modelUrl),
+      refiner: { depth: 1, sampleFrom: 4 },
+      training: { ...training, steps: 3 },
+      captionDropout: 0.1,
+      captions: 'first',
+    };
+    await writeFile(join(folder, 'refiner.json'), JSON.stringify(refiner));
+    const args = ['train', 'refiner', '--config', 'refiner.json', '--out', 'refined'];
+    const trained = await runStar(args, folder);
+    expect(trained.code, trained.stderr).toBe(0);
+    expect(trained.stderr).toMatch(/step 3\/3 {2}loss \d+\.\d+ {2}openCost \d+\.\d+ {2}accuracy \d/);
+    const model = join(folder, 'refined/model');
+    const weightsOf = async (from: string, part: string): Promise<ReturnType<typeof readSafetensors>> =>
+      readSafetensors(await readFile(join(from, part, 'model.safetensors')));
+    for (const part of ['star', 'text', 'vqvae']) {
+      const after = await weightsOf(model, part);
+      for (const [name, { bytes }] of await weightsOf(fileURLToPath(modelUrl), part))
+        expect(Buffer.compare(after.get(name)!.bytes, bytes), `${part} ${name}`).toBe(0);
+    }
+    expect(await readdir(join(folder, 'refined/checkpoints/step-00000003/model'))).toEqual(['refiner.safetensors']);
+    const draw = async (name: string, ...flags: string[]): Promise<Buffer> => {
+      const drawn = await runStar(['sample', 'dog', '--model', model, '--out', join(folder, name), ...flags]);
+      expect(drawn.code, drawn.stderr).toBe(0);
+      return readFile(join(folder, name, 'dog-42.png'));
+    };
+    const [plain, refined] = [await draw('plain', '--no-refine'), await draw('few', '--refine', 'new')];
+    expect(refined).not.toEqual(plain);
+    const refused = await runStar(['sample', 'dog', '--refine', 'new', '--out', join(folder, 'refused')]);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain('got refine {"version":"new"} instead of false, as the model has no refiner.');
+  });
+
   it('saves on Ctrl-C and goes on from there by the same command', async () => {
     await writeFile(join(folder, 'small.json'), JSON.stringify(config));
     const args = ['train', 'vqvae', '--config', 'small.json', '--out', 'small'];

@@ -74,6 +74,10 @@ const sampling = z
     topK: z.number().int().min(0),
     topP: share,
     smooth: z.boolean(),
+    refine: z.union([
+      z.boolean(),
+      z.strictObject({ version: z.enum(['1024', 'new']), steps: count.max(64) }).partial(),
+    ]),
   })
   .partial();
 

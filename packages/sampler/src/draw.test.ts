@@ -11,7 +11,7 @@ const place = { scale: 1, scales: 3 };
 
 /** Numbers for so many pictures. */
 function numbersOf(options: SamplingOptions, B: number): DrawNumbers {
-  const { seeds, ...numbers } = resolveOptions(options, B, 1);
+  const { seeds, ...numbers } = resolveOptions(options, B, { patchNumbers: [1] });
   const { smooth, entropyTemperature, ...planned } = plannedOptions(numbers);
   const controls = new ScaleControls({ smooth, entropyTemperature, ...planned });
   onTestFinished(() => controls.dispose());

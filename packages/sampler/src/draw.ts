@@ -3,6 +3,7 @@ import {
   type DeviceFilter,
   div,
   drawTokens,
+  drawWithConfidence,
   embedding,
   entropy,
   exp,
@@ -18,6 +19,7 @@ import {
 import { filterTokens, rowsOfTokens } from './filter.ts';
 import { scaleRatio } from './guidance.ts';
 import type { EntropyTemperature, ResolvedOptions } from './options.ts';
+import type { StableDraw } from './stable.ts';
 
 /** What a draw depends on, beside the logits. */
 export interface DrawNumbers extends Pick<ResolvedOptions, 'smooth' | 'entropyTemperature'> {
@@ -61,8 +63,24 @@ export function draw(logits_BlV: Tensor, codebook_VZ: Tensor, place: ScalePlace,
   return { indices_Bl, codes_BlZ };
 }
 
+/** One draw a token after top-k and top-p, and how probable it was among what they left. logits: [B, l, V] -> [B, l] each. */
+export function drawSurely(
+  logits_BlV: Tensor,
+  { filter, entropyTemperature, seed }: DrawNumbers,
+  stream: number,
+): StableDraw {
+  const shape = logits_BlV.shape.slice(0, 2);
+  const { indices, confidence } = entropyTemperature
+    ? drawWithConfidence(rowsOfTokens(temperedLogits(logits_BlV, { filter, entropyTemperature })), { seed, stream })
+    : drawWithConfidence(rowsOfTokens(logits_BlV), { ...filter, seed, stream });
+  return { drawn_Bl: reshape(indices, shape), scores_Bl: reshape(confidence, shape) };
+}
+
 /** Logits that top-k and top-p have left, divided by the temperature, and by that of their entropy. [B, l, V]. */
-function temperedLogits(logits_BlV: Tensor, { filter, entropyTemperature }: DrawNumbers): Tensor {
+function temperedLogits(
+  logits_BlV: Tensor,
+  { filter, entropyTemperature }: Pick<DrawNumbers, 'filter' | 'entropyTemperature'>,
+): Tensor {
   const temperature = slice(filter.values, 0, 2, 3);
   const kept_BlV = div(filterTokens(logits_BlV, filter), temperature);
   return entropyTemperature ? div(kept_BlV, temperatureOfEntropy(kept_BlV, entropyTemperature)) : kept_BlV;

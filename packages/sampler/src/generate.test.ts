@@ -1,86 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  currentDevice,
-  hostTensor,
-  type HostTensor,
-  permute,
-  slice,
-  type Tensor,
-  tensor,
-} from '@star-webgpu/tensor-webgpu';
-import {
-  expectClose,
-  hashed,
-  hashedValues,
-  loadGolden,
-  loadGoldenJson,
-  testDevice,
-  valuesOf,
-} from '@star-webgpu/tensor-webgpu/testing';
-import { Star, starConfig } from '@star-webgpu/star-transformer';
-import type { TextFeatures } from '@star-webgpu/text-encoder';
+import { currentDevice, type Tensor, tensor } from '@star-webgpu/tensor-webgpu';
+import { expectClose, loadGolden, testDevice, valuesOf } from '@star-webgpu/tensor-webgpu/testing';
 import { latentSize, type Ratio, tokenMaps, Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
 import { generate, type GuidedText, type Models } from './generate.ts';
 import type { SamplingOptions } from './options.ts';
 import { SamplingPlans } from './sampling-plan.ts';
-
-interface Manifest {
-  readonly seed_name: string;
-  readonly tensors: readonly (readonly [name: string, shape: readonly number[], scale: number, offset: number])[];
-}
-
-const golden = (file: string): URL => new URL(`../test/golden/${file}`, import.meta.url);
-
-/** Weights that the published refiner adds; it is another model. */
-const refiner =
-  /^(pos_start_last|word_embed_head|feat_extract_blocks|head_logits2|encoder_proj2|head_proj|lvl_embed_2)/;
-
-async function hashedWeights(file: string): Promise<Map<string, HostTensor>> {
-  const { seed_name, tensors } = await loadGoldenJson<Manifest>(golden(file));
-  return new Map(
-    tensors
-      .filter(([name]) => !refiner.test(name))
-      .map(([name, shape, scale, offset]) => {
-        const count = shape.reduce((product, side) => product * side, 1);
-        return [name, hostTensor(hashedValues(seed_name.replace('{name}', name), count, scale, offset), shape)];
-      }),
-  );
-}
-
-const shared = { patchNumbers: [1, 2, 4, 8], codeWidth: 8, codebookSize: 64 };
-
-async function hashedModels(crossAttention: 'per-sample' | 'first-sample'): Promise<Models> {
-  const star = new Star(starConfig({ ...shared, depth: 3, width: 128, heads: 2, textWidth: 32, crossAttention }));
-  const vqvae = new Vqvae(
-    vqvaeConfig({ ...shared, channels: 8, channelMultipliers: [1, 1], residualBlocks: 1, normGroups: 4 }),
-  );
-  star.load(await hashedWeights('star_manifest.json'));
-  vqvae.quantizer.load(await hashedWeights('star_quantizer_manifest.json'));
-  return { star, vqvae };
-}
-
-/** Features of B prompts of 7 tokens, the first `lengths[b]` of which are real. */
-function features(prefix: string, lengths: readonly number[]): TextFeatures {
-  const B = lengths.length;
-  const mask = lengths.flatMap((length) => Array.from({ length: 7 }, (_, t) => (t < length ? 1 : 0)));
-  return {
-    states: hashed(`${prefix}text`, [B, 7, 32]),
-    mask: tensor(mask, [B, 7], { dtype: 'u32' }),
-    pooled: hashed(`${prefix}pool`, [B, 32], 0.5),
-  };
-}
-
-const row = ({ states, mask, pooled }: TextFeatures, index: number): TextFeatures => {
-  const one = (x: Tensor): Tensor => slice(x, 0, index, index + 1);
-  return { states: one(states), mask: one(mask), pooled: one(pooled) };
-};
+import { features, golden, hashedModels, hashedShape, row, type Sample, sample } from './testing/hashed-models.ts';
 
 let models: Models;
 let text: GuidedText;
 
 beforeAll(async () => {
   await testDevice();
-  models = await hashedModels('per-sample');
+  models = await hashedModels();
   text = { conditional: features('', [7, 4]), unconditional: features('uncond_', [2]) };
 });
 
@@ -88,22 +20,6 @@ afterAll(() => {
   models.star.dispose();
   models.vqvae.dispose();
 });
-
-interface Sample {
-  readonly indices: readonly number[][];
-  /** [B, Z, h, w] of the last scale. */
-  readonly latent: Float32Array;
-}
-
-async function sample(from: Models, about: GuidedText, options: SamplingOptions): Promise<Sample> {
-  const indices: number[][] = [];
-  let latent = new Float32Array();
-  for await (const { indices_Bl, sum_BhwZ } of generate(from, about, options)) {
-    indices.push([...(await valuesOf(indices_Bl))]);
-    latent = Float32Array.from(await valuesOf(permute(sum_BhwZ, [0, 3, 1, 2])));
-  }
-  return { indices, latent };
-}
 
 describe('greedy sampling', () => {
   const greedy = { topK: 1, topP: 0, guidance: 4 };
@@ -113,7 +29,7 @@ describe('greedy sampling', () => {
     ['greedy_quirk', 'first-sample', 1],
   ] as const)('equals the published tokens and latent map: %s', async (name, crossAttention, B) => {
     const numbers = await loadGolden(golden('greedy.safetensors'));
-    const own = await hashedModels(crossAttention);
+    const own = await hashedModels({ crossAttention });
     const about = B === 2 ? text : { conditional: row(text.conditional, 0), unconditional: text.unconditional };
     const { indices, latent } = await sample(own, about, greedy);
     indices.forEach((got, scale) => expect(got).toEqual([...numbers.get(`${name}.idx.${scale}`)!.values]));
@@ -217,7 +133,7 @@ describe('sampling', () => {
 
   it('decodes pictures at every scale', async () => {
     for await (const { scale, map, indices_Bl, decode } of generate(models, text)) {
-      const side = shared.patchNumbers[scale]!;
+      const side = hashedShape.patchNumbers[scale]!;
       expect(map).toEqual({ height: side, width: side });
       expect(indices_Bl.shape).toEqual([2, side * side]);
       const { count, height, width, data } = await decode();
@@ -226,7 +142,7 @@ describe('sampling', () => {
   });
 
   it('draws pictures that are not square: maps, latent map and pixels of the ratio, one picture a seed in any batch', async () => {
-    const { patchNumbers } = shared;
+    const { patchNumbers } = hashedShape;
     for (const ratio of ['16:9', '3:4'] as const) {
       const latent = latentSize(patchNumbers, ratio);
       const maps = tokenMaps(patchNumbers, latent);

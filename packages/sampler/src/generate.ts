@@ -60,7 +60,7 @@ export async function* generate(
   checkModels(models, text.conditional.states.shape[2]!);
   const [B, T, D] = text.conditional.states.shape as [number, number, number];
   const { patchNumbers } = models.star.config;
-  const { seeds, signal, ...numbers } = resolveOptions(options, B, patchNumbers.length);
+  const { seeds, signal, ...numbers } = resolveOptions(options, B, models.star.config);
   signal?.throwIfAborted();
   const latent = latentSize(patchNumbers, numbers.ratio);
   if (given) checkGiven(given, B, tokenCount(patchNumbers, latent));

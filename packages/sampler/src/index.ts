@@ -19,6 +19,7 @@ export {
 export { generateFromPrompts, type PromptModels, type PromptOptions } from './generate-from-prompts.ts';
 export { loadPipeline, Pipeline, type ReadFile, savePipeline } from './pipeline.ts';
 export { type PlannedOptions, plannedOptions, type ScaleNumbers } from './plan-numbers.ts';
+export type { RefineOptions, ResolvedRefine, ScalesOf } from './refine-options.ts';
 export type { Prompt, PromptBlend } from './prompts.ts';
 export {
   type Box,
@@ -30,4 +31,5 @@ export {
   wholeRegion,
 } from './region.ts';
 export type { WatchedWords } from './watched-words.ts';
+export type { StableVersion } from './stable.ts';
 export { type GivenTokens, SamplingPlan, SamplingPlans, type SamplingRun, type SamplingSpec } from './sampling-plan.ts';

@@ -2,16 +2,18 @@ import { describe, expect, it } from 'vitest';
 import { parseSamplingDefaults, resolveOptions } from './options.ts';
 
 const resolved = (options: Parameters<typeof resolveOptions>[0]): ReturnType<typeof resolveOptions> =>
-  resolveOptions(options, 1, 5);
+  resolveOptions(options, 1, { patchNumbers: [1, 2, 3, 4, 5] });
 
 describe('sampling options', () => {
   it('default to those of the published demo', () => {
-    expect(resolveOptions({}, 2, 3)).toEqual({
+    expect(resolveOptions({}, 2, { patchNumbers: [1, 2, 3] })).toEqual({
       guidance: [0, 2, 4],
       temperature: [1, 1, 1],
       topK: [600, 600, 600],
       topP: [0.8, 0.8, 0.8],
       smooth: false,
+      refine: undefined,
+      refinedGuidance: [4, 4, 4],
       ratio: '1:1',
       entropyTemperature: undefined,
       seeds: [42, 43],
@@ -25,7 +27,7 @@ describe('sampling options', () => {
     expect(resolved({ guidance: [1, 0, 3, 2, 5] }).guidance).toEqual([1, 0, 3, 2, 5]);
     expect(resolved({ guidance: 8, guidanceUntil: 3 }).guidance).toEqual([0, 2, 4, 0, 0]);
     expect(resolved({ guidance: [1, 2, 3, 4, 5], guidanceUntil: 0 }).guidance).toEqual([0, 0, 0, 0, 0]);
-    expect(resolveOptions({ guidance: 8 }, 1, 1).guidance).toEqual([0]);
+    expect(resolveOptions({ guidance: 8 }, 1, { patchNumbers: [4] }).guidance).toEqual([0]);
   });
 
   it('take one number for all scales or one for each', () => {
@@ -46,7 +48,9 @@ describe('sampling options', () => {
   it('are refused with every fault at once', () => {
     const options = { guidance: -1, topK: 1.5, topP: 2, seed: [1, -2], temperature: [1, 0], smooth: true };
     expect(() =>
-      resolveOptions({ ...options, entropyTemperature: { amplitude: 1, decay: 0, floor: 1 } }, 3, 5),
+      resolveOptions({ ...options, entropyTemperature: { amplitude: 1, decay: 0, floor: 1 } }, 3, {
+        patchNumbers: [1, 2, 3, 4, 5],
+      }),
     ).toThrow(
       'generate: options must be in range, got guidance -1 instead of a number from 0, or a list of such; ' +
         'temperature [1,0] instead of a number above 0, or a list of such; ' +
@@ -74,7 +78,7 @@ describe('sampling.json', () => {
 
   it('is refused with every entry that is unknown or out of range', () => {
     expect(() => parseSamplingDefaults('{ "seed": 3, "guidance": "4", "topP": [0.5, 1.5] }')).toThrow(
-      'got seed in sampling.json instead of guidance, guidanceSchedule, guidanceUntil, temperature, entropyTemperature, topK, topP, smooth, ratio; ' +
+      'got seed in sampling.json instead of guidance, guidanceSchedule, guidanceUntil, temperature, entropyTemperature, topK, topP, smooth, refine, ratio; ' +
         'guidance "4" instead of a number from 0, or a list of such; topP [0.5,1.5] instead of a number from 0 to 1, or a list of such.',
     );
   });

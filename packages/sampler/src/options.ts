@@ -1,5 +1,13 @@
 import { type Ratio, ratios } from '@star-webgpu/vqvae';
 import { scaleRatio } from './guidance.ts';
+import {
+  isRefine,
+  mostSteps,
+  type RefineOptions,
+  type ResolvedRefine,
+  resolveRefine,
+  type ScalesOf,
+} from './refine-options.ts';
 
 /** A number for all scales, or one for each. */
 export type PerScale = number | readonly number[];
@@ -35,6 +43,11 @@ export interface SamplingOptions {
   readonly topP?: PerScale;
   /** Mixes code vectors by softened probabilities instead of drawing one: smoother pictures. */
   readonly smooth?: boolean;
+  /**
+   * Draws the large scales of a model with a refiner in a few steps, as published, unless false. `smooth` leaves these scales alone.
+   * A model without a refiner has no such steps.
+   */
+  readonly refine?: boolean | RefineOptions;
   /** Width to height of the pictures, of about as many pixels as square ones. */
   readonly ratio?: Ratio;
   /** One for each picture; a single number counts up from picture to picture. A picture depends on its own seed only. */
@@ -50,6 +63,10 @@ export interface ResolvedOptions {
   readonly topK: readonly number[];
   readonly topP: readonly number[];
   readonly smooth: boolean;
+  /** Which scales are drawn in steps, if any. */
+  readonly refine: ResolvedRefine | undefined;
+  /** Strength of guidance for the refiner's logits: the full one at every scale, where the main head's grows. */
+  readonly refinedGuidance: readonly number[];
   readonly ratio: Ratio;
   readonly entropyTemperature: EntropyTemperature | undefined;
   readonly seeds: readonly number[];
@@ -94,6 +111,7 @@ const rules: Readonly<Record<keyof SamplingDefaults, Rule>> = {
   topK: everyScale(['a whole number from 0', isCount]),
   topP: everyScale(['a number from 0 to 1', (value) => isFromZero(value) && (value as number) <= 1]),
   smooth: ['true or false', (value) => typeof value === 'boolean'],
+  refine: [`true, false or { version: "1024" or "new", steps from 1 to ${mostSteps} }`, isRefine],
   ratio: [`one of ${ratios.join(', ')}`, (value) => (ratios as readonly unknown[]).includes(value)],
 };
 
@@ -129,12 +147,18 @@ export const samplingFile = (defaults: SamplingDefaults): readonly [path: string
   new TextEncoder().encode(`${JSON.stringify(defaults, null, 2)}\n`),
 ];
 
-/** Fills in the defaults and checks ranges, for so many pictures and scales. @throws SamplingOptionsError listing every fault. */
-export function resolveOptions(options: SamplingOptions, pictures: number, scales: number): ResolvedOptions {
+/** Fills in the defaults and checks ranges, for so many pictures and a transformer. @throws SamplingOptionsError listing every fault. */
+export function resolveOptions(options: SamplingOptions, pictures: number, star: ScalesOf): ResolvedOptions {
+  const scales = star.patchNumbers.length;
   const { seed = 42, signal, smooth = false, entropyTemperature: entropy = false } = options;
   const { temperature = 1, topK = 600, topP = 0.8, ratio = '1:1' } = options;
   const seeds = typeof seed === 'number' ? Array.from({ length: pictures }, (_, i) => seed + i) : seed;
-  const faults = [...brokenRules(options), ...listFaults(options, scales), ...seedFaults(seeds, pictures)];
+  const faults = [
+    ...brokenRules(options),
+    ...listFaults(options, scales),
+    ...refineFaults(options, star),
+    ...seedFaults(seeds, pictures),
+  ];
   if (faults.length) throw new SamplingOptionsError(faults);
   const spread = (value: PerScale): readonly number[] =>
     typeof value === 'number' ? new Array<number>(scales).fill(value) : value;
@@ -144,6 +168,8 @@ export function resolveOptions(options: SamplingOptions, pictures: number, scale
     topK: spread(topK),
     topP: spread(topP),
     smooth,
+    refine: resolveRefine(options.refine, star),
+    refinedGuidance: guidanceOf({ ...options, guidanceSchedule: 'constant' }, scales),
     ratio,
     entropyTemperature: entropy === true ? publishedEntropy : entropy || undefined,
     seeds,
@@ -160,6 +186,9 @@ function guidanceOf(options: SamplingOptions, scales: number): readonly number[]
     return guidanceSchedule === 'constant' ? guidance : guidance * scaleRatio(scale, scales);
   });
 }
+
+const refineFaults = ({ refine }: SamplingOptions, { refiner }: ScalesOf): string[] =>
+  refine && !refiner ? [`refine ${shown(refine)} instead of false, as the model has no refiner`] : [];
 
 const listFaults = (options: SamplingOptions, scales: number): string[] =>
   (['guidance', 'temperature', 'topK', 'topP'] as const).flatMap((name) => {

@@ -2,7 +2,7 @@ import { assign, type DeviceFilter, empty, type Tensor } from '@star-webgpu/tens
 import type { ResolvedOptions } from './options.ts';
 
 /** Options that a recording is made for as they are. */
-type FixedOptions = Pick<ResolvedOptions, 'smooth' | 'entropyTemperature' | 'ratio'>;
+type FixedOptions = Pick<ResolvedOptions, 'smooth' | 'entropyTemperature' | 'refine' | 'ratio'>;
 
 /** What a recorded sampling is told of its options; what changes their numbers alone needs no new recording. */
 export interface PlannedOptions extends FixedOptions {
@@ -14,17 +14,21 @@ export interface PlannedOptions extends FixedOptions {
 }
 
 /** Options that change from run to run. */
-export type ScaleNumbers = Pick<ResolvedOptions, 'guidance' | 'temperature' | 'topK' | 'topP'>;
+export type ScaleNumbers = Pick<ResolvedOptions, 'guidance' | 'refinedGuidance' | 'temperature' | 'topK' | 'topP'>;
 
 /** The part of the options that a recording is made for. */
 export function plannedOptions(options: ScaleNumbers & FixedOptions): PlannedOptions {
-  const { guidance, topK, topP, smooth, entropyTemperature, ratio } = options;
+  const { guidance, refinedGuidance, topK, topP, smooth, entropyTemperature, refine, ratio } = options;
+  const guided = guidance.map(
+    (strength, scale) => strength > 0 || (!!refine?.steps[scale] && refinedGuidance[scale]! > 0),
+  );
   return {
-    guidedScales: guidance.findLastIndex((strength) => strength > 0) + 1,
+    guidedScales: guided.lastIndexOf(true) + 1,
     topK: topK.some((k) => k > 0),
     topP: topP.some((p) => p > 0),
     smooth,
     entropyTemperature,
+    refine,
     ratio,
   };
 }
@@ -33,6 +37,8 @@ export function plannedOptions(options: ScaleNumbers & FixedOptions): PlannedOpt
 export class ScaleControls {
   /** Strength of guidance. [1] */
   readonly guidance: Tensor = empty([1]).keep();
+  /** Strength of guidance for the refiner. [1] */
+  readonly refinedGuidance: Tensor = empty([1]).keep();
   readonly filter: DeviceFilter;
 
   constructor({ topK, topP }: PlannedOptions) {
@@ -40,13 +46,13 @@ export class ScaleControls {
   }
 
   /** Puts the numbers of a scale in place for the next run. */
-  assign({ guidance, temperature, topK, topP }: ScaleNumbers, scale: number): void {
+  assign({ guidance, refinedGuidance, temperature, topK, topP }: ScaleNumbers, scale: number): void {
     assign(this.guidance, [guidance[scale]!]);
+    assign(this.refinedGuidance, [refinedGuidance[scale]!]);
     assign(this.filter.values, [topK[scale]!, topP[scale]!, temperature[scale]!]);
   }
 
   dispose(): void {
-    this.guidance.dispose();
-    this.filter.values.dispose();
+    for (const value of [this.guidance, this.refinedGuidance, this.filter.values]) value.dispose();
   }
 }

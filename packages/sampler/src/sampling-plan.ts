@@ -6,6 +6,7 @@ import {
   embedding,
   empty,
   expand,
+  full,
   greater,
   mul,
   noGrad,
@@ -32,6 +33,8 @@ import { guide } from './guidance.ts';
 import { type Pictures, toPictures } from './image.ts';
 import { type PlannedOptions, ScaleControls, type ScaleNumbers } from './plan-numbers.ts';
 import type { PlannedWatch } from './watched-words.ts';
+import type { ResolvedRefine } from './refine-options.ts';
+import { refineScale, type RefineScale } from './refine-scale.ts';
 
 /** What a plan is made for; prompts, seeds and the numbers of each scale change from run to run. */
 export interface SamplingSpec extends PlannedOptions {
@@ -77,6 +80,11 @@ export interface GivenTokens {
   readonly tokens_BL: Tensor;
   /** From 0, drawn anew, to 1, kept. [B, L], or [1, L] for all. */
   readonly weights_BL: Tensor;
+}
+
+/** What steps of a scale are made of. */
+interface InSteps extends Pick<RefineScale, 'numbers' | 'main' | 'features_BlC' | 'pooled_BD'> {
+  readonly refine: ResolvedRefine;
 }
 
 /** Sampling of one kind: each scale is recorded when it is first wanted, then replayed for other prompts, seeds and numbers. */
@@ -201,36 +209,64 @@ export class SamplingPlan {
     }));
   }
 
-  /** Predicts, guides, filters and draws one scale. */
+  /** Predicts, guides, filters and draws one scale: at once, or in steps. */
   private advance(scale: number, before: Drawn | undefined): Drawn {
     const { vqvae } = this.models;
-    const { smooth, entropyTemperature } = this.spec;
-    const { cache, guided_BlV, watched_BWl } = this.predict(scale, before);
-    const place = { scale, scales: this.controls.length };
+    const { smooth, entropyTemperature, refine } = this.spec;
+    const { cache, features_BlC, watched_BWl } = this.predict(scale, before);
     const numbers = { filter: this.controls[scale]!.filter, smooth, entropyTemperature, seed: this.seeds_B2 };
-    const drawn = draw(guided_BlV, vqvae.quantizer.codebook, place, numbers);
+    const main = (): Tensor =>
+      guide(this.models.star.logits(features_BlC), this.spec.B, this.controls[scale]!.guidance);
+    const drawn = refine?.steps[scale]
+      ? this.drawInSteps(scale, { refine, numbers, main, features_BlC, pooled_BD: cache.text.pooled })
+      : draw(main(), vqvae.quantizer.codebook, { scale, scales: this.controls.length }, numbers);
     const { indices_Bl, codes_BlZ } = this.given ? this.keepGiven(this.given, drawn, scale) : drawn;
     const next = vqvae.quantizer.nextInput(scale, codes_BlZ, before?.sum_BhwZ, { latent: this.latent });
     return { cache, indices_Bl, ...(watched_BWl && { watched_BWl }), ...next };
   }
 
+  /** Causal-driven stable sampling of one scale, beginning with the given tokens that stay. */
+  private drawInSteps(scale: number, { refine, ...rest }: InSteps): DrawnTokens {
+    const { star, vqvae } = this.models;
+    const { codebook } = vqvae.quantizer;
+    const given = this.given && this.givenAt(this.given, scale);
+    const open = full([1, 1], codebook.shape[0]!, { dtype: 'u32' });
+    return refineScale(this.spec.B, {
+      ...rest,
+      refiner: star.refiner!,
+      version: refine.version,
+      steps: refine.steps[scale]!,
+      scale,
+      latent: this.latent,
+      codebook_VZ: codebook,
+      guidance: this.controls[scale]!.refinedGuidance,
+      ...(given && { given_Bl: where(given.stays_Bl, given.tokens_Bl, expand(open, given.tokens_Bl.shape)) }),
+    });
+  }
+
   /** What was drawn, with the given picture's tokens where they stay; codes are mixed where they stay in part. */
   private keepGiven(given: GivenTokens, drawn: DrawnTokens, scale: number): DrawnTokens {
-    const { vqvae } = this.models;
-    const offsets = tokenOffsets(vqvae.config.patchNumbers, this.latent);
-    const [start, end] = [offsets[scale]!, offsets[scale + 1]!];
-    const tokens_Bl = slice(given.tokens_BL, 1, start, end);
-    const weights_Bl = slice(given.weights_BL, 1, start, end);
-    const stays_Bl = greater(weights_Bl, 0.5);
-    const weights_Bl1 = reshape(weights_Bl, [this.spec.B, end - start, 1]);
-    const kept_BlZ = embedding(vqvae.quantizer.codebook, contiguous(tokens_Bl));
+    const { tokens_Bl, weights_Bl, stays_Bl } = this.givenAt(given, scale);
+    const weights_Bl1 = reshape(weights_Bl, [...weights_Bl.shape, 1]);
+    const kept_BlZ = embedding(this.models.vqvae.quantizer.codebook, contiguous(tokens_Bl));
     return {
       indices_Bl: where(stays_Bl, tokens_Bl, drawn.indices_Bl),
       codes_BlZ: add(mul(kept_BlZ, weights_Bl1), mul(drawn.codes_BlZ, sub(1, weights_Bl1))),
     };
   }
 
-  /** Guided logits of one scale, and the cache that holds it; without the unconditional rows once no scale wants them any more. */
+  /** Given tokens of one scale, their weights, and which of them stay. */
+  private givenAt(
+    given: GivenTokens,
+    scale: number,
+  ): Readonly<Record<'tokens_Bl' | 'weights_Bl' | 'stays_Bl', Tensor>> {
+    const offsets = tokenOffsets(this.models.vqvae.config.patchNumbers, this.latent);
+    const [start, end] = [offsets[scale]!, offsets[scale + 1]!];
+    const weights_Bl = slice(given.weights_BL, 1, start, end);
+    return { tokens_Bl: slice(given.tokens_BL, 1, start, end), weights_Bl, stays_Bl: greater(weights_Bl, 0.5) };
+  }
+
+  /** Features of one scale, and the cache that holds it; without the unconditional rows once no scale wants them any more. */
   private predict(scale: number, before: Drawn | undefined): Predicted {
     const { star } = this.models;
     const { B } = this.spec;
@@ -238,14 +274,13 @@ export class SamplingPlan {
     const cache = firstRows(before?.cache ?? star.startCache(this.text, this.latent), rows);
     const next = before?.next_BlZ;
     const input_BlZ = next && (rows > B ? concat([next, next], 0) : next);
-    const { logits_BlV, watched_BlW } = star.step(cache, scale, { input_BlZ, watched: this.watched });
-    const guided_BlV = guide(logits_BlV, B, this.controls[scale]!.guidance);
-    return { cache, guided_BlV, ...(watched_BlW && { watched_BWl: contiguous(permute(watched_BlW, [0, 2, 1])) }) };
+    const { features_BlC, watched_BlW } = star.stepFeatures(cache, scale, { input_BlZ, watched: this.watched });
+    return { cache, features_BlC, ...(watched_BlW && { watched_BWl: contiguous(permute(watched_BlW, [0, 2, 1])) }) };
   }
 }
 
 /** What the transformer says of a scale. */
-type Predicted = Pick<Drawn, 'cache' | 'watched_BWl'> & { readonly guided_BlV: Tensor };
+type Predicted = Pick<Drawn, 'cache' | 'watched_BWl'> & { readonly features_BlC: Tensor };
 
 /** Rows that the transformer computes at a scale: those of the prompts, and as many unconditional ones while guidance goes on. */
 const rowsAt = ({ B, guidedScales }: SamplingSpec, scale: number): number => (scale < guidedScales ? 2 * B : B);

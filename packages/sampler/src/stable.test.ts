@@ -1,65 +1,17 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import {
-  concat,
-  drawTokens,
-  embedding,
-  type HostTensor,
-  hostTensor,
-  permute,
-  reshape,
-  type Tensor,
-  tensor,
-} from '@star-webgpu/tensor-webgpu';
-import {
-  expectClose,
-  hashed,
-  hashedValues,
-  loadGolden,
-  loadGoldenJson,
-  testDevice,
-  valuesOf,
-} from '@star-webgpu/tensor-webgpu/testing';
-import { Star, starConfig } from '@star-webgpu/star-transformer';
-import { Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
+import { concat, drawTokens, embedding, full, permute, reshape, type Tensor, tensor } from '@star-webgpu/tensor-webgpu';
+import { expectClose, hashedValues, loadGolden, testDevice, valuesOf } from '@star-webgpu/tensor-webgpu/testing';
 import { rowsOfTokens } from './filter.ts';
-import { guidanceStrength, guide } from './guidance.ts';
+import { guide, scaleRatio } from './guidance.ts';
 import { drawStable, publishedSteps, type StableHeads } from './stable.ts';
+import { features, golden, hashedModels, hashedShape } from './testing/hashed-models.ts';
 import { torchTopK } from './testing/torch-top-k.ts';
 import { tokenCounts } from './token-counts.ts';
 
 beforeAll(() => testDevice());
 
 describe('stable sampling', () => {
-  const sides = [1, 2, 4, 8];
-  const shared = { patchNumbers: sides, codeWidth: 8, codebookSize: 64 };
-
-  async function hashedWeights(file: string): Promise<Map<string, HostTensor>> {
-    const { seed_name, tensors } = await loadGoldenJson<{
-      seed_name: string;
-      tensors: [name: string, shape: number[], scale: number, offset: number][];
-    }>(new URL(`../test/golden/${file}`, import.meta.url));
-    return new Map(
-      tensors.map(([name, shape, scale, offset]) => {
-        const count = shape.reduce((product, side) => product * side, 1);
-        return [name, hostTensor(hashedValues(seed_name.replace('{name}', name), count, scale, offset), shape)];
-      }),
-    );
-  }
-
-  /** Text of both prompts, then of the empty prompt for each. */
-  function features(): { states: Tensor; mask: Tensor; pooled: Tensor } {
-    const lengths = [7, 4, 2, 2];
-    const twice = (x: Tensor): Tensor[] => (x.shape[0] === 1 ? [x, x] : [x]);
-    return {
-      states: concat([hashed('text', [2, 7, 32]), ...twice(hashed('uncond_text', [1, 7, 32]))], 0),
-      mask: tensor(
-        lengths.flatMap((length) => Array.from({ length: 7 }, (_, t) => Number(t < length))),
-        [4, 7],
-        { dtype: 'u32' },
-      ),
-      pooled: concat([hashed('pool', [2, 32], 0.5), ...twice(hashed('uncond_pool', [1, 32], 0.5))], 0),
-    };
-  }
+  const sides = hashedShape.patchNumbers;
 
   /** Random numbers of the k-th time that a batch of two is asked for them. */
   const randomOf = (k: number, l: number): number[] =>
@@ -95,15 +47,12 @@ describe('stable sampling', () => {
     ['greedy_refine', 'new'],
     ['greedy_refine1024', '1024'],
   ] as const)('equals the published tokens and latent map: %s', async (name, version) => {
-    const numbers = await loadGolden(new URL('../test/golden/refine.safetensors', import.meta.url));
-    const star = new Star(
-      starConfig({ ...shared, depth: 3, width: 128, heads: 2, textWidth: 32, refiner: { depth: 3, sampleFrom: 2 } }),
-    ).load(await hashedWeights('star_manifest.json'));
-    const { quantizer } = new Vqvae(
-      vqvaeConfig({ ...shared, channels: 8, channelMultipliers: [1, 1], residualBlocks: 1, normGroups: 4 }),
-    );
-    quantizer.load(await hashedWeights('star_quantizer_manifest.json'));
-    const text = features();
+    const numbers = await loadGolden(golden('refine.safetensors'));
+    const { star, vqvae } = await hashedModels({ refiner: { depth: 3, sampleFrom: 2 } });
+    const { quantizer } = vqvae;
+    const [one, none] = [features('', [7, 4]), features('uncond_', [2])];
+    const rows = (part: 'states' | 'mask' | 'pooled'): Tensor => concat([one[part], none[part], none[part]], 0);
+    const text = { states: rows('states'), mask: rows('mask'), pooled: rows('pooled') };
     const cache = star.startCache(text);
     const likeliest = (logits_BlV: Tensor): Tensor =>
       reshape(drawTokens(rowsOfTokens(logits_BlV), { topK: 1, seed: 0 }), logits_BlV.shape.slice(0, 2));
@@ -112,8 +61,8 @@ describe('stable sampling', () => {
     for (const [scale, side] of sides.entries()) {
       const l = side * side;
       const scores = publishedScores(version, l, 5 * (scale - 2));
-      const { logits_BlV, features_BlC } = star.step(cache, scale, next && concat([next, next], 0));
-      const main = (): Tensor => guide(logits_BlV, 2, guidanceStrength(4, scale, 4));
+      const { logits_BlV, features_BlC } = star.step(cache, scale, next ? { input_BlZ: concat([next, next], 0) } : {});
+      const main = (): Tensor => guide(logits_BlV, 2, 4 * scaleRatio(scale, 4));
       const state = star.refiner!.begin(scale, { features_BlC, pooled_BD: text.pooled });
       const heads: StableHeads = {
         main,
@@ -125,7 +74,12 @@ describe('stable sampling', () => {
       const indices_Bl =
         scale < 2
           ? likeliest(main())
-          : drawStable(heads, [2, l], { codebook_VZ, scale, version, steps: publishedSteps(scale) });
+          : drawStable(heads, full([2, l], 64, { dtype: 'u32' }), {
+              codebook_VZ,
+              scale,
+              version,
+              steps: publishedSteps(scale),
+            });
       expect([...(await valuesOf(indices_Bl))], `scale ${scale}`).toEqual([
         ...numbers.get(`${name}.idx.${scale}`)!.values,
       ]);

@@ -1,15 +1,20 @@
-import { concat, embedding, fixTokens, full, type Tensor, zeros } from '@star-webgpu/tensor-webgpu';
+import { concat, embedding, fixTokens, type Tensor, zeros } from '@star-webgpu/tensor-webgpu';
 import { tokenCounts } from './token-counts.ts';
+
+/**
+ * Which head draws. '1024', as the published models are sampled: before the fourteenth scale the main head draws in the first five
+ * steps, and its surest tokens are fixed beside random ones; the refiner does the rest. 'new': the refiner draws at every step.
+ */
+export type StableVersion = '1024' | 'new';
 
 /** How a scale is drawn in steps. */
 export interface StableOptions {
-  /**
-   * Which head draws. '1024', as the published models are sampled: before the fourteenth scale the main head draws in the first five
-   * steps, and its surest tokens are fixed beside random ones; the refiner does the rest. 'new': the refiner draws at every step.
-   */
-  readonly version: '1024' | 'new';
-  /** Steps of each scale. */
+  readonly version: StableVersion;
+  /** Most steps; a scale of fewer tokens takes fewer. */
   readonly steps: number;
+  readonly scale: number;
+  /** [V, Z] */
+  readonly codebook_VZ: Tensor;
 }
 
 /** What a step draws. */
@@ -43,25 +48,23 @@ export const publishedSteps = (scale: number): number => (scale < lastScales ? 8
 
 /**
  * Causal-driven stable sampling (STAR, section 3.4): draws a scale in steps, each given the tokens that are fixed, and fixes more of
- * them in each. codebook: [V, Z] -> tokens u32 [B, l].
+ * them in each. tokens: u32 [B, l], V where they are open -> u32 [B, l], all fixed.
  */
 export function drawStable(
   heads: StableHeads,
-  [B, l]: readonly [pictures: number, tokens: number],
-  { codebook_VZ, scale, version, steps }: StableOptions & { readonly codebook_VZ: Tensor; readonly scale: number },
+  tokens_Bl: Tensor,
+  { codebook_VZ, scale, version, steps }: StableOptions,
 ): Tensor {
   const [open, Z] = codebook_VZ.shape as [number, number];
   const rows = concat([codebook_VZ, zeros([1, Z], { dtype: codebook_VZ.dtype })], 0);
   const main_BlV = version === '1024' && scale < lastScales ? heads.main() : undefined;
-  let tokens_Bl = full([B, l], open, { dtype: 'u32' });
-  for (const [step, count] of tokenCounts(l, steps).entries()) {
+  return tokenCounts(tokens_Bl.shape[1]!, steps).reduce((fixed_Bl, count, step) => {
     const given_BlV = step < randomSteps ? main_BlV : undefined;
-    const logits_BlV = given_BlV ?? heads.refined(embedding(rows, tokens_Bl));
-    const { drawn_Bl: drawn, scores_Bl } = heads.draw(logits_BlV, step);
-    const surely = { drawn, scores: scores_Bl, count, open };
-    if (given_BlV) tokens_Bl = fixTokens(tokens_Bl, { ...surely, among: 'all' });
-    const scores = step < randomSteps ? heads.random(step) : surely.scores;
-    tokens_Bl = fixTokens(tokens_Bl, { ...surely, scores, among: 'open' });
-  }
-  return tokens_Bl;
+    const logits_BlV = given_BlV ?? heads.refined(embedding(rows, fixed_Bl));
+    const { drawn_Bl, scores_Bl } = heads.draw(logits_BlV, step);
+    const fix = (tokens: Tensor, scores: Tensor, among: 'open' | 'all'): Tensor =>
+      fixTokens(tokens, { drawn: drawn_Bl, scores, count, open, among });
+    const surest_Bl = given_BlV ? fix(fixed_Bl, scores_Bl, 'all') : fixed_Bl;
+    return fix(surest_Bl, step < randomSteps ? heads.random(step) : scores_Bl, 'open');
+  }, tokens_Bl);
 }

@@ -10,6 +10,6 @@ export { type BlockText, disposeCache, firstRows, type KeyValues, type KvCache }
 export { blockCausalLimits } from './mask.ts';
 export { Refiner, type RefinerContext, type RefinerLoss, type RefinerState } from './refiner.ts';
 export { ropeAngles, ropeTable } from './rope.ts';
-export { Star, type StarInput, type StepInput, type StepResult } from './star.ts';
+export { Star, type StarInput, type StepInput, type StepFeatures, type StepResult } from './star.ts';
 export type { WatchedText } from './watch.ts';
 export { loadStar, type LoadStarOptions, type ReadFile, saveStar } from './weights.ts';

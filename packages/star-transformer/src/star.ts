@@ -49,11 +49,17 @@ export interface StepInput {
   readonly watched?: WatchedText | undefined;
 }
 
-export interface StepResult {
-  readonly logits_BlV: Tensor;
+/** What a scale leaves before the head. */
+export interface StepFeatures {
+  /** Last hidden states. [B, l, C]. */
   readonly features_BlC: Tensor;
   /** [B, l, W], where words are watched. */
   readonly watched_BlW?: Tensor;
+}
+
+export interface StepResult extends StepFeatures {
+  /** [B, l, V]. */
+  readonly logits_BlV: Tensor;
 }
 
 /** What depends on the places of the tokens alone. */
@@ -144,7 +150,13 @@ export class Star extends Module {
   }
 
   /** One scale of sampling, after all coarser ones; the cache takes it in. */
-  step(cache: KvCache, scale: number, { input_BlZ, watched }: StepInput = {}): StepResult {
+  step(cache: KvCache, scale: number, input: StepInput = {}): StepResult {
+    const step = this.stepFeatures(cache, scale, input);
+    return { logits_BlV: this.logits(step.features_BlC), ...step };
+  }
+
+  /** The same without logits, for a sampler that may not want them. */
+  stepFeatures(cache: KvCache, scale: number, { input_BlZ, watched }: StepInput = {}): StepFeatures {
     const tokens_BlC = input_BlZ ? this.wordEmbed.forward(input_BlZ) : this.firstToken(cache.text);
     const first_BlC = add(tokens_BlC, slice(this.scaleEmbed, 0, scale, scale + 1));
     const positions = this.positionsOf(scale, cache.latent);
@@ -154,7 +166,7 @@ export class Star extends Module {
       const context = { positions, text: cache.texts[i]!, cache: { ...cache.tokens[i]!, start } };
       return block.forward(x_BlC, { ...context, ...(watch && { watch: (compared) => watch.look(i, compared) }) });
     }, first_BlC);
-    return { logits_BlV: this.logits(features_BlC), features_BlC, ...(watch && { watched_BlW: watch.mean() }) };
+    return { features_BlC, ...(watch && { watched_BlW: watch.mean() }) };
   }
 
   override dispose(): void {
