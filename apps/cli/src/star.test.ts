@@ -124,6 +124,26 @@ describe('star sample', () => {
     expect(traceEvents.every(({ dur }) => dur >= 0)).toBe(true);
   });
 
+  it('draws maps of the attention that words get, with their numbers, and names a word that the prompt lacks', async () => {
+    const args = ['sample', 'hot dog', '--out', folder, '--attention', 'dog', '--attention', 'hot', '--seed', '8,9'];
+    const { code, stdout, stderr } = await runStar([...args, '--batch', '2', '--attention-blocks', '1,2']);
+    expect(code, stderr).toBe(0);
+    const stems = [8, 9].map((seed) => join(folder, `hot-dog-${seed}`));
+    const ends = ['.png', '-attention-dog.png', '-attention-hot.png', '-attention.json'];
+    expect(stdout.trim().split('\n')).toEqual(stems.flatMap((stem) => ends.map((end) => `${stem}${end}`)));
+    const { width, height } = await sharp(`${stems[0]}-attention-dog.png`).metadata();
+    expect([width, height]).toEqual([7 * 132 + 4, 136]);
+    type Maps = { word: string; scales: { width: number; height: number; shares: number[] }[] }[];
+    const [dog, hot] = JSON.parse(await readFile(`${stems[1]}-attention.json`, 'utf8')) as Maps;
+    expect([dog!.word, hot!.word]).toEqual(['dog', 'hot']);
+    expect(dog!.scales.map((scale) => scale.shares.length)).toEqual([1, 4, 9, 16, 36, 64]);
+    expect(dog!.scales.flatMap(({ shares }) => shares).every((share) => share > 0 && share < 1)).toBe(true);
+    const lacking = await runStar(['sample', 'hot dog', '--out', folder, '--attention', 'cat']);
+    expect([lacking.code, lacking.stderr]).toEqual([1, expect.stringContaining('"cat", not seen in "hot dog"')]);
+    const wrong = await runStar(['sample', 'hot dog', '--attention', 'dog', '--attention-heads', 'x']);
+    expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining('It must be a whole number from 0.')]);
+  });
+
   it('names every tensor of a model that is missing, misshapen or unknown', async () => {
     const model = join(folder, 'faulty');
     await cp(fileURLToPath(modelUrl), model, { recursive: true });

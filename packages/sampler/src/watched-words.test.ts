@@ -70,8 +70,9 @@ describe('watched words', () => {
   });
 
   it('are looked for in both prompts of a blend', async () => {
-    const blend = { from: 'red apple', to: 'green pear', share: 0.5 };
-    expect((await mapsOf([blend], { watch: { words: ['apple', 'pear'] } })).length).toBe(2);
+    const blends = [0, 0.5, 1].map((share) => ({ from: 'red apple', to: 'green pear', share }));
+    const [first] = await mapsOf(blends, { seed: 1, watch: { words: ['apple', 'pear'] } });
+    expect(first!.map((share) => share > 0)).toEqual([true, false, true, true, false, true]);
   });
 
   it('are refused by name where a prompt lacks them, as are blocks and heads that there are not', async () => {

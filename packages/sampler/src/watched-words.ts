@@ -16,28 +16,33 @@ export function watchedText(
   prompts: readonly Prompt[],
   { words, ...averaged }: WatchedWords,
 ): WatchedText {
-  const T = text.model.config.positions;
-  const places = prompts.map((prompt) => words.map((word) => placesOf(text, prompt, word)));
-  const faults = places.flatMap((ofPrompt, b) =>
-    ofPrompt.flatMap((found, w) =>
-      found.size ? [] : [`the watched word "${words[w]}", not seen in ${shown(prompts[b]!)}`],
-    ),
+  const faults = prompts.flatMap((prompt) =>
+    words
+      .filter((word) => !textsOf(prompt).some((one) => placesIn(text, one, word).length))
+      .map(
+        (word) =>
+          `the watched word "${word}", not seen in ${textsOf(prompt)
+            .map((one) => `"${one}"`)
+            .join(' or ')}`,
+      ),
   );
   if (!words.length) faults.push('no watched words');
   if (faults.length) throw new SamplingOptionsError(faults);
-  const marks = places.flat().flatMap((found) => Array.from({ length: T }, (_, t) => Number(found.has(t))));
-  return { ...averaged, words_BWT: tensor(marks, [prompts.length, words.length, T]) };
+  const marks = prompts.flatMap((prompt) => words.flatMap((word) => marksOf(text, prompt, word)));
+  return { ...averaged, words_BWT: tensor(marks, [prompts.length, words.length, text.model.config.positions]) };
 }
 
-/** Where the tokens of a word stand; in a blend, in either of its prompts. */
-function placesOf(text: TextEncoder, prompt: Prompt, word: string): Set<number> {
+/** 1 for each token of a word, in a blend of either of its prompts, and of none at an end that lacks the word. [T] */
+function marksOf(text: TextEncoder, prompt: Prompt, word: string): number[] {
   const { from, to } = endsOf(prompt);
-  const found = [...new Set([from, to])].map((one) => wordTokens(text.tokenizer, [...text.tokenize([one]).ids], word));
-  return new Set(found.flat());
+  const places = new Set([from, to].flatMap((one) => placesIn(text, one, word)));
+  return Array.from({ length: text.model.config.positions }, (_, t) => Number(places.has(t)));
 }
 
-const shown = (prompt: Prompt): string =>
-  typeof prompt === 'string' ? `"${prompt}"` : `"${prompt.from}" or "${prompt.to}"`;
+const placesIn = (text: TextEncoder, prompt: string, word: string): number[] =>
+  wordTokens(text.tokenizer, [...text.tokenize([prompt]).ids], word);
+
+const textsOf = (prompt: Prompt): string[] => (typeof prompt === 'string' ? [prompt] : [prompt.from, prompt.to]);
 
 /** What a plan of a sampling is told of watched words. */
 export interface PlannedWatch extends Pick<WatchedText, 'blocks' | 'heads'> {

@@ -6,10 +6,12 @@ import { openSession } from '../device.ts';
 import { openModel } from '../model.ts';
 import { wholeNumber } from '../numbers.ts';
 import { interruptSignal, print, say } from '../output.ts';
+import { mapsOfStep, type WordMap } from '../heat-maps.ts';
 import { fileStem, writeGrid, writePicture } from '../pictures.ts';
 import { promptLines, type SamplingFlags, samplingOptions, seedsOf, withSamplingFlags } from '../sampling-flags.ts';
+import { type WatchFlags, watchOptions, withWatchFlags, writeWatched } from '../watch-flags.ts';
 
-interface Flags extends SamplingFlags {
+interface Flags extends SamplingFlags, WatchFlags {
   readonly model?: string;
   readonly prompts?: string;
   readonly between?: string;
@@ -40,7 +42,7 @@ export function addSample(program: Command): void {
     .option('--prompts <file>', 'one prompt a line instead of the prompt')
     .option('--between <prompt>', 'pictures on the way from the prompt to this one, with one seed')
     .option('--steps <number>', 'pictures on that way', wholeNumber(2), 5);
-  withSamplingFlags(command)
+  withWatchFlags(withSamplingFlags(command))
     .option('--batch <number>', 'pictures that are drawn at once', wholeNumber(1), 1)
     .option('--out <folder>', 'where the pictures go', 'out')
     .option('--grid', 'one file with all pictures')
@@ -52,7 +54,8 @@ export function addSample(program: Command): void {
 Examples:
   star sample "red apple"
   star sample --prompts prompts.txt --count 4 --grid --out pictures
-  star sample "red apple" --between lemon --steps 6 --grid`,
+  star sample "red apple" --between lemon --steps 6 --grid
+  star sample "red apple" --attention apple`,
     )
     .action(runSample);
 }
@@ -65,7 +68,7 @@ async function runSample(prompt: string, _: unknown, command: Command): Promise<
   say(`adapter: ${session.description}`);
   const pipeline = await openModel(flags.model);
   cutPrompts(pipeline.text, orders.flatMap(wordsOf)).forEach(say);
-  const options = { ...samplingOptions(flags), signal: interruptSignal() };
+  const options = { ...samplingOptions(flags), ...watchOptions(flags), signal: interruptSignal() };
   const files: string[] = [];
   const finished: Pictures[] = [];
   for (let at = 0; at < orders.length; at += flags.batch) {
@@ -127,15 +130,18 @@ async function drawBatch(
     files.push(file);
   };
   const scales: Pictures[] = [];
+  const maps: WordMap[][][] = [];
   for (const { prompt, seed } of orders) say(`${described(prompt)}, seed ${seed}`);
   let before = performance.now();
   const asked = { ...options, seed: orders.map(({ seed }) => seed) };
-  for await (const { scale, map, decode } of pipeline.generate(
+  for await (const step of pipeline.generate(
     orders.map(({ prompt }) => prompt),
     asked,
   )) {
+    const { scale, map, decode } = step;
     const last = scale === patchNumbers.length - 1;
     if (last || flags.strip || flags.previews) scales.push(await decode());
+    if (flags.attention) maps.push(await mapsOfStep(step));
     const now = performance.now();
     const seconds = ((now - before) / 1000).toFixed(2);
     say(`  scale ${scale + 1} of ${patchNumbers.length}: ${map.width} x ${map.height} tokens, ${seconds} s`);
@@ -147,6 +153,10 @@ async function drawBatch(
   const finished = scales.at(-1)!;
   for (const [b, { name }] of orders.entries()) {
     if (!flags.grid) await write(name, (file) => writePicture(finished, b, file));
+    if (flags.attention) {
+      const watched = { pictures: finished, index: b, words: flags.attention, maps: maps.map((scale) => scale[b]!) };
+      files.push(...(await writeWatched(watched, join(flags.out, name))));
+    }
     if (flags.strip)
       await write(`${name}-scales`, (file) => writeGrid(scales, { columns: scales.length, only: b }, file));
   }
