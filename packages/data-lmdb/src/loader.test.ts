@@ -60,6 +60,22 @@ describe('loadBatches', () => {
     }
   });
 
+  it('yields the same but for the pictures where nothing is to be decoded', async () => {
+    const options: TrainingOptions = {
+      packs: [await shapes({ a: 3, b: 2, c: 4 })],
+      batch: 2,
+      size: [
+        { height: 6, width: 6 },
+        { height: 9, width: 5 },
+      ],
+      seed: 5,
+    };
+    const decoded = await take(loadBatches(options), 9);
+    const bare = await take(loadBatches({ ...options, decode: false }), 9);
+    expect(bare).toEqual(decoded.map((batch) => ({ ...batch, images: new Float32Array() })));
+    expect(decoded.every(({ images, shape: [B, , H, W] }) => images.length === B * 3 * H * W)).toBe(true);
+  });
+
   it('a run resumed at any cursor yields exactly what the unbroken run does', async () => {
     const options: TrainingOptions = { packs: [await colors(7)], batch: 3, size: 3, seed: 5 };
     const unbroken = await take(loadBatches(options), 9);

@@ -36,6 +36,8 @@ export interface LoadOptions extends Selection {
   prefetch?: number;
   /** Decoded pictures stay in memory when all of them fit into this many bytes. Default 256 MiB, 0 for never. */
   cacheBytes?: number;
+  /** False leaves `images` empty and decodes nothing: all else is the same, for those who know the pictures by their keys. Default true. */
+  decode?: boolean;
 }
 
 /** An endless run over shuffled epochs. */
@@ -52,7 +54,7 @@ export interface TrainingOptions extends LoadOptions {
 
 /** Pictures with a caption each. */
 export interface Batch {
-  /** [B, 3, H, W] in [-1, 1], row by row. */
+  /** [B, 3, H, W] in [-1, 1], row by row; empty where nothing was to be decoded. */
   images: Float32Array<ArrayBuffer>;
   /** [B, 3, H, W]. */
   shape: [number, number, number, number];
@@ -130,26 +132,36 @@ interface Item {
 type CaptionChoice = (key: string, captions: readonly string[]) => string;
 /** RGB bytes [height, width, 3] of the item at an index; an item is read at one size only. */
 type PixelReader = (index: number, size: PictureSize) => Promise<Uint8Array>;
+/** Pictures as planes, one behind the other. */
+type PlanesReader = (chosen: readonly number[], size: PictureSize) => Promise<Float32Array<ArrayBuffer>>;
 
 async function assemble(
   chosen: readonly number[],
-  context: { items: readonly Item[]; read: PixelReader; captionOf: CaptionChoice; size: PictureSize },
+  context: { items: readonly Item[]; read: PlanesReader; captionOf: CaptionChoice; size: PictureSize },
 ): Promise<Omit<Batch, 'cursor'>> {
   const { items, read, captionOf, size } = context;
-  const { height, width } = size;
-  const pixels = await Promise.all(chosen.map((index) => read(index, size)));
-  const images = new Float32Array(chosen.length * 3 * height * width);
-  pixels.forEach((picture, i) => toPlanes(picture, images, i * 3 * height * width));
   const visited = chosen.map((index) => items[index] as Item);
   return {
-    images,
-    shape: [chosen.length, 3, height, width],
+    images: await read(chosen, size),
+    shape: [chosen.length, 3, size.height, size.width],
     captions: visited.map(({ pack, key }) => captionOf(key, pack.record(key).captions)),
     keys: visited.map(({ key }) => key),
   };
 }
 
-function createReader(items: readonly Item[], buckets: readonly Bucket[], options: LoadOptions): PixelReader {
+function createReader(items: readonly Item[], buckets: readonly Bucket[], options: LoadOptions): PlanesReader {
+  if (options.decode === false) return async () => new Float32Array();
+  const pixelsOf = createPixelReader(items, buckets, options);
+  return async (chosen, size) => {
+    const pixels = await Promise.all(chosen.map((index) => pixelsOf(index, size)));
+    const planes = 3 * size.height * size.width;
+    const images = new Float32Array(chosen.length * planes);
+    pixels.forEach((picture, i) => toPlanes(picture, images, i * planes));
+    return images;
+  };
+}
+
+function createPixelReader(items: readonly Item[], buckets: readonly Bucket[], options: LoadOptions): PixelReader {
   const { threads = 2, cacheBytes = DEFAULT_CACHE_BYTES } = options;
   decodeSingleThreaded();
   const limit = pLimit(threads);
