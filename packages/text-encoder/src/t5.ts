@@ -15,6 +15,7 @@ import {
   sub,
   type Tensor,
   tensor,
+  withPrecision,
 } from '@star-webgpu/tensor-webgpu';
 import type { TextFeatures } from './features.ts';
 import { RmsNorm } from './rms-norm.ts';
@@ -133,10 +134,18 @@ export class T5Text extends Module {
     this.norm = this.child('encoder.final_layer_norm', new RmsNorm({ width, eps: config.normEpsilon }));
   }
 
-  /** States of token ids, pooled as the mean over all positions, padding too. ids, mask: u32 [B, T], mask 1 = real; any T. */
+  /**
+   * States of token ids, pooled as the mean over all positions, padding too. ids, mask: u32 [B, T], mask 1 = real; any T.
+   * Always in f32, whatever the weights are: the published ones give hidden values that half floats do not hold.
+   */
   forward(ids_BT: Tensor, mask_BT: Tensor): TextFeatures {
+    return withPrecision('f32', () => this.features(ids_BT, mask_BT));
+  }
+
+  private features(ids_BT: Tensor, mask_BT: Tensor): TextFeatures {
     const bias = add(this.distanceBias(ids_BT.shape[1]!), hidden(mask_BT));
-    const last_BTD = this.blocks.reduce((x, block) => block.forward(x, bias), this.tokens.forward(ids_BT));
+    const first_BTD = cast(this.tokens.forward(ids_BT), 'f32');
+    const last_BTD = this.blocks.reduce((x, block) => block.forward(x, bias), first_BTD);
     const states_BTD = this.norm.forward(last_BTD);
     return { states: states_BTD, mask: mask_BT, pooled: mean(states_BTD, { axis: 1 }) };
   }
