@@ -9,6 +9,7 @@ export {
   VqvaeConfigError,
 } from './config.ts';
 export { type Quantized, Quantizer } from './quantizer.ts';
+export { loadQuantizer } from './quantizer-weights.ts';
 export * from './scales.ts';
 export { Vqvae, type VqvaeTraining } from './vqvae.ts';
 export { loadVqvae, type ReadFile, saveVqvae } from './weights.ts';

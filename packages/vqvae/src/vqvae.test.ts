@@ -1,6 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   backward,
+  type ByteSource,
+  bytesSource,
   concat,
   contiguous,
   embedding,
@@ -27,6 +29,7 @@ import {
 } from '@star-webgpu/tensor-webgpu/testing';
 import { codebookUsage, countHits, reviveDeadCodes } from './codebook.ts';
 import { publishedConfig, vqvaeConfig } from './config.ts';
+import { loadQuantizer } from './quantizer-weights.ts';
 import { type MapSize, phiIndex, tokenCount, tokenMaps, tokenOffsets } from './scales.ts';
 import { Vqvae } from './vqvae.ts';
 import { loadVqvae, saveVqvae } from './weights.ts';
@@ -246,6 +249,29 @@ describe('a model', () => {
     weights.set('quantize.ema_vocab_hit_SV', hostTensor(new Float32Array(10), [10, 1]));
     expect(() => again.load(weights, { ignore: /ema_vocab_hit_SV$/ })).not.toThrow();
     again.dispose();
+  });
+
+  it('gives its quantiser alone, without reading the rest', async () => {
+    const files = await saveVqvae(vqvae);
+    const read: [number, number][] = [];
+    const whole = bytesSource(files.get('model.safetensors')!);
+    const source: ByteSource = {
+      size: whole.size,
+      read: (offset, length) => {
+        read.push([offset, length]);
+        return whole.read(offset, length);
+      },
+    };
+    const { config: stored, quantizer } = await loadQuantizer(async (name) =>
+      name === 'config.json' ? files.get(name)! : source,
+    );
+    expect(stored).toEqual(vqvae.config);
+    const indices_BL = vqvae.imageToTokens(images_B3HW);
+    await expectClose(quantizer.teacherInput(indices_BL), await vqvae.quantizer.teacherInput(indices_BL).data(), 0);
+    const own = [...quantizer.namedTensors().values()].reduce((sum, { size }) => sum + 4 * size, 0);
+    const header = new DataView(files.get('model.safetensors')!.buffer).getUint32(0, true);
+    expect(read.reduce((sum, [, length]) => sum + length, 0)).toBe(8 + header + own);
+    quantizer.dispose();
   });
 
   it('has the published names and shapes', () => {

@@ -30,7 +30,7 @@ function batchOf(name: string, step: number): TrainingBatch {
 
 function newModels(
   refiner: { depth: number; sampleFrom: number } | undefined = { depth: 2, sampleFrom: 1 },
-): StarModels {
+): Required<StarModels> & { readonly vqvae: Vqvae } {
   const tokenizer = new Tokenizer(trainBpe(captions, { vocabSize: 520 }));
   const { vocabSize, endId: eosTokenId } = tokenizer;
   const sides = { layers: 1, width: 16, heads: 2, mlpWidth: 32, positions: 12, activation: 'quick_gelu' } as const;

@@ -39,7 +39,7 @@ export class RefinerStage implements Stage {
   private readonly inputsOf: StarInputs;
   private readonly options: RefinerStageOptions;
 
-  /** @throws Error if the transformer has no refiner. */
+  /** @throws Error if the transformer has no refiner, or where neither a model nor the cache makes what it reads. */
   constructor(models: StarModels, options: RefinerStageOptions) {
     const { refiner } = models.star;
     if (!refiner)
@@ -48,7 +48,6 @@ export class RefinerStage implements Stage {
     this.refiner = refiner;
     this.inputsOf = new StarInputs(models, options);
     this.options = options;
-    models.text.model.freeze();
   }
 
   parameters(): Map<string, Tensor> {
@@ -79,17 +78,17 @@ export class RefinerStage implements Stage {
   }
 
   forward(inputs: Readonly<Record<string, Tensor>>, pictures: PictureSize): StageOutput {
-    const { input_BlZ, ids_BT, mask_BT, known_Bl, targets_Bl } = inputs as Record<keyof RefinerInputs, Tensor>;
-    const { star, text, vqvae } = this.models;
+    const { input_BlZ, known_Bl, targets_Bl } = inputs as Record<keyof RefinerInputs, Tensor>;
+    const { star, vqvae } = this.models;
     const latent = this.inputsOf.latentOf(pictures);
     const { context, codes_BlZ } = noGrad(() => {
-      const { states, mask, pooled } = text.model.forward(ids_BT, mask_BT);
-      const features_BLC = star.features({ input_BlZ, text: { states, mask, pooled }, latent });
+      const text = this.inputsOf.text(inputs);
+      const features_BLC = star.features({ input_BlZ, text, latent });
       const [L, l] = [features_BLC.shape[1]!, known_Bl.shape[1]!];
       const { codebook } = vqvae.quantizer;
       const rows = concat([codebook, zeros([1, codebook.shape[1]!])], 0);
       return {
-        context: { features_BlC: slice(features_BLC, 1, L - l, L), pooled_BD: pooled, latent },
+        context: { features_BlC: slice(features_BLC, 1, L - l, L), pooled_BD: text.pooled, latent },
         codes_BlZ: embedding(rows, known_Bl),
       };
     });
@@ -98,8 +97,9 @@ export class RefinerStage implements Stage {
     return { loss, metrics: { openCost, accuracy } };
   }
 
+  /** The transformer with its refiner; the text encoder stays where it is. */
   files(dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, Uint8Array>> {
-    return modelFiles(this.models, dtype);
+    return modelFiles({ star: this.models.star }, dtype);
   }
 
   /** Only the refiner moves: a checkpoint of it is a tenth of the model. */

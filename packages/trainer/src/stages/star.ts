@@ -29,19 +29,19 @@ export class StarStage implements Stage {
   private readonly inputsOf: StarInputs;
   private readonly options: StarStageOptions;
 
+  /** @throws Error where neither a model nor the cache makes what the transformer reads. */
   constructor(models: StarModels, options: StarStageOptions) {
     this.models = models;
     this.inputsOf = new StarInputs(models, options);
     this.options = options;
-    if (!options.trainText) models.text.model.freeze();
   }
 
   /** A refiner, which this loss does not reach, is left as it is. */
   parameters(): Map<string, Tensor> {
-    const { star, text } = this.models;
+    const { star, text } = this.learning();
     const refiner = star.refiner?.namedParameters('star.') ?? new Map<string, Tensor>();
     const stars = [...star.namedParameters('star.')].filter(([name]) => !refiner.has(name));
-    const texts = this.options.trainText ? text.model.namedParameters('text.') : new Map<string, Tensor>();
+    const texts = text?.model.namedParameters('text.') ?? new Map<string, Tensor>();
     return new Map([...stars, ...texts]);
   }
 
@@ -53,10 +53,10 @@ export class StarStage implements Stage {
   }
 
   forward(inputs: Readonly<Record<string, Tensor>>, pictures: PictureSize): StageOutput {
-    const { targets_BL, input_BlZ, ids_BT, mask_BT, seed } = inputs as Record<keyof StarStageInputs, Tensor>;
+    const { targets_BL, input_BlZ, seed } = inputs as Record<keyof StarStageInputs, Tensor>;
     const [B, L] = targets_BL.shape as [number, number];
-    const { star, text: encoder } = this.models;
-    const text = encoder.model.forward(ids_BT, mask_BT);
+    const { star } = this.models;
+    const text = this.inputsOf.text(inputs);
     const latent = this.inputsOf.latentOf(pictures);
     const features_BLC = star.features({ input_BlZ, text, latent, dropPathSeed: seed });
     const { loss, losses, hits } = star.loss(features_BLC, targets_BL, this.options.labelSmoothing);
@@ -67,13 +67,19 @@ export class StarStage implements Stage {
     });
   }
 
+  /** What learns: a frozen text encoder, which may be far larger, stays where it is. */
   files(dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, Uint8Array>> {
-    return modelFiles(this.models, dtype);
+    return modelFiles(this.learning(), dtype);
   }
 
   async restore(readFile: (path: string) => Promise<Uint8Array>): Promise<void> {
-    const { star, text } = this.models;
+    const { star, text } = this.learning();
     star.load(readSafetensors(await readFile('star/model.safetensors')));
-    text.model.load(readSafetensors(await readFile('text/model.safetensors')));
+    text?.model.load(readSafetensors(await readFile('text/model.safetensors')));
+  }
+
+  private learning(): Pick<StarModels, 'star' | 'text'> {
+    const { star, text } = this.models;
+    return { star, ...(this.options.trainText && text && { text }) };
   }
 }
