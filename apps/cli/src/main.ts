@@ -7,6 +7,7 @@ import { addEvaluate } from './commands/evaluate.ts';
 import { addExport } from './commands/export.ts';
 import { addPack } from './commands/pack.ts';
 import { addSample } from './commands/sample.ts';
+import { addTokenize } from './commands/tokenize.ts';
 import { addTrain } from './commands/train.ts';
 import { say } from './output.ts';
 
@@ -16,7 +17,8 @@ const program = new Command('star')
   .option('--json', 'print results for machines')
   .exitOverride()
   .addHelpText('after', '\nExample:\n  star sample "red apple"');
-for (const add of [addSample, addEdit, addPack, addExport, addTrain, addEvaluate, addDoctor, addBench]) add(program);
+for (const add of [addSample, addEdit, addPack, addExport, addTokenize, addTrain, addEvaluate, addDoctor, addBench])
+  add(program);
 for (const command of program.commands) command.exitOverride();
 
 /** A reader that has seen enough, such as `head`, ends the command without a complaint. */

@@ -19,7 +19,7 @@ afterAll(() => rm(folder, { recursive: true }));
 const escape = String.fromCharCode(27);
 
 describe('star', () => {
-  it.each(['sample', 'edit', 'pack', 'export', 'train', 'evaluate', 'doctor', 'bench'])(
+  it.each(['sample', 'edit', 'pack', 'export', 'tokenize', 'train', 'evaluate', 'doctor', 'bench'])(
     '%s --help shows an example',
     async (name) => {
       const { code, stdout } = await runStar([name, '--help']);

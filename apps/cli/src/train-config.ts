@@ -12,6 +12,8 @@ const data = z.strictObject({
   size: count,
   /** Ratios of width to height: each picture is resized to the nearest, and a batch has one. */
   ratios: z.array(z.enum(ratios)).nonempty().default(['1:1']),
+  /** What `star tokenize` made of these pictures and their captions: neither encoder is needed then. Stages star and refiner only. */
+  tokens: z.string().optional(),
 });
 
 const training = z.strictObject({
@@ -91,14 +93,19 @@ const starRun = z.strictObject({
   data,
   /** Folder of the trained VQVAE. */
   vqvaeFolder: z.string(),
-  text: z.strictObject({
-    layers: count,
-    width: count,
-    heads: count,
-    mlpWidth: count,
-    positions: count,
-    vocabSize: count.min(258),
-  }),
+  /** Sizes of a text encoder that learns along; or name a `textFolder`. */
+  text: z
+    .strictObject({
+      layers: count,
+      width: count,
+      heads: count,
+      mlpWidth: count,
+      positions: count,
+      vocabSize: count.min(258),
+    })
+    .optional(),
+  /** Folder of a text encoder that stays as it is. */
+  textFolder: z.string().optional(),
   star: z.strictObject({ depth: count, width: count, heads: count, dropPath: share }),
   training,
   /** Share of captions replaced by the empty one. */
@@ -153,8 +160,19 @@ export function parseTrainConfig(file: string, text: string, overrides: readonly
   const parsed = trainConfigSchema.safeParse(value);
   if (!parsed.success)
     faults.push(...parsed.error.issues.map(({ path, message }) => `${path.join('.') || '(root)'}: ${message}`));
+  else faults.push(...contradictions(parsed.data));
   if (faults.length || !parsed.success) throw new ConfigError(file, faults);
   return parsed.data;
+}
+
+/** Faults of several fields together. */
+function contradictions(config: TrainConfig): string[] {
+  const tokens = config.stage === 'vqvae' && config.data.tokens !== undefined;
+  const text = config.stage === 'star' && (config.text === undefined) === (config.textFolder === undefined);
+  return [
+    ...(tokens ? ['data.tokens: stage vqvae reads pictures'] : []),
+    ...(text ? ['text, textFolder: must be given one or the other'] : []),
+  ];
 }
 
 function parseJson(file: string, text: string): Record<string, unknown> {

@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
-import { loadBatches, openPack, type Pack, type PictureSize } from '@star-webgpu/data-lmdb';
+import { loadBatches, type PictureSize } from '@star-webgpu/data-lmdb';
 import { generateFromPrompts, type PromptModels, type SamplingDefaults, samplingFile } from '@star-webgpu/sampler';
 import { loadStar, Star, starConfig } from '@star-webgpu/star-transformer';
+import { folderFiles } from '@star-webgpu/tensor-webgpu/node';
 import { initText, loadTextEncoder, textConfig, TextEncoder, Tokenizer, trainBpe } from '@star-webgpu/text-encoder';
 import {
   RefinerStage,
@@ -14,14 +13,19 @@ import {
   type Stage,
   StarStage,
   type StepReport,
+  type TokenModel,
   train,
   VqvaeStage,
 } from '@star-webgpu/trainer';
-import { imageSide, imageSize, loadVqvae, Vqvae, type VqvaeConfig, vqvaeConfig } from '@star-webgpu/vqvae';
+import { loadQuantizer, loadVqvae, Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
 import { openSession } from '../device.ts';
+import { folderDigest } from '../folder-digest.ts';
+import { frozenFolders, tokensOf } from '../frozen-encoders.ts';
 import { duration, interruptSignal, Progress, say } from '../output.ts';
 import { writeGrid } from '../pictures.ts';
+import type { TokenFile } from '../token-file.ts';
 import { parseTrainConfig, type RefinerRun, type StarRun, type TrainConfig, type VqvaeRun } from '../train-config.ts';
+import { captionsOf, openData, pictureCount, sizesOf, type TrainingData } from '../training-data.ts';
 
 interface Flags {
   readonly config: string;
@@ -55,117 +59,139 @@ async function runTrain(stageName: string, _: unknown, command: Command): Promis
     );
   const session = await openSession(flags.adapter);
   say(`adapter: ${session.description}`);
-  const packs = await Promise.all(config.data.packs.map((path) => openPack(path)));
-  const keys = config.data.keysFile
-    ? (await readFile(config.data.keysFile, 'utf8')).split('\n').filter(Boolean)
-    : undefined;
-  const { stage, pictures, preview } =
-    config.stage === 'vqvae'
-      ? vqvaeStage(config)
-      : config.stage === 'refiner'
-        ? await refinerStage(config)
-        : await starStage(config, captionsOf(packs, keys));
-  const sizes = sizesOf(config, pictures);
+  const data = await openData(config);
+  const trained = await trainedBy(config, data);
+  const { stage, tokens } = trained;
   await mkdir(flags.out, { recursive: true });
   await writeFile(join(flags.out, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
-  say(
-    `${parameterCount(stage)} parameters, ${keys?.length ?? packs.reduce((sum, { size }) => sum + size, 0)} pictures`,
-  );
-  const done = await runLoop(stage, {
-    config,
-    flags,
-    packs,
-    sizes,
-    ...(keys && { keys }),
-    ...(preview && { preview }),
-  });
+  say(`${parameterCount(stage)} parameters, ${pictureCount(data)} pictures${tokens ? ' as tokens' : ''}`);
+  const done = await runLoop(trained, { config, flags, data });
   if (done >= config.training.steps) say(`model: ${await writeModel(stage, join(flags.out, 'model'), config)}`);
   else {
     say(`stopped and saved at step ${done}; the same command goes on from there`);
     process.exitCode = 130;
   }
-  for (const pack of packs) pack.close();
+  for (const open of [...data.packs, ...(tokens ? [tokens] : [])]) await open.close();
   await session.close();
 }
 
 const parameterCount = (stage: Stage): string =>
   [...stage.parameters().values()].reduce((sum, { size }) => sum + size, 0).toLocaleString('en-US');
 
-/** Sizes that pictures are loaded at, one a ratio. */
-function sizesOf({ data }: TrainConfig, vqvae: VqvaeConfig): PictureSize[] {
-  const side = imageSide(vqvae);
-  if (data.size !== side)
-    throw new Error(
-      `data.size must be ${side}, the last patch number times the VQVAE's downsampling, got ${data.size}. Correct data.size, or vqvae.patchNumbers.`,
-    );
-  return data.ratios.map((ratio) => imageSize(vqvae, ratio));
-}
-
-/** What is trained, and the VQVAE whose pictures it is shown. */
+/** What is trained, and how it is shown pictures. */
 interface Trained {
   readonly stage: Stage;
-  readonly pictures: VqvaeConfig;
+  /** Sizes that pictures are loaded at, one a ratio. */
+  readonly sizes: readonly PictureSize[];
+  /** Instead of pictures. */
+  readonly tokens?: TokenFile | undefined;
   readonly preview?: Preview;
 }
 
-function vqvaeStage({ vqvae, loss, seed }: VqvaeRun): Trained {
+function trainedBy(config: TrainConfig, data: TrainingData): Trained | Promise<Trained> {
+  if (config.stage === 'vqvae') return vqvaeStage(config);
+  return config.stage === 'refiner' ? refinerStage(config, data) : starStage(config, data);
+}
+
+function vqvaeStage(run: VqvaeRun): Trained {
+  const { vqvae, loss, seed } = run;
   const config = vqvaeConfig(vqvae);
-  return { stage: new VqvaeStage(new Vqvae(config, { seed }), { seed, ...loss }), pictures: config };
+  const stage = new VqvaeStage(new Vqvae(config, { seed }), { seed, ...loss });
+  return { stage, sizes: sizesOf(run, config) };
 }
 
 /** Writes pictures of the weights as they are into a folder. */
 type Preview = (folder: string, step: number) => Promise<void>;
 
-async function starStage(config: StarRun, captions: readonly string[]): Promise<Trained> {
-  const { seed, text, star, vqvaeFolder, captionDropout, labelSmoothing } = config;
-  const vqvae = await loadVqvae((name) => readFile(join(vqvaeFolder, name)));
-  const tokenizer = new Tokenizer(trainBpe(captions, { vocabSize: text.vocabSize }));
-  const textModel = initText(
-    textConfig({ ...text, vocabSize: tokenizer.vocabSize, eosTokenId: tokenizer.endId, activation: 'quick_gelu' }),
-    { seed },
-  );
-  const { patchNumbers, codeWidth, codebookSize } = vqvae.config;
-  const model = new Star(starConfig({ ...star, patchNumbers, codeWidth, codebookSize, textWidth: text.width }), {
-    seed,
-  });
-  const models = { star: model, text: new TextEncoder(tokenizer, textModel), vqvae };
-  const stage = new StarStage(models, { seed, captionDropout, labelSmoothing, trainText: true });
-  const sampling = config.sampling as SamplingDefaults | undefined;
+async function starStage(config: StarRun, data: TrainingData): Promise<Trained> {
+  const { seed, star, captionDropout, labelSmoothing } = config;
+  const frozen = await frozenModels(config, data);
+  const learning = config.text && newText(config.text, { captions: captionsOf(data), seed });
+  const text = learning ?? frozen.text;
+  const textWidth = text?.width ?? frozen.tokens!.text!.width;
+  const { patchNumbers, codeWidth, codebookSize } = frozen.vqvae.config;
+  const model = new Star(starConfig({ ...star, patchNumbers, codeWidth, codebookSize, textWidth }), { seed });
+  const models = { star: model, vqvae: frozen.vqvae, ...(text && { text }) };
+  const options = { seed, captionDropout, labelSmoothing, trainText: learning !== undefined };
+  const { tokens, sizes } = frozen;
   return {
-    stage,
-    pictures: vqvae.config,
-    ...(config.preview && { preview: previewOf(models, { ...config.preview, sampling }) }),
+    stage: new StarStage(models, { ...options, ...(tokens && { cache: tokens }) }),
+    sizes,
+    tokens,
+    ...previewIn(config, { star: model, text, vqvae: frozen.whole }),
   };
 }
 
-/** The refiner of a model that was trained before, which gets one if it has none. */
-async function refinerStage(config: RefinerRun): Promise<Trained> {
-  const { seed, modelFolder, refiner, captionDropout, preview } = config;
+/** A small text encoder with a vocabulary of the captions. */
+function newText(
+  { vocabSize, ...sides }: NonNullable<StarRun['text']>,
+  { captions, seed }: { readonly captions: readonly string[]; readonly seed: number },
+): TextEncoder {
+  const tokenizer = new Tokenizer(trainBpe(captions, { vocabSize }));
+  const { vocabSize: learnt, endId: eosTokenId } = tokenizer;
+  const config = textConfig({ ...sides, vocabSize: learnt, eosTokenId, activation: 'quick_gelu' });
+  return new TextEncoder(tokenizer, initText(config, { seed }));
+}
+
+/** What does not learn, as far as it is needed: tokens spare the encoders, but previews want them. */
+interface Frozen {
+  readonly vqvae: TokenModel;
+  /** The same, where all of it is there. */
+  readonly whole: Vqvae | undefined;
+  readonly text: TextEncoder | undefined;
+  readonly tokens: TokenFile | undefined;
+  readonly sizes: readonly PictureSize[];
+}
+
+async function frozenModels(config: StarRun | RefinerRun, data: TrainingData): Promise<Frozen> {
+  const folders = frozenFolders(config);
   const read =
-    (part: string): ((name: string) => Promise<Uint8Array>) =>
+    (folder: string): ((name: string) => Promise<Uint8Array>) =>
     (name) =>
-      readFile(join(modelFolder, part, name));
-  const star = await loadStar(read('star'), { addRefiner: refiner, seed });
+      readFile(join(folder, name));
+  const quantizing = await loadQuantizer(folderFiles(folders.vqvae));
+  const sizes = sizesOf(config, quantizing.config);
+  const tokens = await tokensOf(config, data, sizes);
+  const whole = tokens && !config.preview ? undefined : await loadVqvae(read(folders.vqvae));
+  if (whole) quantizing.quantizer.dispose();
+  const textFolder = tokens?.text && !config.preview ? undefined : folders.text;
+  const text = textFolder ? await loadTextEncoder(read(textFolder)) : undefined;
+  return { vqvae: whole ?? quantizing, whole, text, tokens, sizes };
+}
+
+/** The refiner of a model that was trained before, which gets one if it has none. */
+async function refinerStage(config: RefinerRun, data: TrainingData): Promise<Trained> {
+  const { seed, modelFolder, refiner, captionDropout } = config;
+  const folder = join(modelFolder, 'star');
+  const star = await loadStar((name) => readFile(join(folder, name)), { addRefiner: refiner, seed });
   const { depth, sampleFrom } = star.refiner!.config;
   if (depth !== refiner.depth || sampleFrom !== refiner.sampleFrom)
     throw new Error(
       `refiner must be what the model of ${modelFolder} has, ${JSON.stringify({ depth, sampleFrom })}, got ${JSON.stringify(refiner)}. Correct the config, or begin with a model that has none.`,
     );
-  const models = { star, text: await loadTextEncoder(read('text')), vqvae: await loadVqvae(read('vqvae')) };
-  const modelId = await folderDigest(join(modelFolder, 'star'));
+  const { vqvae, whole, text, tokens, sizes } = await frozenModels(config, data);
+  const options = { seed, captionDropout, modelId: await folderDigest(folder), ...(tokens && { cache: tokens }) };
   return {
-    stage: new RefinerStage(models, { seed, captionDropout, modelId }),
-    pictures: models.vqvae.config,
-    ...(preview && { preview: previewOf(models, { ...preview, sampling: config.sampling as SamplingDefaults }) }),
+    stage: new RefinerStage({ star, vqvae, ...(text && { text }) }, options),
+    sizes,
+    tokens,
+    ...previewIn(config, { star, text, vqvae: whole }),
   };
 }
 
-/** One digest of all files of a folder, which may be large. */
-async function folderDigest(folder: string): Promise<string> {
-  const hash = createHash('sha256');
-  for (const name of (await readdir(folder)).toSorted())
-    for await (const bytes of createReadStream(join(folder, name))) hash.update(bytes as Uint8Array);
-  return hash.digest('hex');
+/** Previews, where a config wants them: all models are there then. */
+function previewIn(
+  { preview, sampling }: StarRun | RefinerRun,
+  {
+    star,
+    text,
+    vqvae,
+  }: { readonly star: Star; readonly text: TextEncoder | undefined; readonly vqvae: Vqvae | undefined },
+): { preview?: Preview } {
+  if (!preview || !text || !vqvae) return {};
+  return {
+    preview: previewOf({ star, text, vqvae }, { ...preview, sampling: sampling as SamplingDefaults | undefined }),
+  };
 }
 
 type PreviewOptions = NonNullable<StarRun['preview']> & { readonly sampling: SamplingDefaults | undefined };
@@ -187,26 +213,13 @@ const previewOf =
         );
   };
 
-/** All captions of the chosen pictures, for the tokenizer. */
-function captionsOf(packs: readonly Pack[], keys: readonly string[] | undefined): string[] {
-  const chosen = keys && new Set(keys);
-  return packs.flatMap((pack) =>
-    [...pack.keys()]
-      .filter((key) => !chosen || chosen.has(key))
-      .flatMap((key) => [...(pack.record(key)?.captions ?? [])]),
-  );
-}
-
 interface Loop {
   readonly config: TrainConfig;
   readonly flags: Flags;
-  readonly packs: readonly Pack[];
-  readonly sizes: readonly PictureSize[];
-  readonly keys?: readonly string[];
-  readonly preview?: Preview;
+  readonly data: TrainingData;
 }
 
-function runLoop(stage: Stage, { config, flags, packs, sizes, keys, preview }: Loop): Promise<number> {
+function runLoop({ stage, sizes, tokens, preview }: Trained, { config, flags, data }: Loop): Promise<number> {
   const { training, seed } = config;
   const progress = new Progress();
   const log = join(flags.out, 'log.jsonl');
@@ -214,13 +227,13 @@ function runLoop(stage: Stage, { config, flags, packs, sizes, keys, preview }: L
     stage,
     batches: (start) =>
       loadBatches({
-        packs,
+        ...data,
         batch: training.batch,
         size: sizes,
         group: training.accumulate,
         seed,
         start,
-        ...(keys && { keys }),
+        decode: !tokens,
         caption: config.stage === 'vqvae' ? 'first' : config.captions,
       }),
     schedule: scheduleOf(config),
@@ -260,15 +273,16 @@ function progressLine({ step, steps, loss, metrics, imagesPerSecond, eta }: Step
   return `step ${step}/${steps}  loss ${loss.toFixed(4)}  ${measured.join('  ')}  ${imagesPerSecond.toFixed(1)} images/s  ${duration(eta)} left`;
 }
 
-/** Writes the finished model in half precision; a transformer takes its VQVAE along, so that the folder can be sampled from. */
+/** Writes the finished model in half precision; a transformer takes along what it was trained beside, so that the folder can be sampled from. */
 async function writeModel(stage: Stage, folder: string, config: TrainConfig): Promise<string> {
   const files = await stage.files('F16');
   if (config.stage !== 'vqvae') {
-    const vqvaeFolder = config.stage === 'star' ? config.vqvaeFolder : join(config.modelFolder, 'vqvae');
-    for (const name of ['config.json', 'model.safetensors'])
-      files.set(`vqvae/${name}`, await readFile(join(vqvaeFolder, name)));
     const sampling = await samplingOf(config);
     if (sampling) files.set(...sampling);
+    const { vqvae, text } = frozenFolders(config);
+    for (const name of ['config.json', 'model.safetensors'])
+      files.set(`vqvae/${name}`, await readFile(join(vqvae, name)));
+    if (text) await cp(text, join(folder, 'text'), { recursive: true, dereference: true });
   }
   for (const [path, bytes] of files) {
     const target = join(folder, path);

@@ -1,0 +1,42 @@
+import { join } from 'node:path';
+import type { PictureSize } from '@star-webgpu/data-lmdb';
+import { folderDigest } from './folder-digest.ts';
+import { openTokens, type TokenFile } from './token-file.ts';
+import type { RefinerRun, StarRun } from './train-config.ts';
+import { captionsOf, sizedPictures, type TrainingData } from './training-data.ts';
+
+/** Folders of the encoders that do not learn; no text where one learns along. */
+export interface FrozenFolders {
+  readonly vqvae: string;
+  readonly text?: string;
+}
+
+/** Where the frozen encoders of a run are. */
+export const frozenFolders = (config: StarRun | RefinerRun): FrozenFolders =>
+  config.stage === 'refiner'
+    ? { vqvae: join(config.modelFolder, 'vqvae'), text: join(config.modelFolder, 'text') }
+    : { vqvae: config.vqvaeFolder, ...(config.textFolder && { text: config.textFolder }) };
+
+/** Captions that a run may draw; the empty one stands for those that are dropped. */
+export const drawnCaptions = (config: StarRun | RefinerRun, data: TrainingData): Set<string> =>
+  new Set(['', ...captionsOf(data, config.captions)]);
+
+/** Digests of the frozen encoders. */
+export async function frozenDigests({ vqvae, text }: FrozenFolders): Promise<{ vqvae: string; text?: string }> {
+  return { vqvae: await folderDigest(vqvae), ...(text && { text: await folderDigest(text) }) };
+}
+
+/** The tokens that a config names, if it names any. @throws Error where they are not those of its data and encoders. */
+export async function tokensOf(
+  config: StarRun | RefinerRun,
+  data: TrainingData,
+  sizes: readonly PictureSize[],
+): Promise<TokenFile | undefined> {
+  if (!config.data.tokens) return undefined;
+  return openTokens(config.data.tokens, {
+    packs: data.packs,
+    ...(await frozenDigests(frozenFolders(config))),
+    pictures: await sizedPictures(data, sizes),
+    captions: drawnCaptions(config, data),
+  });
+}
