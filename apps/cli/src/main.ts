@@ -1,14 +1,5 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
-import { addBench } from './commands/bench.ts';
-import { addDoctor } from './commands/doctor.ts';
-import { addEdit } from './commands/edit.ts';
-import { addEvaluate } from './commands/evaluate.ts';
-import { addExport } from './commands/export.ts';
-import { addPack } from './commands/pack.ts';
-import { addSample } from './commands/sample.ts';
-import { addTokenize } from './commands/tokenize.ts';
-import { addTrain } from './commands/train.ts';
 import { say } from './output.ts';
 
 const program = new Command('star')
@@ -17,8 +8,25 @@ const program = new Command('star')
   .option('--json', 'print results for machines')
   .exitOverride()
   .addHelpText('after', '\nExample:\n  star sample "red apple"');
-for (const add of [addSample, addEdit, addPack, addExport, addTokenize, addTrain, addEvaluate, addDoctor, addBench])
-  add(program);
+
+/** Where each command is: only what is asked for is loaded, as decoders and adapters take time and memory. */
+const commands: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  sample: async () => (await import('./commands/sample.ts')).addSample,
+  edit: async () => (await import('./commands/edit.ts')).addEdit,
+  pack: async () => (await import('./commands/pack.ts')).addPack,
+  export: async () => (await import('./commands/export.ts')).addExport,
+  tokenize: async () => (await import('./commands/tokenize.ts')).addTokenize,
+  train: async () => (await import('./commands/train.ts')).addTrain,
+  evaluate: async () => (await import('./commands/evaluate.ts')).addEvaluate,
+  convert: async () => (await import('./commands/convert.ts')).addConvert,
+  inspect: async () => (await import('./commands/inspect.ts')).addInspect,
+  doctor: async () => (await import('./commands/doctor.ts')).addDoctor,
+  bench: async () => (await import('./commands/bench.ts')).addBench,
+};
+
+/** Commands that the arguments name; all of them for help, and to say that there is no such command. */
+const named = process.argv.slice(2).filter((word) => Object.hasOwn(commands, word));
+for (const name of named.length ? new Set(named) : Object.keys(commands)) (await commands[name]!())(program);
 for (const command of program.commands) command.exitOverride();
 
 /** A reader that has seen enough, such as `head`, ends the command without a complaint. */

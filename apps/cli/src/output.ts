@@ -49,3 +49,10 @@ export function interruptSignal(): AbortSignal {
   }
   return controller.signal;
 }
+
+/** Bytes as people say them: 12 B, 3.4 kB, 436 MB, 6.72 GB. */
+export function byteSize(bytes: number): string {
+  const power = Math.min(3, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+  const value = bytes / 1000 ** power;
+  return `${power ? Number(value.toPrecision(3)) : value} ${['B', 'kB', 'MB', 'GB'][power]}`;
+}

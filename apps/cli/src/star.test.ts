@@ -19,16 +19,25 @@ afterAll(() => rm(folder, { recursive: true }));
 const escape = String.fromCharCode(27);
 
 describe('star', () => {
-  it.each(['sample', 'edit', 'pack', 'export', 'tokenize', 'train', 'evaluate', 'doctor', 'bench'])(
-    '%s --help shows an example',
-    async (name) => {
-      const { code, stdout } = await runStar([name, '--help']);
-      expect(code).toBe(0);
-      expect(stdout).toMatch(/^Usage: star /);
-      expect(stdout).toContain(`star ${name}`);
-      expect(stdout).toMatch(/Examples?:\n/);
-    },
-  );
+  it.each([
+    'sample',
+    'edit',
+    'pack',
+    'export',
+    'tokenize',
+    'train',
+    'evaluate',
+    'convert',
+    'inspect',
+    'doctor',
+    'bench',
+  ])('%s --help shows an example', async (name) => {
+    const { code, stdout } = await runStar([name, '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^Usage: star /);
+    expect(stdout).toContain(`star ${name}`);
+    expect(stdout).toMatch(/Examples?:\n/);
+  });
 
   it.each([
     [['nosuch'], /unknown command 'nosuch'/],

@@ -38,6 +38,7 @@ export default defineConfig({
           ['edit-a-picture', 'Edit a picture'],
           ['your-own-pictures', 'Your own pictures'],
           ['use-in-your-code', 'Use in your code'],
+          ['published-weights', 'Use the published weights'],
           ['training', 'Training'],
           ['adapters', 'Adapters'],
           ['offline', 'Without network or Node'],

@@ -1,4 +1,4 @@
-export { Clip, clipScore, type ClipScore, cosineSimilarity, loadClip } from './clip/clip.ts';
+export { Clip, clipScore, type ClipScore, cosineSimilarity, loadClip, unusedClipWeights } from './clip/clip.ts';
 export { type ClipConfig, type ClipVisionConfig, parseClipConfig } from './clip/config.ts';
 export { ClipVision } from './clip/vision.ts';
 export { codebookUsage, type CodebookUsageReport, type Usage } from './codebook-usage.ts';
@@ -26,7 +26,7 @@ export { type InceptionScore, inceptionScore } from './inception-score.ts';
 export { type InceptionConfig, inceptionConfig, publishedInceptionConfig } from './inception/config.ts';
 export { type ExtractOptions, inceptionFeatures, type PictureFeatures } from './inception/extract.ts';
 export { Inception, type InceptionFeatures, type InceptionTap, inceptionTaps } from './inception/inception.ts';
-export { inceptionOf, inceptionShapes, loadInception } from './inception/weights.ts';
+export { inceptionOf, inceptionShapes, loadInception, unusedInceptionWeights } from './inception/weights.ts';
 export { kernelDistance, type KernelInceptionDistance, kid, type KidOptions } from './kid.ts';
 export { type LpipsConfig, lpipsConfig } from './lpips/config.ts';
 export { loadLpips, Lpips, lpips } from './lpips/lpips.ts';

@@ -6,7 +6,7 @@ import { Star } from './star.ts';
 export type ReadFile = (name: string) => Promise<Uint8Array>;
 
 /** Names that published files hold and the model does not use: an unused table, zero key biases, rotation tables. */
-const ignored = /^class_emb\.|zero_k_bias$|freqs_cis$/;
+export const unusedStarWeights: RegExp = /^class_emb\.|zero_k_bias$|freqs_cis$/;
 
 export interface LoadStarOptions {
   /** Gives a model that has no refiner one with initial weights; one that the model has stays. */
@@ -19,9 +19,9 @@ export interface LoadStarOptions {
 export async function loadStar(readFile: ReadFile, { addRefiner, seed = 0 }: LoadStarOptions = {}): Promise<Star> {
   const found = starConfig(JSON.parse(new TextDecoder().decode(await readFile('config.json'))) as StarConfig);
   const weights = readSafetensors(await readFile('model.safetensors'));
-  if (!addRefiner || found.refiner) return new Star(found).load(weights, { ignore: ignored });
+  if (!addRefiner || found.refiner) return new Star(found).load(weights, { ignore: unusedStarWeights });
   const star = new Star(starConfig({ ...found, refiner: addRefiner }), { seed });
-  return star.load(new Map([...(await star.refiner!.hostWeights()), ...weights]), { ignore: ignored });
+  return star.load(new Map([...(await star.refiner!.hostWeights()), ...weights]), { ignore: unusedStarWeights });
 }
 
 /** The files of a model folder, by name. */

@@ -28,7 +28,7 @@ export {
 } from './ops/view.ts';
 export { expand } from './ops/expand.ts';
 export { scope } from './scope.ts';
-export type { Shape } from './shape.ts';
+export { sameShape, type Shape } from './shape.ts';
 export { arange, assign, empty, full, ones, Tensor, tensor, type TensorOptions, zeros } from './tensor.ts';
 export {
   deviceDType,

@@ -47,6 +47,17 @@ export function storedModel(json: Json): StoredModel {
   );
 }
 
+/** Weights by the names that the model has, where a file may have others. */
+export function plainNames<T>(weights: ReadonlyMap<string, T>, { aliases }: StoredModel): Map<string, T> {
+  const named = new Map(weights);
+  for (const [alias, name] of Object.entries(aliases)) {
+    const value = named.get(alias);
+    if (value !== undefined && !named.has(name)) named.set(name, value);
+    named.delete(alias);
+  }
+  return named;
+}
+
 /** The config of a model as a Hugging Face `config.json`. */
 export const storedConfig = (model: TextModel): Record<string, unknown> =>
   model instanceof T5Text ? formatT5Config(model.config) : formatTextConfig(model.config);

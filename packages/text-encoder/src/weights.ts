@@ -8,7 +8,7 @@ import {
 import { TextEncoder } from './encoder.ts';
 import { TextError } from './errors.ts';
 import { insideOf, parseObject, type ReadFile, readOptional } from './read-file.ts';
-import { storedConfig, storedModel, type StoredModel, type TextModel } from './text-model.ts';
+import { plainNames, storedConfig, storedModel, type StoredModel, type TextModel } from './text-model.ts';
 import { readTokenizerFiles } from './tokenizer-files.ts';
 import { Tokenizer, type TokenizerOptions } from './tokenizer.ts';
 
@@ -65,24 +65,9 @@ async function findFolders(read: ReadFile): Promise<Folders> {
 }
 
 /** Weights by the model's names, from one file or from shards. */
-async function readWeights(read: ReadFile, { aliases }: StoredModel): Promise<Map<string, HostTensor>> {
-  const whole = await readOptional(read, 'model.safetensors');
-  const weights = whole ? readSafetensors(whole) : await readShards(read);
-  for (const [alias, name] of Object.entries(aliases)) {
-    const value = weights.get(alias);
-    if (value && !weights.has(name)) weights.set(name, value);
-    weights.delete(alias);
-  }
-  return weights;
-}
-
-async function readShards(read: ReadFile): Promise<Map<string, HostTensor>> {
+async function readWeights(read: ReadFile, stored: StoredModel): Promise<Map<string, HostTensor>> {
   const index = await readOptional(read, 'model.safetensors.index.json');
-  if (index) return readSharded(index, read);
-  throw new TextError(
-    'loadTextEncoder',
-    'folder must hold model.safetensors, or model.safetensors.index.json with its shards, got neither. Convert other weights to safetensors first.',
-  );
+  return plainNames(index ? await readSharded(index, read) : readSafetensors(await read('model.safetensors')), stored);
 }
 
 /** What a model's prompts go through; the cleaning is fetched only where it is wanted, for the sake of bundles. */

@@ -6,14 +6,14 @@ import { Vqvae } from './vqvae.ts';
 export type ReadFile = (name: string) => Promise<Uint8Array>;
 
 /** Usage statistics of published files: they may count another number of scales, and nothing here reads them. */
-const ignored = /ema_vocab_hit_SV$/;
+export const unusedVqvaeWeights: RegExp = /ema_vocab_hit_SV$/;
 
 /** Builds a model from `config.json` and `model.safetensors`. @throws WeightsError listing every tensor that does not fit. */
 export async function loadVqvae(readFile: ReadFile): Promise<Vqvae> {
   const config = vqvaeConfig(
     JSON.parse(new TextDecoder().decode(await readFile('config.json'))) as Partial<VqvaeConfig>,
   );
-  return new Vqvae(config).load(readSafetensors(await readFile('model.safetensors')), { ignore: ignored });
+  return new Vqvae(config).load(readSafetensors(await readFile('model.safetensors')), { ignore: unusedVqvaeWeights });
 }
 
 /** The files of a model folder, by name. */

@@ -60,7 +60,7 @@ async function rowsOnHost(compute: () => Tensor): Promise<Float32Array[]> {
 }
 
 /** Constants in files of other programs, and the temperature of training. */
-const unused = /\.position_ids$|^logit_scale$/;
+export const unusedClipWeights: RegExp = /\.position_ids$|^logit_scale$/;
 
 /**
  * A CLIP model from a folder in Hugging Face layout: config.json, model.safetensors, tokenizer.json.
@@ -74,8 +74,8 @@ export async function loadClip(read: ReadFile): Promise<Clip> {
   const part = (wanted: boolean): typeof weights => new Map([...weights].filter(([name]) => isText(name) === wanted));
   const [text, vision] = [new ClipText(config.text), new ClipVision(config)];
   try {
-    text.load(part(true), { ignore: unused }).freeze();
-    vision.load(part(false), { ignore: unused }).freeze();
+    text.load(part(true), { ignore: unusedClipWeights }).freeze();
+    vision.load(part(false), { ignore: unusedClipWeights }).freeze();
     return new Clip(new TextEncoder(tokenizer, text), vision);
   } catch (fault) {
     text.dispose();

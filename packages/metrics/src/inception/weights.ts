@@ -5,7 +5,7 @@ import { Inception, storedShape } from './inception.ts';
 import { inceptionLayout, type Unit, unitsOf } from './layout.ts';
 
 /** In files of other programs: counters, and the side classifier that no feature passes. */
-const unused = /\.num_batches_tracked$|^AuxLogits\./;
+export const unusedInceptionWeights: RegExp = /\.num_batches_tracked$|^AuxLogits\./;
 
 const normParts = ['weight', 'bias', 'running_mean', 'running_var'] as const;
 
@@ -38,7 +38,7 @@ export async function loadInception(read: ReadFile): Promise<Inception> {
 
 function checkWeights(shapes: ReadonlyMap<string, readonly number[]>, weights: ReadonlyMap<string, HostTensor>): void {
   const missing = [...shapes.keys()].filter((name) => !weights.has(name));
-  const unexpected = [...weights.keys()].filter((name) => !shapes.has(name) && !unused.test(name));
+  const unexpected = [...weights.keys()].filter((name) => !shapes.has(name) && !unusedInceptionWeights.test(name));
   const misshapen = [...shapes].flatMap(([name, shape]) => {
     const given = weights.get(name)?.shape ?? shape;
     return String(given) === String(shape) ? [] : [`${name} ([${given}] instead of [${shape}])`];

@@ -85,18 +85,39 @@ const readers: Readonly<Record<StoredDType, Reader>> = {
   F8_E5M2: (view, at) => float8(view.getUint8(at), 5),
 };
 
-/** All elements as float32, whatever the stored type. */
+/** All elements as float32, whatever the stored type. Plain loops: converting and loading weights waits for them. */
 export function hostFloats({ dtype, bytes }: HostTensor): Float32Array {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const step = storedBytes[dtype];
-  const read = readers[dtype];
-  return Float32Array.from({ length: bytes.byteLength / step }, (_, i) => read(view, i * step));
+  const count = bytes.byteLength / storedBytes[dtype];
+  const values = new Float32Array(count);
+  if (dtype === 'F32') new Uint8Array(values.buffer).set(bytes);
+  else if (dtype === 'BF16') widenBrainFloats(bytes, values);
+  else {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const [step, read] = [storedBytes[dtype], readers[dtype]];
+    for (let i = 0; i < count; i++) values[i] = read(view, i * step);
+  }
+  return values;
+}
+
+/** A bfloat16 is the upper half of a float32. */
+function widenBrainFloats(bytes: Uint8Array, values: Float32Array): void {
+  const words = new Uint8Array(values.buffer);
+  for (let i = 0; i < values.length; i++) {
+    words[4 * i + 2] = bytes[2 * i]!;
+    words[4 * i + 3] = bytes[2 * i + 1]!;
+  }
 }
 
 /** Float values stored as F32 or F16. */
 export function hostTensor(values: Float32Array, shape: Shape, dtype: 'F32' | 'F16' = 'F32'): HostTensor {
-  const stored = dtype === 'F16' ? Uint16Array.from(values, toHalfBits) : values;
+  const stored = dtype === 'F16' ? halvesOf(values) : values;
   return { dtype, shape, bytes: new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength) };
+}
+
+function halvesOf(values: Float32Array): Uint16Array {
+  const halves = new Uint16Array(values.length);
+  for (let i = 0; i < values.length; i++) halves[i] = toHalfBits(values[i]!);
+  return halves;
 }
 
 /** The device dtype that holds a stored one: integers of any width become i32 or u32. */

@@ -207,15 +207,24 @@ function formatHeader(
   return { header, dataBytes: at };
 }
 
+export interface ShardedOptions {
+  /** Opens one file; as safetensors by default. */
+  readonly open?: (file: FileBytes) => Promise<ReadonlyMap<string, StoredTensor>>;
+}
+
 /**
  * Tensors of a model split over several files, by its `*.safetensors.index.json`; only headers are read.
  * @throws SafetensorsError naming tensors that the index lists and no file holds.
  */
-export async function openSharded(index: FileBytes, readFile: ReadFile): Promise<Map<string, StoredTensor>> {
+export async function openSharded(
+  index: FileBytes,
+  readFile: ReadFile,
+  { open = openSafetensors }: ShardedOptions = {},
+): Promise<Map<string, StoredTensor>> {
   const places = shardsOf(await readBytes(index));
   const all = new Map<string, StoredTensor>();
   for (const file of new Set(places.values()))
-    for (const [name, tensor] of await openSafetensors(await readFile(file))) all.set(name, tensor);
+    for (const [name, tensor] of await open(await readFile(file))) all.set(name, tensor);
   const missing = [...places].filter(([name]) => !all.has(name)).map(([name, file]) => `${name} (${file})`);
   if (missing.length) throw new SafetensorsError(`index lists tensors that no file holds: ${missing.join(', ')}.`);
   return all;

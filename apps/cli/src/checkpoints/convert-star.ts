@@ -1,0 +1,135 @@
+import {
+  loadStar,
+  publishedRefiner,
+  Star,
+  type StarConfig,
+  starConfig,
+  starInit,
+  unusedStarWeights,
+} from '@star-webgpu/star-transformer';
+import {
+  hostRandom,
+  hostTensor,
+  readStored,
+  hostFloats,
+  storedTensor,
+  type StoredTensor,
+} from '@star-webgpu/tensor-webgpu';
+import type { TorchValue } from '@star-webgpu/tensor-webgpu/torch';
+import { patchNumberPresets, tokenCount } from '@star-webgpu/vqvae/scales';
+import { type Conversion, type ConversionOptions, jsonFile } from './conversion.ts';
+import { listedPatchNumbers } from './patch-numbers.ts';
+import { recorded, shapesOf } from './planned.ts';
+import { countOf, type Found, sideOf } from './recognise.ts';
+
+type Tensors = ReadonlyMap<string, StoredTensor>;
+
+/** Tables of what is not trained, in the files of some versions; they may tell the number of tokens. */
+const tables = /^lvl_1L$|^attn_bias_for_masking$/;
+
+const refinerNames =
+  /^(word_embed_head|lvl_embed_2|encoder_proj2|pos_start_last|head_proj|feat_extract_blocks|head_logits2)\b/;
+
+/** Patch numbers of a file: by its config, by its tables, or by its number of scales where only one preset has that many. */
+function patchNumbersOf(tensors: Tensors, value: TorchValue | undefined): readonly number[] | undefined {
+  const listed = listedPatchNumbers(value);
+  if (listed) return listed;
+  const scales = tensors.get('lvl_embed.weight')?.shape[0];
+  const tokens = tensors.get('lvl_1L')?.shape.at(-1);
+  const fitting = Object.values(patchNumberPresets).filter(
+    (preset) => preset.length === scales && (tokens === undefined || tokenCount(preset) === tokens),
+  );
+  return fitting.length === 1 ? fitting[0] : undefined;
+}
+
+/** The config of a file's tensors. @throws Error where the patch numbers cannot be told */
+function configOf({ tensors }: Found, value: TorchValue | undefined, options: ConversionOptions): StarConfig {
+  const [width, codeWidth] = sideOf(tensors, 'word_embed.weight', [1024, 32]) as [number, number];
+  const [codebookSize] = sideOf(tensors, 'head_logits.weight', [4096]) as [number];
+  const [, textWidth] = sideOf(tensors, 'encoder_proj.weight', [width, 1024]) as [number, number];
+  const [, heads] = sideOf(tensors, 'blocks.0.attn.scale_mul_1H11', [1, width / 64]) as [number, number];
+  const [hidden] = sideOf(tensors, 'blocks.0.ffn.fc1.weight', [4 * width]) as [number];
+  const patchNumbers = options.patchNumbers ?? patchNumbersOf(tensors, value);
+  if (!patchNumbers) throw new Error(unknownPatchNumbers(tensors));
+  const refiner = refinerOf(tensors, options);
+  return starConfig({
+    patchNumbers,
+    depth: countOf(tensors, /^blocks\.(\d+)\./),
+    width,
+    heads,
+    mlpRatio: hidden / width,
+    textWidth,
+    codeWidth,
+    codebookSize,
+    crossAttention: options.crossAttention,
+    ...(refiner && { refiner }),
+  });
+}
+
+const unknownPatchNumbers = (tensors: Tensors): string =>
+  `convert: patch numbers must be known, got a file with ${tensors.get('lvl_embed.weight')?.shape[0] ?? 'no'} scales and no list of them. Say --resolution ${Object.keys(patchNumberPresets).join(' or ')}, or --patch-numbers 1,2,3.`;
+
+function refinerOf(tensors: Tensors, { refiner, sampleFrom }: ConversionOptions): StarConfig['refiner'] | undefined {
+  const depth = countOf(tensors, /^feat_extract_blocks\.(\d+)\./);
+  if (!refiner || !(depth || tensors.has('head_logits2.weight'))) return undefined;
+  return { depth: depth || publishedRefiner.depth, sampleFrom };
+}
+
+/** A STAR of ours from published tensors, at the file's resolution or another. */
+export function convertStar(found: Found, value: TorchValue | undefined, options: ConversionOptions): Conversion {
+  const config = configOf(found, value, options);
+  const { weights, notes } = transferred(found.tensors, config, options.seed);
+  const unused = [unusedStarWeights.source, tables.source, ...(config.refiner ? [] : [refinerNames.source])].join('|');
+  return {
+    kind: 'star',
+    title: titleOf(config),
+    files: new Map([['config.json', jsonFile(config)]]),
+    weights,
+    unused: new RegExp(unused),
+    shapes: shapesOf(recorded(() => new Star(config))),
+    load: loadStar,
+    notes,
+  };
+}
+
+/** A config in words: depth, width, scales and pixels. */
+function titleOf({ depth, width, patchNumbers, refiner }: StarConfig): string {
+  const px = 16 * patchNumbers.at(-1)!;
+  return `STAR of depth ${depth} and width ${width} for ${px} px (${patchNumbers.length} scales)${refiner ? ', with a refiner' : ''}`;
+}
+
+/** Embeddings of scales for another number of scales: the first rows are kept, new ones drawn as for a new model. */
+function transferred(tensors: Tensors, config: StarConfig, seed: number): { weights: Tensors; notes: string[] } {
+  const weights = new Map(tensors);
+  const notes: string[] = [];
+  for (const [stream, name] of ['lvl_embed.weight', 'lvl_embed_2.weight'].entries()) {
+    const stored = tensors.get(name);
+    const [scales, wanted] = [stored?.shape[0], config.patchNumbers.length];
+    if (!stored || scales === wanted || stored.shape.length !== 2) continue;
+    weights.set(name, withRows(stored, wanted, { config, seed, stream }));
+    notes.push(
+      `${name}: ${Math.min(scales!, wanted)} of ${scales} rows kept${wanted > scales! ? `, ${wanted - scales!} drawn from seed ${seed}` : ''}`,
+    );
+  }
+  return { weights, notes };
+}
+
+/** A table with another number of rows. */
+function withRows(
+  stored: StoredTensor,
+  rows: number,
+  { config, seed, stream }: { readonly config: StarConfig; readonly seed: number; readonly stream: number },
+): StoredTensor {
+  const shape = [rows, stored.shape[1]!];
+  return {
+    dtype: 'F32',
+    shape,
+    pieces: async function* pieces() {
+      const kept = hostFloats(await readStored(stored));
+      const values = starInit(config, hostRandom(seed, stream)).weight(shape);
+      const table = Float32Array.from(values);
+      table.set(kept.subarray(0, table.length));
+      yield* storedTensor(hostTensor(table, shape)).pieces();
+    },
+  };
+}
