@@ -36,15 +36,21 @@ import {
 import { type Binding, defineKernel, type Kernel } from './define-kernel.ts';
 import { elementType, storedVector, vectorOf } from './storage.ts';
 
-/** delta = rowsum(do * o), scattered to [B, heads, Lq].  One invocation a (query, head). */
+/** moments = (lse, rowsum(do * o)): what a row of scores was divided by, as a logarithm, and the mean of its gradients. [B, heads, Lq].  One invocation a (query, head). */
 export const attentionDeltaKernel: Kernel<AttentionSpec> = defineKernel<AttentionSpec>({
   name: 'attention-delta',
-  bindings: (spec) => ({ o_data: vector(spec.type), do_data: vector(spec.type), delta: 'write f32' }),
+  bindings: (spec) => ({
+    o_data: vector(spec.type),
+    do_data: vector(spec.type),
+    lse: 'read f32',
+    moments: 'write vec2<f32>',
+  }),
   uniforms,
   code: (spec) => `${plainHead('u.queries')}
   let q = ${at('u.queries', 'row', spec.width)};
   ${dot4(spec, 'o_data[q + e]', 'do_data[q + e]')}
-  delta[(b * u.heads + h) * u.queries + row] = t;
+  let at = (b * u.heads + h) * u.queries + row;
+  moments[at] = vec2<f32>(lse[at], t);
 }`,
   examples,
 });
@@ -56,7 +62,7 @@ function queryGradientShared(spec: AttentionSpec): string {
   return `${tileHead(spec)}
   let base = (b * u.heads + h) * u.queries;
   ${queryLimits(spec)}
-  ${eachRow((r) => `let query${r} = base + min(row0 + ${r}u, u.queries - 1u); let top${r} = lse[query${r}]; let mean${r} = delta[query${r}];`)}
+  ${eachRow((r) => `let query${r} = base + min(row0 + ${r}u, u.queries - 1u); let top${r} = moments[query${r}].x; let mean${r} = moments[query${r}].y;`)}
   ${declare(spec, 'o')}
   ${keyTiles(spec)} {
     ${eachRow((r) => `var s${r} = vec4<f32>(0.0); var g${r} = vec4<f32>(0.0);`)}
@@ -94,7 +100,7 @@ function queryGradientPlain(spec: AttentionSpec): string {
     let k = ${at('u.keys', 'key', width)};
     ${dot4(spec, 'q_data[q + e]', 'k_data[k + e]')}
     var g = 0.0; for (var e = 0u; e < ${width / 4}u; e++) { g += dot(${vectorOf(type, 'do_data[q + e]')}, ${vectorOf(type, 'v_data[k + e]')}); }
-    let s = exp(t * u.scale - lse[base]) * (g - delta[base]) * u.scale;
+    let s = exp(t * u.scale - moments[base].x) * (g - moments[base].y) * u.scale;
     for (var e = 0u; e < ${width / 4}u; e++) { o[e] += s * ${vectorOf(type, 'k_data[k + e]')}; }
   }
   for (var e = 0u; e < ${width / 4}u; e++) { dq_data[q + e] = ${storedVector(type, 'o[e]')}; }
@@ -106,8 +112,7 @@ const gradientInputs = (spec: AttentionSpec): Record<string, Binding> => ({
   k_data: vector(spec.type),
   v_data: vector(spec.type),
   do_data: vector(spec.type),
-  lse: 'read f32',
-  delta: 'read f32',
+  moments: 'read vec2<f32>',
   ...tables(spec),
 });
 
@@ -122,8 +127,16 @@ export const attentionQueryGradientKernel: Kernel<AttentionSpec> = defineKernel<
   examples,
 });
 
+/** What a kernel over keys writes: both gradients, or one of them where a device grants few buffers. */
+interface KeyGradientSpec extends AttentionSpec {
+  readonly writes: 'keys and values' | 'keys' | 'values';
+}
+
+const writesKeys = ({ writes }: KeyGradientSpec): boolean => writes !== 'values';
+const writesValues = ({ writes }: KeyGradientSpec): boolean => writes !== 'keys';
+
 /** Rows are keys, columns are queries: the transpose of the forward tile. */
-function keyTile(spec: AttentionSpec, { alsoQueries }: { readonly alsoQueries: boolean }): string {
+function keyTile(spec: KeyGradientSpec, { alsoQueries }: { readonly alsoQueries: boolean }): string {
   const eachRow = rowwise(spec);
   const { lanes, width } = spec;
   const columns = 4 * lanes;
@@ -132,30 +145,34 @@ function keyTile(spec: AttentionSpec, { alsoQueries }: { readonly alsoQueries: b
     `${data}[${at('u.queries', `min(${query}, u.queries - 1u)`, width)} + ${d * lanes}u + lane]`;
   return `${hold(spec, { data: 'k_data', length: 'u.keys', name: 'held_k' })}
   ${keyRows(spec)}
-  ${declare(spec, 'dk')}
-  ${declare(spec, 'dv')}
+  ${writesKeys(spec) ? declare(spec, 'dk') : ''}
+  ${writesValues(spec) ? declare(spec, 'dv') : ''}
   for (var c0 = 0u; c0 < u.queries; c0 += ${columns}u) {
     ${spec.limits === 'none' ? '' : `if (${alsoQueries ? `(row0 != 0u) & ${unseen(spec)}` : unseen(spec)}) { continue; }`}
     ${eachRow((r) => `var s${r} = vec4<f32>(0.0); var g${r} = vec4<f32>(0.0);`)}
     ${queries.map((query, j) => `let q${j} = ${at('u.queries', query, width)};`).join(' ')}
     ${heldScores(spec, { rows: 'held_k', columns: 'q_data[q$ + e]', name: 's' })}
-    ${scores(spec, { rows: (row) => `v_data[${at('u.keys', `min(${row}, u.keys - 1u)`, width)} + e]`, columns: 'do_data[q$ + e]', name: 'g' })}
-    let top = vec4<f32>(${fourOf((j) => `lse[base + ${queries[j]}]`)});
-    let mean = vec4<f32>(${fourOf((j) => `delta[base + ${queries[j]}]`)});
+    ${writesKeys(spec) ? scores(spec, { rows: (row) => `v_data[${at('u.keys', `min(${row}, u.keys - 1u)`, width)} + e]`, columns: 'do_data[q$ + e]', name: 'g' }) : ''}
+    ${range(4)
+      .map((j) => `let moments${j} = moments[base + ${queries[j]}];`)
+      .join(' ')}
+    let top = vec4<f32>(${fourOf((j) => `moments${j}.x`)});
+    let mean = vec4<f32>(${fourOf((j) => `moments${j}.y`)});
     ${queryColumns(spec)}
-    ${eachRow((r) => `{ let live = ${seesKey(spec, r)}; s${r} = select(vec4<f32>(0.0), exp(s${r} * u.scale - top), live); g${r} = s${r} * (g${r} - mean) * u.scale; }`)}
-    ${accumulate(spec, { p: 's', out: 'dv', v: byWidth('do_data') })}
-    ${accumulate(spec, { p: 'g', out: 'dk', v: byWidth('q_data') })}
+    ${eachRow((r) => `{ let live = ${seesKey(spec, r)}; s${r} = select(vec4<f32>(0.0), exp(s${r} * u.scale - top), live); ${writesKeys(spec) ? `g${r} = s${r} * (g${r} - mean) * u.scale;` : ''} }`)}
+    ${writesValues(spec) ? accumulate(spec, { p: 's', out: 'dv', v: byWidth('do_data') }) : ''}
+    ${writesKeys(spec) ? accumulate(spec, { p: 'g', out: 'dk', v: byWidth('q_data') }) : ''}
     ${alsoQueries ? addToQueries(spec) : ''}
   }
   ${eachRow((r) => writeKey(spec, r))}`;
 }
 
 /** WGSL: the gradients of the tile's row `r`. */
-function writeKey(spec: AttentionSpec, r: number): string {
+function writeKey(spec: KeyGradientSpec, r: number): string {
   const writes = pieces(spec).map((d) => {
     const index = `${at('u.keys', `row0 + ${r}u`, spec.width)} + ${d * spec.lanes}u + lane`;
-    return `dk_data[${index}] = ${storedVector(spec.type, `dk${r}_${d}`)}; dv_data[${index}] = ${storedVector(spec.type, `dv${r}_${d}`)};`;
+    const write = (name: string): string => `${name}_data[${index}] = ${storedVector(spec.type, `${name}${r}_${d}`)};`;
+    return [...(writesKeys(spec) ? [write('dk')] : []), ...(writesValues(spec) ? [write('dv')] : [])].join(' ');
   });
   return `if (row0 + ${r}u < u.keys) { ${writes.join(' ')} }`;
 }
@@ -183,7 +200,7 @@ function addToQueries(spec: AttentionSpec): string {
 
 const queryBase = 'let base = (b * u.heads + h) * u.queries;';
 
-const keyGradientShared = (spec: AttentionSpec): string => `${tileHead(spec)}
+const keyGradientShared = (spec: KeyGradientSpec): string => `${tileHead(spec)}
   ${queryBase}
   ${keyTile(spec, { alsoQueries: false })}
 }`;
@@ -191,43 +208,52 @@ const keyGradientShared = (spec: AttentionSpec): string => `${tileHead(spec)}
 const jointGradient = (spec: AttentionSpec): string => `${sharedHead(spec)}
   ${queryBase}
   for (var row0 = 0u; row0 < u.keys; row0 += ${spec.rows}u) {
-  ${keyTile(spec, { alsoQueries: true })}
+  ${keyTile({ ...spec, writes: 'keys and values' }, { alsoQueries: true })}
   }
 }`;
 
-function keyGradientPlain(spec: AttentionSpec): string {
+function keyGradientPlain(spec: KeyGradientSpec): string {
   const { width, type } = spec;
+  const keys = (code: string): string => (writesKeys(spec) ? code : '');
+  const values = (code: string): string => (writesValues(spec) ? code : '');
   return `${plainHead('u.keys')}
   let k = ${at('u.keys', 'row', width)};
   let base = (b * u.heads + h) * u.queries;
-  var dk: array<vec4<f32>, ${width / 4}>;
-  var dv: array<vec4<f32>, ${width / 4}>;
+  ${keys(`var dk: array<vec4<f32>, ${width / 4}>;`)}
+  ${values(`var dv: array<vec4<f32>, ${width / 4}>;`)}
   for (var query = 0u; query < u.queries; query++) {
     if (!(${visible(spec, 'row', 'query')})) { continue; }
     let q = ${at('u.queries', 'query', width)};
     ${dot4(spec, 'q_data[q + e]', 'k_data[k + e]')}
-    var g = 0.0; for (var e = 0u; e < ${width / 4}u; e++) { g += dot(${vectorOf(type, 'do_data[q + e]')}, ${vectorOf(type, 'v_data[k + e]')}); }
-    let p = exp(t * u.scale - lse[base + query]);
-    let s = p * (g - delta[base + query]) * u.scale;
-    for (var e = 0u; e < ${width / 4}u; e++) { dk[e] += s * ${vectorOf(type, 'q_data[q + e]')}; dv[e] += p * ${vectorOf(type, 'do_data[q + e]')}; }
+    let m = moments[base + query];
+    let p = exp(t * u.scale - m.x);
+    ${keys(`var g = 0.0; for (var e = 0u; e < ${width / 4}u; e++) { g += dot(${vectorOf(type, 'do_data[q + e]')}, ${vectorOf(type, 'v_data[k + e]')}); }
+    let s = p * (g - m.y) * u.scale;`)}
+    for (var e = 0u; e < ${width / 4}u; e++) { ${keys(`dk[e] += s * ${vectorOf(type, 'q_data[q + e]')};`)} ${values(`dv[e] += p * ${vectorOf(type, 'do_data[q + e]')};`)} }
   }
-  for (var e = 0u; e < ${width / 4}u; e++) { dk_data[k + e] = ${storedVector(type, 'dk[e]')}; dv_data[k + e] = ${storedVector(type, 'dv[e]')}; }
+  for (var e = 0u; e < ${width / 4}u; e++) { ${keys(`dk_data[k + e] = ${storedVector(type, 'dk[e]')};`)} ${values(`dv_data[k + e] = ${storedVector(type, 'dv[e]')};`)} }
 }`;
 }
 
 /** dv = p^T do, dk = (p (do v^T - delta) scale)^T q.  Shapes as in attention.  One subgroup owns a few keys of one head. */
-export const attentionKeyGradientKernel: Kernel<AttentionSpec> = defineKernel<AttentionSpec>({
+export const attentionKeyGradientKernel: Kernel<KeyGradientSpec> = defineKernel<KeyGradientSpec>({
   name: 'attention-key-gradient',
-  bindings: (spec) => ({
-    ...gradientInputs(spec),
-    dk_data: `write ${elementType(spec.type, 4)}` as Binding,
-    dv_data: `write ${elementType(spec.type, 4)}` as Binding,
-  }),
+  bindings: (spec) => {
+    const { v_data, ...inputs } = gradientInputs(spec);
+    const write = `write ${elementType(spec.type, 4)}` as Binding;
+    return {
+      ...inputs,
+      ...(writesKeys(spec) && { v_data: v_data!, dk_data: write }),
+      ...(writesValues(spec) && { dv_data: write }),
+    };
+  },
   uniforms,
   enables,
   code: (spec) => (spec.lanes ? keyGradientShared(spec) : keyGradientPlain(spec)),
   flops: pairFlops(4),
-  examples,
+  examples: (['keys and values', 'keys', 'values'] as const).flatMap((writes) =>
+    examples.map((spec) => ({ ...spec, writes })),
+  ),
 });
 
 /** dq, dk and dv at once: scores are worked out once instead of twice. Shapes as in attention; dq in f32.  One subgroup owns a head, so that only it adds to the head's queries. */

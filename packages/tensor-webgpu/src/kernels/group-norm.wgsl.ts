@@ -47,12 +47,13 @@ fn main(${flatParameters}) {
   ${after}
 }`;
 
-const four = (name: string): string => `vec4<f32>(${name}[g.x], ${name}[g.y], ${name}[g.z], ${name}[g.w])`;
+const four = (name: string, part: 'x' | 'y'): string =>
+  `vec4<f32>(${['x', 'y', 'z', 'w'].map((lane) => `${name}[g.${lane}].${part}`).join(', ')})`;
 
 /** Groups of the four channels, and the normalisation as (x - m) scale + shift. */
 const normalisation = `let g = vec4<u32>(image * u.groups) + (vec4<u32>(channel * 4u) + vec4<u32>(0u, 1u, 2u, 3u)) / u.per_group;
-  let m = ${four('mean')};
-  let r = ${four('rstd')};
+  let m = ${four('statistics', 'x')};
+  let r = ${four('statistics', 'y')};
   let scale = r * weight[channel];
   let shift = bias[channel];`;
 
@@ -65,8 +66,7 @@ const slope = ({ silu, type }: Activated): string =>
     : `let dv = ${vectorOf(type, 'dy[at]')};`;
 
 const affine: Record<string, Binding> = {
-  mean: 'read f32',
-  rstd: 'read f32',
+  statistics: 'read vec2<f32>',
   weight: 'read vec4<f32>',
   bias: 'read vec4<f32>',
 };
@@ -85,10 +85,10 @@ export const groupNormSumsKernel: Kernel<Typed> = defineKernel<Typed>({
   examples: [{ type: 'f32' }, { type: 'f16' }, { type: 'packed' }],
 });
 
-/** Mean and 1 / sqrt(variance + eps) of each group from the strips' sums.  sums, squares: [B, strips, C] -> mean, rstd: [B, groups].  One invocation a group. */
+/** Mean and 1 / sqrt(variance + eps) of each group from the strips' sums.  sums, squares: [B, strips, C] -> statistics: [B, groups, 2].  One invocation a group. */
 export const groupNormStatisticsKernel: Kernel = defineKernel({
   name: 'group-norm-statistics',
-  bindings: { sums: 'read f32', squares: 'read f32', mean: 'write f32', rstd: 'write f32' },
+  bindings: { sums: 'read f32', squares: 'read f32', statistics: 'write vec2<f32>' },
   uniforms: { count: 'u32', strips: 'u32', groups: 'u32', per_group: 'u32', scale: 'f32', eps: 'f32' },
   code: () => `
 @compute @workgroup_size(64)
@@ -102,13 +102,12 @@ fn main(${flatParameters}) {
     for (var at = first; at < first + u.per_group; at++) { s += sums[at]; q += squares[at]; }
   }
   let m = s * u.scale;
-  mean[i] = m;
-  rstd[i] = inverseSqrt(max(q * u.scale - m * m, 0.0) + u.eps);
+  statistics[i] = vec2<f32>(m, inverseSqrt(max(q * u.scale - m * m, 0.0) + u.eps));
 }`,
   examples: [{}],
 });
 
-/** y = act((x - mean) rstd weight + bias) with the statistics of the group.  x, y: [B, P, C]; mean, rstd: [B, groups].  One invocation a strip of four channels. */
+/** y = act((x - mean) rstd weight + bias) with the statistics of the group.  x, y: [B, P, C]; statistics: (mean, rstd) [B, groups, 2].  One invocation a strip of four channels. */
 export const groupNormKernel: Kernel<Activated> = defineKernel<Activated>({
   name: 'group-norm',
   bindings: ({ type }) => ({ x: vectors('read', type), ...affine, y: vectors('write', type) }),
@@ -144,10 +143,10 @@ export const groupNormSlopeSumsKernel: Kernel<Activated> = defineKernel<Activate
   examples,
 });
 
-/** Group means of weight dv and of weight dv xhat, from the strips' sums.  sums, products: [B, strips, C] -> a, b: [B, groups].  One invocation a group. */
+/** Group means of weight dv and of weight dv xhat, from the strips' sums.  sums, products: [B, strips, C] -> means: [B, groups, 2].  One invocation a group. */
 export const groupNormSlopeMeansKernel: Kernel = defineKernel({
   name: 'group-norm-slope-means',
-  bindings: { sums: 'read f32', products: 'read f32', weight: 'read f32', a: 'write f32', b: 'write f32' },
+  bindings: { sums: 'read f32', products: 'read f32', weight: 'read f32', means: 'write vec2<f32>' },
   uniforms: { count: 'u32', strips: 'u32', groups: 'u32', per_group: 'u32', scale: 'f32' },
   code: () => `
 @compute @workgroup_size(64)
@@ -164,29 +163,27 @@ fn main(${flatParameters}) {
       s += w * sums[first + j]; p += w * products[first + j];
     }
   }
-  a[i] = s * u.scale;
-  b[i] = p * u.scale;
+  means[i] = vec2<f32>(s, p) * u.scale;
 }`,
   examples: [{}],
 });
 
-/** dx = rstd (weight dv - A - xhat B) with A, B the group means of weight dv and weight dv xhat.  a, b: [B, groups].  One invocation a strip of four channels. */
+/** dx = rstd (weight dv - A - xhat B) with A, B the group means of weight dv and weight dv xhat.  means: (A, B) [B, groups, 2].  One invocation a strip of four channels. */
 export const groupNormInputKernel: Kernel<Activated> = defineKernel<Activated>({
   name: 'group-norm-input',
   bindings: ({ type }) => ({
     x: vectors('read', type),
     dy: vectors('read', type),
     ...affine,
-    a: 'read f32',
-    b: 'read f32',
+    means: 'read vec2<f32>',
     dx: vectors('write', type),
   }),
   uniforms: places,
   code: (spec) =>
     alongStrip(
       `${normalisation}
-  let slant = r * r * ${four('b')};
-  let level = r * ${four('a')};`,
+  let slant = r * r * ${four('means', 'y')};
+  let level = r * ${four('means', 'x')};`,
       `let value = ${vectorOf(spec.type, 'x[at]')};
     ${slope(spec)}
     dx[at] = ${storedVector(spec.type, 'scale * dv - level - (value - m) * slant')};`,

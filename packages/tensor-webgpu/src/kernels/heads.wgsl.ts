@@ -8,6 +8,8 @@ export type HeadPart = 'query' | 'key' | 'value';
 export interface HeadsSpec extends RowLanes, Readonly<Record<string, number | string | boolean>> {
   readonly type: FloatStorage;
   /** Parts of the projection, joined by commas. */
+  readonly whole: string;
+  /** Those of them that the kernel works on: all, or one where a device grants few buffers. */
   readonly parts: string;
   /** Head width in vectors. */
   readonly vectors: number;
@@ -23,6 +25,12 @@ const range = (count: number): number[] => Array.from({ length: count }, (_, i) 
 const lines = (all: readonly string[], separator = '\n    '): string => all.join(separator);
 
 const partsOf = ({ parts }: Pick<HeadsSpec, 'parts'>): HeadPart[] => parts.split(',') as HeadPart[];
+
+/** WGSL: a part's place among those of the projection, and their number. */
+function placeOf({ whole }: HeadsSpec, part: HeadPart): { readonly index: number; readonly count: number } {
+  const all = partsOf({ parts: whole });
+  return { index: all.indexOf(part), count: all.length };
+}
 const isUnit = (part: HeadPart): boolean => part !== 'value';
 const hasBias = ({ bias }: HeadsSpec, part: HeadPart): boolean => bias && part !== 'key';
 
@@ -75,9 +83,9 @@ const turns = (spec: HeadsSpec): string =>
     : '';
 
 /** WGSL: reads a row's part, normalises and turns it, and writes the head. */
-function forwardPart(spec: HeadsSpec, part: HeadPart, index: number): string {
+function forwardPart(spec: HeadsSpec, part: HeadPart): string {
   const pieces = piecesOf(spec);
-  const count = partsOf(spec).length;
+  const { index, count } = placeOf(spec, part);
   const at = (j: number): string => `${j * spec.lanes}u`;
   const loads = pieces.map(
     (j) =>
@@ -113,6 +121,7 @@ const scaling = (spec: HeadsSpec): string =>
 const examples: HeadsSpec[] = [
   {
     type: 'f32',
+    whole: 'query,key,value',
     parts: 'query,key,value',
     vectors: 16,
     group: 8,
@@ -124,6 +133,7 @@ const examples: HeadsSpec[] = [
   },
   {
     type: 'f16',
+    whole: 'query',
     parts: 'query',
     vectors: 3,
     group: 63,
@@ -135,6 +145,7 @@ const examples: HeadsSpec[] = [
   },
   {
     type: 'packed',
+    whole: 'key,value',
     parts: 'key,value',
     vectors: 16,
     group: 32,
@@ -146,6 +157,7 @@ const examples: HeadsSpec[] = [
   },
   {
     type: 'f32',
+    whole: 'query,key,value',
     parts: 'query,key,value',
     vectors: 2,
     group: 4,
@@ -153,6 +165,18 @@ const examples: HeadsSpec[] = [
     shuffles: true,
     rope: true,
     bias: false,
+    keep: true,
+  },
+  {
+    type: 'f32',
+    whole: 'query,key,value',
+    parts: 'key',
+    vectors: 16,
+    group: 8,
+    lanes: 8,
+    shuffles: true,
+    rope: true,
+    bias: true,
     keep: true,
   },
 ];
@@ -185,15 +209,15 @@ export const headsKernel: Kernel<HeadsSpec> = defineKernel<HeadsSpec>({
   code: (spec) =>
     alongStrip(spec, {
       before: `${scaling(spec)}\n  ${biasLoads(spec)}`,
-      body: `${turns(spec)}\n    ${lines(partsOf(spec).map((part, index) => forwardPart(spec, part, index)))}`,
+      body: `${turns(spec)}\n    ${lines(partsOf(spec).map((part) => forwardPart(spec, part)))}`,
     }),
   examples,
 });
 
 /** WGSL: reads a row's upstream gradient of a part, and writes that of x. */
-function backwardPart(spec: HeadsSpec, part: HeadPart, index: number): string {
+function backwardPart(spec: HeadsSpec, part: HeadPart): string {
   const pieces = piecesOf(spec);
-  const count = partsOf(spec).length;
+  const { index, count } = placeOf(spec, part);
   const at = (j: number): string => `${j * spec.lanes}u`;
   const place = (j: number): string => `row * width + column + ${at(j)}`;
   const loads = pieces.map((j) => `var g${j} = ${vectorOf(spec.type, `d_${part}[${place(j)}]`)};`);
@@ -260,7 +284,7 @@ export const headsGradientKernel: Kernel<HeadsSpec> = defineKernel<HeadsSpec>({
     const { before, after } = stripSums(spec);
     return alongStrip(spec, {
       before: `${scaling(spec)}\n  ${before}`,
-      body: `${turns(spec)}\n    ${lines(partsOf(spec).map((part, index) => backwardPart(spec, part, index)))}`,
+      body: `${turns(spec)}\n    ${lines(partsOf(spec).map((part) => backwardPart(spec, part)))}`,
       after,
     });
   },

@@ -13,7 +13,7 @@ import { sameShape } from '../shape.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { attendByParts, type Attended } from './attention-parts.ts';
 import { cast } from './cast.ts';
-import { floatStorageOf, launch } from './launch.ts';
+import { canBind, floatStorageOf, launch } from './launch.ts';
 import { sharedLanes } from './matmul.ts';
 import { isBindable } from './parts.ts';
 import { toOperand } from './precision.ts';
@@ -100,16 +100,17 @@ function gradients(dy: Tensor, { spec, uniforms, saved, o }: Forward): [Tensor, 
   const { q_data: q, k_data: k, v_data: v } = saved;
   const [B, Lq, N] = q.shape as [number, number, number];
   const Lk = k.shape[1]!;
-  const delta = empty([B, N, Lq], 'f32');
+  const { device } = q.storage;
+  const moments = empty([B, N, Lq, 2], 'f32');
   launch(attentionDeltaKernel, {
     spec,
-    tensors: { o_data: o, do_data: dy, delta },
+    tensors: { o_data: o, do_data: dy, lse: saved.lse, moments },
     uniforms,
     grid: [Math.ceil(Lq / 64), N, B],
   });
-  const tensors = { ...saved, do_data: dy, delta };
+  const tensors = { ...saved, do_data: dy, moments };
   const [dk_data, dv_data] = [empty(k.shape, k.dtype), empty(v.shape, v.dtype)];
-  if (takesAllAtOnce(spec, B * N, q.storage.device)) {
+  if (takesAllAtOnce(spec, B * N, device)) {
     const dq_data = empty(q.shape, 'f32');
     const joint = { ...spec, rows: tileRows(Lk) };
     const written = { dq_data, dk_data, dv_data };
@@ -117,24 +118,26 @@ function gradients(dy: Tensor, { spec, uniforms, saved, o }: Forward): [Tensor, 
     return [cast(dq_data, q.dtype), dk_data, dv_data];
   }
   const dq_data = empty(q.shape, q.dtype);
-  const keySpec = { ...spec, rows: spec.lanes && tileRows(Lk) };
+  const keySpec = { ...spec, rows: spec.lanes && tileRows(Lk), writes: 'keys and values' } as const;
+  const keySpecs = canBind(attentionKeyGradientKernel, keySpec, device)
+    ? [keySpec]
+    : (['keys', 'values'] as const).map((writes) => ({ ...keySpec, writes }));
   const queryGrid = [Math.ceil(Lq / attentionRows(spec)), N, B] as const;
   const keyGrid = [Math.ceil(Lk / attentionRows(keySpec)), N, B] as const;
   launch(attentionQueryGradientKernel, { spec, tensors: { ...tensors, dq_data }, uniforms, grid: queryGrid });
-  launch(attentionKeyGradientKernel, {
-    spec: keySpec,
-    tensors: { ...tensors, dk_data, dv_data },
-    uniforms,
-    grid: keyGrid,
-  });
+  for (const each of keySpecs)
+    launch(attentionKeyGradientKernel, {
+      spec: each,
+      tensors: { ...tensors, dk_data, dv_data },
+      uniforms,
+      grid: keyGrid,
+    });
   return [dq_data, dk_data, dv_data];
 }
 
 /** Whether one subgroup for each head keeps the adapter busy: then scores are worked out once instead of twice. */
-const takesAllAtOnce = (spec: AttentionSpec, heads: number, { gpu }: Device): boolean =>
-  spec.lanes > 0 &&
-  heads >= jointFrom &&
-  Object.keys(attentionGradientKernel.bindings(spec)).length <= gpu.limits.maxStorageBuffersPerShaderStage;
+const takesAllAtOnce = (spec: AttentionSpec, heads: number, device: Device): boolean =>
+  spec.lanes > 0 && heads >= jointFrom && canBind(attentionGradientKernel, spec, device);
 
 /** Rows that each batch element has in the memory of keys and values, where they are the start of a longer cache and take no gradient. */
 function cachedRows(q: Tensor, k: Tensor, v: Tensor): number | undefined {

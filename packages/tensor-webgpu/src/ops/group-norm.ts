@@ -58,7 +58,7 @@ export function groupNorm(x: Tensor, options: GroupNormOptions): Tensor {
       pictures(source, (one) => groupNorm(one, options)),
       0,
     );
-  const saved = { x: source, ...statistics(source, sides, eps), weight, bias };
+  const saved = { x: source, statistics: statisticsOf(source, sides, eps), weight, bias };
   const spec = { type: floatStorageOf(x), silu: activation === 'silu' } as const;
   const y = empty(x.shape, x.dtype, x.storage.device);
   for (const run of stripRuns(source, sides)) {
@@ -137,13 +137,11 @@ function stripSums(x: Tensor, sides: Sides): [Tensor, Tensor] {
   return [empty(shape, 'f32', x.storage.device), empty(shape, 'f32', x.storage.device)];
 }
 
-/** Two tensors of one number a group: f32 [B, groups]. */
-const groupValues = (x: Tensor, { B, groups }: Sides): [Tensor, Tensor] => [
-  empty([B, groups], 'f32', x.storage.device),
-  empty([B, groups], 'f32', x.storage.device),
-];
+/** Two numbers a group: f32 [B, groups, 2]. */
+const groupValues = (x: Tensor, { B, groups }: Sides): Tensor => empty([B, groups, 2], 'f32', x.storage.device);
 
-function statistics(x: Tensor, sides: Sides, eps: number): { mean: Tensor; rstd: Tensor } {
+/** Mean and 1 / standard deviation of each group. */
+function statisticsOf(x: Tensor, sides: Sides, eps: number): Tensor {
   const [sums, squares] = stripSums(x, sides);
   for (const run of stripRuns(x, sides)) {
     const ofRun = (all: Tensor): Tensor => (isWhole(sides, run) ? all : rowsPart(all, stripsOf(sides), run));
@@ -153,21 +151,21 @@ function statistics(x: Tensor, sides: Sides, eps: number): { mean: Tensor; rstd:
       ...alongStrips(runSides(sides, run)),
     });
   }
-  const [mean, rstd] = groupValues(x, sides);
+  const statistics = groupValues(x, sides);
   const { uniforms, grid } = overGroups(sides);
   launch(groupNormStatisticsKernel, {
     spec: {},
-    tensors: { sums, squares, mean, rstd },
+    tensors: { sums, squares, statistics },
     uniforms: { ...uniforms, eps },
     grid,
   });
   sums.dispose();
   squares.dispose();
-  return { mean, rstd };
+  return statistics;
 }
 
 /** What the forward pass leaves for the backward one. */
-type Saved = Readonly<Record<'x' | 'mean' | 'rstd' | 'weight' | 'bias', Tensor>>;
+type Saved = Readonly<Record<'x' | 'statistics' | 'weight' | 'bias', Tensor>>;
 
 /** dbias = sum dv, dweight = sum dv xhat, dx = rstd (weight dv - mean(weight dv) - xhat mean(weight dv xhat)). */
 function gradients(
@@ -179,14 +177,14 @@ function gradients(
   const { x, weight } = saved;
   const [sums, products] = stripSums(x, sides);
   launch(groupNormSlopeSumsKernel, { spec, tensors: { ...saved, dy, sums, products }, ...alongStrips(sides) });
-  const [a, b] = groupValues(x, sides);
+  const means = groupValues(x, sides);
   launch(groupNormSlopeMeansKernel, {
     spec: {},
-    tensors: { sums, products, weight, a, b },
+    tensors: { sums, products, weight, means },
     ...overGroups(sides),
   });
   const dx = empty(x.shape, x.dtype, x.storage.device);
-  launch(groupNormInputKernel, { spec, tensors: { ...saved, dy, a, b, dx }, ...alongStrips(sides) });
+  launch(groupNormInputKernel, { spec, tensors: { ...saved, dy, means, dx }, ...alongStrips(sides) });
   const overStrips = { axis: [0, 1] };
   return [dx, sum(products, overStrips), sum(sums, overStrips)];
 }

@@ -1,5 +1,6 @@
 import { isRecorded, recordJoint } from '../autograd/record.ts';
 import { check } from '../errors.ts';
+import type { Kernel } from '../kernels/define-kernel.ts';
 import {
   type HeadPart,
   headsGradientKernel,
@@ -11,7 +12,7 @@ import { foldGrid } from '../kernels/snippets.ts';
 import { sizeOf } from '../shape.ts';
 import { empty, type Tensor, zeros } from '../tensor.ts';
 import { cast } from './cast.ts';
-import { floatStorageOf, launch } from './launch.ts';
+import { canBind, floatStorageOf, launch } from './launch.ts';
 import { isBindable, partAlong, rowRuns } from './parts.ts';
 import { rowLanes } from './row-lanes.ts';
 import { contiguous } from './view.ts';
@@ -95,6 +96,7 @@ function split(op: string, x: Tensor, parts: readonly HeadPart[], options: Optio
   const d = width / parts.length / heads;
   const spec: HeadsSpec = {
     type: floatStorageOf(x),
+    whole: parts.join(','),
     parts: parts.join(','),
     vectors: d / 4,
     ...rowLanes(x.storage.device, d / 4),
@@ -111,11 +113,9 @@ function split(op: string, x: Tensor, parts: readonly HeadPart[], options: Optio
     const own = cut.rows(source);
     const written = Object.fromEntries(parts.map((name) => [name, cut.rows(outputs[name]!)]));
     const table = fixed.table && { table: cut.table(fixed.table) };
-    launch(headsKernel, {
-      spec,
-      tensors: { x: own, ...fixed, ...table, ...biases, ...written, ...(factors && { factors }) },
-      ...places(own, heads, spec, forwardStrip),
-    });
+    const tensors = { x: own, ...fixed, ...table, ...biases, ...written, ...(factors && { factors }) };
+    for (const each of bindableSpecs(headsKernel, spec, own))
+      launch(headsKernel, { spec: each, tensors, ...places(own, heads, spec, forwardStrip) });
   }
   const all = parts.map((part) => outputs[part]!);
   if (!factors) return all;
@@ -130,6 +130,12 @@ function split(op: string, x: Tensor, parts: readonly HeadPart[], options: Optio
     return gradients(x, { spec, saved: { ...outputs, ...upstream, factors, ...fixed }, taken, heads });
   });
   return all;
+}
+
+/** All parts at once, or one by one where the device grants fewer buffers than that takes. */
+function bindableSpecs(kernel: Kernel<HeadsSpec>, spec: HeadsSpec, { storage }: Tensor): readonly HeadsSpec[] {
+  if (canBind(kernel, spec, storage.device)) return [spec];
+  return spec.parts.split(',').map((parts) => ({ ...spec, parts }));
 }
 
 /** Cuts what lies by batch and position, [B, L, ...], and what lies by position, [L, ...]. */
@@ -182,7 +188,9 @@ function gradients(x: Tensor, { spec, saved, taken, heads }: Backwards): Tensor[
   const names = Object.keys(taken);
   const sums = names.map((name) => empty([uniforms.strips, taken[name]!.size], 'f32', device));
   const bound = names.map((name, i) => [name === 'scale' ? 'slopes' : `sums_${name}`, sums[i]!] as const);
-  launch(headsGradientKernel, { spec, tensors: { ...saved, ...Object.fromEntries(bound), dx }, uniforms, grid });
+  const tensors = { ...saved, ...Object.fromEntries(bound), dx };
+  for (const each of bindableSpecs(headsGradientKernel, spec, x))
+    launch(headsGradientKernel, { spec: each, tensors, uniforms, grid });
   const results = names.map((name) => empty(taken[name]!.shape, taken[name]!.dtype, device));
   const widths = [0, 1, 2].map((i) => results[i]?.size ?? 0);
   launch(stripSumsKernel, {

@@ -1,3 +1,4 @@
+import type { Device } from '../device/device.ts';
 import type { PooledBuffer } from '../device/buffer-pool.ts';
 import type { Kernel, Spec } from '../kernels/define-kernel.ts';
 import type { FloatStorage, SingleStorage, Storage } from '../kernels/storage.ts';
@@ -20,6 +21,10 @@ export const singleType = (x: Tensor): DType => (floatStorageOf(x) === 'packed' 
 
 /** How a kernel stores single elements of that type. */
 export const singleStorageOf = (x: Tensor): SingleStorage => (x.dtype === 'bool' ? 'u32' : x.dtype);
+
+/** True if the device grants as many buffers to a shader as the kernel binds. */
+export const canBind = <S extends Spec>({ bindings }: Kernel<S>, spec: S, { gpu }: Device): boolean =>
+  Object.keys(bindings(spec)).length <= gpu.limits.maxStorageBuffersPerShaderStage;
 
 interface Launch<S extends Spec> {
   readonly spec: S;
