@@ -118,6 +118,8 @@ export async function* loadEvaluation(options: LoadOptions): AsyncGenerator<Batc
 function bucketsOf(items: readonly Item[], size: number | readonly PictureSize[]): Bucket[] {
   if (typeof size === 'number') return [{ size: { height: size, width: size }, members: [...items.keys()] }];
   check(size.length > 0, () => 'load: size must be a number or list at least one size, got an empty list. Name one.');
+  const [only] = size;
+  if (only !== undefined && size.length === 1) return [{ size: only, members: [...items.keys()] }];
   return sortIntoBuckets(
     items.map(({ pack, key }) => pack.record(key)),
     size,

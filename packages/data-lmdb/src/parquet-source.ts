@@ -68,6 +68,7 @@ class Table {
     const metadata = await parquetMetadataAsync(file).catch((error: unknown) => {
       throw unfit(path, 'whole metadata', messageOf(error));
     });
+    checkRows(path, file, metadata);
     return new Table(path, file, metadata);
   }
 
@@ -123,6 +124,14 @@ class Table {
       throw unfit(this.path, `readable rows ${part.rowStart} to ${part.rowEnd - 1}`, messageOf(error));
     });
   }
+}
+
+/** A picture takes at least a byte, so a damaged count of rows shows before anybody walks through them. */
+function checkRows(path: string, { byteLength }: AsyncBuffer, { num_rows, row_groups }: FileMetaData): void {
+  const sum = row_groups.reduce((rows, group) => rows + group.num_rows, 0n);
+  const isNatural = row_groups.every((group) => group.num_rows >= 0n);
+  if (!isNatural || sum !== num_rows || num_rows > byteLength)
+    throw unfit(path, 'whole metadata', `${num_rows} rows, ${sum} in its row groups, in ${byteLength} bytes`);
 }
 
 function unfit(path: string, condition: string, got: string): PackError {

@@ -28,9 +28,9 @@ async function walk(file: FileHandle, path: string, size: number): Promise<TarMe
   let attributes: HeaderData = {};
   let common: HeaderData = {};
   for (let at = 0; at + BLOCK <= size;) {
-    const header = new Header(await bytesAt(file, { offset: at, length: BLOCK }), 0, attributes, common);
-    if (header.nullBlock) return members;
-    if (!header.cksumValid) throw broken(path, `a header with a wrong checksum at byte ${at}`);
+    const header = headerOf(await bytesAt(file, { offset: at, length: BLOCK }), [attributes, common]);
+    if (header?.nullBlock) return members;
+    if (!header?.cksumValid) throw broken(path, `a header with a wrong checksum at byte ${at}`);
     const place = { offset: at + BLOCK, length: header.size ?? 0 };
     if (place.offset + place.length > size)
       throw broken(path, `a file that ends ${place.length} bytes behind byte ${at}`);
@@ -45,6 +45,15 @@ async function walk(file: FileHandle, path: string, size: number): Promise<TarMe
   }
   if (members.length === 0) throw broken(path, 'no header at all');
   return members;
+}
+
+/** Undefined where a number in it is none. */
+function headerOf(block: Buffer, [attributes, common]: readonly [HeaderData, HeaderData]): Header | undefined {
+  try {
+    return new Header(block, 0, attributes, common);
+  } catch {
+    return undefined;
+  }
 }
 
 const isFile = ({ type }: Header): boolean => type === 'File' || type === 'OldFile' || type === 'ContiguousFile';

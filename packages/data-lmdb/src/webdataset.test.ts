@@ -85,9 +85,11 @@ describe('webDatasetSource', () => {
     expect(await refusal(whole.subarray(0, picture.offset + 20))).toBe(
       message(`a file that ends ${picture.length} bytes behind byte ${picture.offset - 512}`),
     );
-    const damaged = Buffer.from(whole);
-    damaged[picture.offset - 500]! ^= 1;
-    expect(await refusal(damaged)).toBe(message(`a header with a wrong checksum at byte ${picture.offset - 512}`));
+    for (const place of [12, 130, 150, 160]) {
+      const damaged = Buffer.from(whole);
+      damaged[picture.offset - 512 + place]! ^= 0x81;
+      expect(await refusal(damaged)).toBe(message(`a header with a wrong checksum at byte ${picture.offset - 512}`));
+    }
   });
 });
 
