@@ -1,5 +1,5 @@
 import { plannedOptions, resolveOptions, SamplingPlan } from '@star-webgpu/sampler';
-import { Star, starConfig, starPresets } from '@star-webgpu/star-transformer';
+import { Star, starConfig, type StarPreset, starPresets } from '@star-webgpu/star-transformer';
 import {
   backward,
   createDevice,
@@ -7,7 +7,7 @@ import {
   plan,
   setDevice,
   type Tensor,
-  withoutValues,
+  withParameters,
   withPrecision,
 } from '@star-webgpu/tensor-webgpu';
 import { openGpu } from '@star-webgpu/tensor-webgpu/node';
@@ -35,8 +35,10 @@ export async function plannedWorks(): Promise<PlannedWork[]> {
   setDevice(device);
   try {
     return [
-      trainingWork('256-d16', 8),
-      ...(['256-d16', '256-d30', '512-d30', '1024-d30'] as const).map((preset) => samplingWork(preset)),
+      trainingWork('star-256-d16-per-sample', 8),
+      ...(['star-256-d16', 'star-256-d30', 'star-512-d30', 'star-1024-d30'] as const).map((preset) =>
+        samplingWork(preset),
+      ),
     ];
   } finally {
     setDevice(undefined);
@@ -46,8 +48,10 @@ export async function plannedWorks(): Promise<PlannedWork[]> {
 }
 
 /** A step with f32 weights, gradients and moments, and half floats in the products; all gradients live until the update. */
-function trainingWork(preset: keyof typeof starPresets, B: number): PlannedWork {
-  const step = plan(() => withoutValues(() => withPrecision('f16', () => forwardAndBackward(preset, B))));
+function trainingWork(preset: StarPreset, B: number): PlannedWork {
+  const step = plan(() =>
+    withParameters({ values: 'none' }, () => withPrecision('f16', () => forwardAndBackward(preset, B))),
+  );
   const weights = sizeOf(step.result.parameters, 4);
   return {
     work: `training step of ${preset}, batch ${B}`,
@@ -57,7 +61,7 @@ function trainingWork(preset: keyof typeof starPresets, B: number): PlannedWork 
 }
 
 function forwardAndBackward(
-  preset: keyof typeof starPresets,
+  preset: StarPreset,
   B: number,
 ): { readonly loss: Tensor; readonly parameters: Tensor[]; readonly gradients: Tensor[] } {
   const star = new Star(starConfig(starPresets[preset]));
@@ -75,13 +79,13 @@ function forwardAndBackward(
 }
 
 /** One guided picture with f16 weights and cache. */
-function samplingWork(preset: keyof typeof starPresets): PlannedWork {
+function samplingWork(preset: StarPreset): PlannedWork {
   const built = plan(() =>
-    withoutValues(() => {
+    withParameters({ values: 'none', dtype: 'f16' }, () => {
       const star = new Star(starConfig(starPresets[preset]));
       const vqvae = new Vqvae({ ...publishedConfig, patchNumbers: star.config.patchNumbers });
       return { star, vqvae, weights: [star, vqvae].flatMap((model) => [...model.namedTensors().values()]) };
-    }, 'f16'),
+    }),
   );
   const { star, vqvae, weights } = built.result;
   const options = plannedOptions(resolveOptions({}, 1, star.config));

@@ -54,21 +54,41 @@ const ofDepth = (depth: number): Pick<StarConfig, 'depth' | 'width' | 'heads' | 
   dropPath: (0.1 * depth) / 24,
 });
 
-const published = {
+const ofPublished = (px: keyof typeof patchNumberPresets, depth: number): Omit<StarConfig, 'crossAttention'> => ({
+  ...ofDepth(depth),
+  patchNumbers: patchNumberPresets[px],
   mlpRatio: 4,
   textWidth: 1024,
   codeWidth: 32,
   codebookSize: 4096,
-  crossAttention: 'per-sample',
-} as const;
+});
 
-/** The published sizes, by picture side and depth. */
-export const starPresets: Readonly<Record<'256-d16' | '256-d30' | '512-d30' | '1024-d30', StarConfig>> = {
-  '256-d16': { ...published, ...ofDepth(16), patchNumbers: patchNumberPresets['256'] },
-  '256-d30': { ...published, ...ofDepth(30), patchNumbers: patchNumberPresets['256'] },
-  '512-d30': { ...published, ...ofDepth(30), patchNumbers: patchNumberPresets['512'] },
-  '1024-d30': { ...published, ...ofDepth(30), patchNumbers: patchNumberPresets['1024'] },
+type PublishedName = 'star-256-d16' | 'star-256-d30' | 'star-512-d30' | 'star-1024-d30' | 'star-1024-d30-refiner';
+
+const publishedSizes: Readonly<Record<PublishedName, Omit<StarConfig, 'crossAttention'>>> = {
+  'star-256-d16': ofPublished('256', 16),
+  'star-256-d30': ofPublished('256', 30),
+  'star-512-d30': ofPublished('512', 30),
+  'star-1024-d30': ofPublished('1024', 30),
+  'star-1024-d30-refiner': { ...ofPublished('1024', 30), refiner: publishedRefiner },
 };
+
+/** Name of a published size: as released, or with `-per-sample` for a new training. */
+export type StarPreset = PublishedName | `${PublishedName}-per-sample`;
+
+/** The published names, from small to large. */
+const publishedNames = Object.keys(publishedSizes) as PublishedName[];
+
+/**
+ * The published sizes by name. Those of the released weights behave as the released code does: all of a batch attend to its first
+ * element's text. For a new training take the same with `-per-sample`: each element attends to its own.
+ */
+export const starPresets: Readonly<Record<StarPreset, StarConfig>> = Object.fromEntries(
+  publishedNames.flatMap((name) => [
+    [name, { ...publishedSizes[name], crossAttention: 'first-sample' }],
+    [`${name}-per-sample`, { ...publishedSizes[name], crossAttention: 'per-sample' }],
+  ]),
+) as Record<StarPreset, StarConfig>;
 
 /** A config that cannot be built; lists every fault at once. */
 export class StarConfigError extends Error {
@@ -129,7 +149,7 @@ export function starConfig(
     dropPath: (0.1 * given.depth) / 24,
     ...given,
   };
-  const known = new Set<string>([...Object.keys(starPresets['256-d16']), 'refiner']);
+  const known = new Set<string>(Object.keys(starPresets['star-1024-d30-refiner']));
   const unknown = Object.keys(given)
     .filter((key) => !known.has(key))
     .map((key) => `unknown field ${key}`);

@@ -4,6 +4,7 @@ export {
   type StarConfig,
   starConfig,
   StarConfigError,
+  type StarPreset,
   starPresets,
 } from './config.ts';
 export { type BlockText, disposeCache, firstRows, type KeyValues, type KvCache } from './kv-cache.ts';

@@ -1,4 +1,4 @@
-import { type HostRandom, type Init, initTruncatedNormal } from '@star-webgpu/tensor-webgpu';
+import { type HostRandom, type Init, initScaled, initTruncatedNormal } from '@star-webgpu/tensor-webgpu';
 import type { StarConfig } from './config.ts';
 
 /** Initial values of the published training: truncated normal of variance 1/(3C), smaller where branches and logits end. */
@@ -10,12 +10,7 @@ export interface StarInit {
   readonly head: Init;
 }
 
-const scaled =
-  (init: Init, factor: number): Init =>
-  (shape) =>
-    init(shape).map((value) => value * factor);
-
 export function starInit({ width, depth }: Pick<StarConfig, 'width' | 'depth'>, random: HostRandom): StarInit {
   const weight = initTruncatedNormal(random, Math.sqrt(1 / (3 * width)));
-  return { weight, branchEnd: scaled(weight, 1 / Math.sqrt(2 * depth)), head: scaled(weight, 0.02) };
+  return { weight, branchEnd: initScaled(weight, 1 / Math.sqrt(2 * depth)), head: initScaled(weight, 0.02) };
 }

@@ -6,11 +6,14 @@ import {
   hostTensor,
   mean,
   mul,
+  noGrad,
+  plan,
   reshape,
   scope,
   slice,
   type Tensor,
   tensor,
+  withParameters,
   withPrecision,
 } from '@star-webgpu/tensor-webgpu';
 import {
@@ -25,13 +28,14 @@ import {
   relativeError,
   testDevice,
   valuesOf,
+  withLimits,
 } from '@star-webgpu/tensor-webgpu/testing';
 import type { TextFeatures } from '@star-webgpu/text-encoder';
 import { latentSize, type MapSize, ratios, tokenCount, tokenMaps, tokenOffsets } from '@star-webgpu/vqvae/scales';
-import { type StarConfig, starConfig, starPresets } from './config.ts';
+import { type StarConfig, starConfig, type StarPreset, starPresets } from './config.ts';
 import { disposeCache } from './kv-cache.ts';
 import { ropeAngles, ropeTable } from './rope.ts';
-import { Star, type StepResult } from './star.ts';
+import { Star, type StarInput, type StepResult } from './star.ts';
 import type { WatchedText } from './watch.ts';
 import { loadStar, saveStar } from './weights.ts';
 
@@ -98,9 +102,14 @@ beforeAll(async () => {
   manifest = await loadGoldenJson<Manifest>(golden('star_manifest.json'));
   numbers = await loadGolden(golden('star.safetensors'));
   star = hashedStar('per-sample');
-  text = { states: hashed('text', [2, 7, 32]), mask: maskOf([7, 4], 7), pooled: hashed('pool', [2, 32], 0.5) };
-  input_BlZ = tensor(numbers.get('var_input')!.values, [2, 84, 8]);
+  ({ text, input_BlZ } = inputsOf());
   targets = tensor(numbers.get('gt')!.values, [170], { dtype: 'u32' });
+});
+
+/** Text and tokens of the published numbers, on the current device. */
+const inputsOf = (): StarInput => ({
+  text: { states: hashed('text', [2, 7, 32]), mask: maskOf([7, 4], 7), pooled: hashed('pool', [2, 32], 0.5) },
+  input_BlZ: tensor(numbers.get('var_input')!.values, [2, 84, 8]),
 });
 
 const lossOf = (logits_BLV: Tensor, labelSmoothing = 0): Tensor =>
@@ -170,12 +179,12 @@ describe('the published numbers', () => {
 });
 
 /** Logits of all scales, one after the other with a cache. */
-function steppedLogits(): Tensor {
+function steppedLogits(model: Star = star, words: StarInput = { input_BlZ, text }): Tensor {
   const offsets = tokenOffsets(config.patchNumbers);
-  const cache = star.startCache(text);
+  const cache = model.startCache(words.text);
   const steps = offsets.slice(0, -1).map((start, scale) => {
-    const given = scale ? slice(input_BlZ, 1, start - 1, offsets[scale + 1]! - 1) : undefined;
-    return star.step(cache, scale, { input_BlZ: given }).logits_BlV;
+    const given = scale ? slice(words.input_BlZ, 1, start - 1, offsets[scale + 1]! - 1) : undefined;
+    return model.step(cache, scale, { input_BlZ: given }).logits_BlV;
   });
   disposeCache(cache);
   return concat(steps, 1);
@@ -248,6 +257,30 @@ describeHalves('in half precision', () => {
     expect([masked.dtype, stepped.dtype]).toEqual(['f32', 'f32']);
     await expectClose(masked, numbers.get('logits')!.values, 5e-3);
     await expectClose(stepped, numbers.get('logits')!.values, 5e-3);
+  });
+
+  it('so do those of a model whose matrices are halves on the device', async () => {
+    const halves = withParameters({ dtype: 'f16' }, () => hashedStar('per-sample')).freeze();
+    const types = new Map([...halves.namedTensors()].map(([name, { dtype }]) => [name, dtype]));
+    expect([types.get('blocks.0.ffn.fc1.weight'), types.get('blocks.0.ffn.fc1.bias')]).toEqual(['f16', 'f32']);
+    const { masked, stepped } = withPrecision('f16', () => ({
+      masked: halves.forward({ input_BlZ, text }),
+      stepped: steppedLogits(halves),
+    }));
+    expect([masked.dtype, stepped.dtype]).toEqual(['f32', 'f32']);
+    await expectClose(masked, numbers.get('logits')!.values, 5e-3);
+    await expectClose(stepped, numbers.get('logits')!.values, 5e-3);
+    halves.dispose();
+  });
+});
+
+describe('within bindings that hold neither the larger matrices, nor a scale’s activations, nor a batch element’s keys', () => {
+  it('logits of steps with a cache equal the published ones', async () => {
+    const stepped = await withLimits({ binding: 32_768 }, async () => {
+      const [mine, words] = [hashedStar('per-sample').freeze(), inputsOf()];
+      return valuesOf(scope(() => noGrad(() => steppedLogits(mine, words))));
+    });
+    expect(relativeError(stepped, numbers.get('logits')!.values)).toBeLessThan(5e-5);
   });
 });
 
@@ -342,8 +375,31 @@ describe('a model', () => {
     dropping.dispose();
   });
 
+  it.each([
+    ['star-256-d16', 275],
+    ['star-256-d30', 1680],
+    ['star-512-d30-per-sample', 1680],
+    ['star-1024-d30', 1680],
+  ] as const)('%s has about %i million parameters', (name, millions) => {
+    const { star } = unfilled(name);
+    expect(Math.abs(star.parameterCount / 1e6 - millions)).toBeLessThan(0.01 * millions);
+  });
+
+  it('star-1024-d30-refiner has about 150 million parameters in its refiner', () => {
+    const { star } = unfilled('star-1024-d30-refiner');
+    expect(Math.abs(star.refiner!.parameterCount / 1e6 - 150)).toBeLessThan(10);
+  });
+
+  it('has presets of the released weights, and the same for a new training', () => {
+    for (const [name, preset] of Object.entries(starPresets)) {
+      expect(starConfig(preset), name).toEqual(preset);
+      expect(preset.crossAttention).toBe(name.endsWith('-per-sample') ? 'per-sample' : 'first-sample');
+    }
+    expect(Object.keys(starPresets)).toContain('star-1024-d30-refiner-per-sample');
+  });
+
   it('has the published number of parameters', () => {
-    const { depth, width, textWidth, codebookSize, codeWidth, patchNumbers } = starPresets['256-d16'];
+    const { depth, width, textWidth, codebookSize, codeWidth, patchNumbers } = starPresets['star-256-d16'];
     const block =
       3 * width * width +
       2 * width +
@@ -367,6 +423,10 @@ describe('a model', () => {
     );
   });
 });
+
+/** A model of a published size that takes no memory on the device: its buffers are only promised. */
+const unfilled = (name: StarPreset): { star: Star } =>
+  plan(() => withParameters({ values: 'none' }, () => ({ star: new Star(starPresets[name]) }))).result;
 
 async function relativeDifference(a: Star, b: Star): Promise<number> {
   const [x, y] = [a, b].map((model) => mul(model.namedParameters().get('word_embed.weight')!, 1)) as [Tensor, Tensor];

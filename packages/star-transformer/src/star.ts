@@ -31,6 +31,9 @@ import { Refiner } from './refiner.ts';
 import { ropeTable } from './rope.ts';
 import { AttentionWatch, type WatchedText } from './watch.ts';
 
+/** The stream that blocks add to is f32, whatever parameters and products are: its first sum makes it so. */
+const wide = (x: Tensor): Tensor => cast(x, 'f32');
+
 export interface StarInput {
   /** The quantiser's teacher-forcing input: tokens of scales 1..S-1. [B, L-1, Z]. */
   readonly input_BlZ: Tensor;
@@ -112,7 +115,7 @@ export class Star extends Module {
   features({ input_BlZ, text, latent, dropPathSeed }: StarInput): Tensor {
     const { scales_L, ...positions } = latent && !this.isSquare(latent) ? this.tables(latent) : this.square;
     const tokens_BLC = concat([this.firstToken(text), this.wordEmbed.forward(input_BlZ)], 1);
-    const first_BLC = add(tokens_BLC, embedding(this.scaleEmbed, scales_L));
+    const first_BLC = add(tokens_BLC, wide(embedding(this.scaleEmbed, scales_L)));
     return this.blocks.reduce((x_BLC, block, i) => {
       const drop =
         dropPathSeed === undefined ? undefined : { rate: this.dropRate(i), seed: dropPathSeed, stream: 2 * i };
@@ -158,7 +161,7 @@ export class Star extends Module {
   /** The same without logits, for a sampler that may not want them. */
   stepFeatures(cache: KvCache, scale: number, { input_BlZ, watched }: StepInput = {}): StepFeatures {
     const tokens_BlC = input_BlZ ? this.wordEmbed.forward(input_BlZ) : this.firstToken(cache.text);
-    const first_BlC = add(tokens_BlC, slice(this.scaleEmbed, 0, scale, scale + 1));
+    const first_BlC = add(tokens_BlC, wide(slice(this.scaleEmbed, 0, scale, scale + 1)));
     const positions = this.positionsOf(scale, cache.latent);
     const start = tokenOffsets(this.config.patchNumbers, cache.latent)[scale]!;
     const watch = watched && new AttentionWatch(watched, this.config);

@@ -1,4 +1,4 @@
-import { readSafetensors, writeSafetensors } from '@star-webgpu/tensor-webgpu';
+import { readSafetensors, withParameters, writeSafetensors } from '@star-webgpu/tensor-webgpu';
 import { type RefinerConfig, type StarConfig, starConfig } from './config.ts';
 import { Star } from './star.ts';
 
@@ -9,6 +9,8 @@ export type ReadFile = (name: string) => Promise<Uint8Array>;
 export const unusedStarWeights: RegExp = /^class_emb\.|zero_k_bias$|freqs_cis$/;
 
 export interface LoadStarOptions {
+  /** Type of matrices on the device; f16 halves their memory. */
+  readonly dtype?: 'f32' | 'f16';
   /** Gives a model that has no refiner one with initial weights; one that the model has stays. */
   readonly addRefiner?: RefinerConfig;
   /** Of these initial weights. */
@@ -16,11 +18,15 @@ export interface LoadStarOptions {
 }
 
 /** Builds a model from `config.json` and `model.safetensors`. @throws WeightsError listing every tensor that does not fit. */
-export async function loadStar(readFile: ReadFile, { addRefiner, seed = 0 }: LoadStarOptions = {}): Promise<Star> {
+export async function loadStar(
+  readFile: ReadFile,
+  { addRefiner, seed = 0, dtype = 'f32' }: LoadStarOptions = {},
+): Promise<Star> {
   const found = starConfig(JSON.parse(new TextDecoder().decode(await readFile('config.json'))) as StarConfig);
   const weights = readSafetensors(await readFile('model.safetensors'));
-  if (!addRefiner || found.refiner) return new Star(found).load(weights, { ignore: unusedStarWeights });
-  const star = new Star(starConfig({ ...found, refiner: addRefiner }), { seed });
+  if (!addRefiner || found.refiner)
+    return withParameters({ values: 'none', dtype }, () => new Star(found)).load(weights, { ignore: unusedStarWeights });
+  const star = withParameters({ dtype }, () => new Star(starConfig({ ...found, refiner: addRefiner }), { seed }));
   return star.load(new Map([...(await star.refiner!.hostWeights()), ...weights]), { ignore: unusedStarWeights });
 }
 

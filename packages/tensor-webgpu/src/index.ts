@@ -61,16 +61,19 @@ export { readStored, storedSize, storedTensor, type StoredTensor } from './io/st
 export { type HostRandom, hostRandom, philoxBlock } from './nn/host-random.ts';
 export {
   type Init,
+  type InitLaw,
   initConstant,
   initFanIn,
   initNormal,
   initOnes,
+  initScaled,
   initTruncatedNormal,
   initUniform,
   initZeros,
 } from './nn/init.ts';
 export { Linear } from './nn/linear.ts';
-export { type LoadOptions, Module, WeightsError, withoutValues } from './nn/module.ts';
+export { type LoadOptions, Module, WeightsError } from './nn/module.ts';
+export { type ParameterOptions, withParameters } from './nn/parameters.ts';
 export { attention, type AttentionOptions } from './ops/attention.ts';
 export { attentionWeights } from './ops/attention-weights.ts';
 export { fixTokens, type FixTokensOptions } from './ops/fix-tokens.ts';

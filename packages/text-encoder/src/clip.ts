@@ -59,7 +59,8 @@ export class ClipText extends Module {
         `tokens must number at most ${this.config.positions}, got ${T}. Cut the prompts.`,
       );
     const visible = { limits_T: causalLimits(T), mask_BT };
-    const x_BTD = add(this.tokens.forward(ids_BT), slice(this.places.weight, 0, 0, T));
+    // The stream that layers add to is f32, whatever the parameters are.
+    const x_BTD = add(this.tokens.forward(ids_BT), cast(slice(this.places.weight, 0, 0, T), 'f32'));
     const last_BTD = this.layers.reduce((x, layer) => layer.forward(x, visible), x_BTD);
     const states_BTD = this.norm.forward(last_BTD);
     return {

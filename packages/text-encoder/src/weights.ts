@@ -2,7 +2,7 @@ import {
   type HostTensor,
   readSafetensors,
   readSharded,
-  withoutValues,
+  withParameters,
   writeSafetensors,
 } from '@star-webgpu/tensor-webgpu';
 import { TextEncoder } from './encoder.ts';
@@ -17,6 +17,8 @@ export interface LoadTextOptions {
   readonly trainable?: boolean;
   /** Id that fills prompts up, where the tokenizer's files do not say it. */
   readonly padId?: number;
+  /** Type of matrices on the device; f16 halves their memory. */
+  readonly dtype?: 'f32' | 'f16';
 }
 
 /**
@@ -27,13 +29,13 @@ export interface LoadTextOptions {
  */
 export async function loadTextEncoder(
   read: ReadFile,
-  { trainable = false, padId }: LoadTextOptions = {},
+  { trainable = false, padId, dtype = 'f32' }: LoadTextOptions = {},
 ): Promise<TextEncoder> {
   const folders = await findFolders(read);
   const stored = storedModel(folders.config);
   const json = await readTokenizerFiles(folders.tokenizer);
   const weights = await readWeights(folders.model, stored);
-  const model = withoutValues(stored.create);
+  const model = withParameters({ values: 'none', dtype }, stored.create);
   try {
     model.load(weights, { ignore: stored.ignore });
     const options = { ...(padId !== undefined && { padId }), ...(await preparation(model)) };

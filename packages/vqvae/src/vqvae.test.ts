@@ -24,8 +24,10 @@ import {
   hashedValues,
   loadGolden,
   loadGoldenJson,
+  relativeError,
   testDevice,
   valuesOf,
+  withLimits,
 } from '@star-webgpu/tensor-webgpu/testing';
 import { codebookUsage, countHits, reviveDeadCodes } from './codebook.ts';
 import { publishedConfig, vqvaeConfig } from './config.ts';
@@ -139,6 +141,32 @@ describeHalves('in half precision', () => {
     const images_BHW3 = withPrecision('f16', () => vqvae.decode(sum_BhwZ));
     expect(images_BHW3.dtype).toBe('f32');
     await expectClose(channelsFirst(images_BHW3), numbers.get('rec')!.values, 5e-3);
+  });
+
+  it('so does the reconstruction by filters that are halves on the device, beside codes that are not', async () => {
+    const files = await saveVqvae(vqvae);
+    const halves = (await loadVqvae(async (name) => files.get(name)!, { dtype: 'f16' })).freeze();
+    const types = new Map([...halves.namedTensors()].map(([name, { dtype }]) => [name, dtype]));
+    expect([types.get('decoder.conv_in.weight'), types.get('quantize.embedding.weight')]).toEqual(['f16', 'f32']);
+    const sum_BhwZ = vqvae.quantizer.quantize(vqvae.encode(images_B3HW)).sums.at(-1)!;
+    const images_BHW3 = withPrecision('f16', () => halves.decode(sum_BhwZ));
+    await expectClose(channelsFirst(images_BHW3), numbers.get('rec')!.values, 5e-3);
+    halves.dispose();
+  });
+});
+
+describe('pictures whose maps are larger than a binding', () => {
+  it('are decoded in bands to the same pixels', async () => {
+    const small = vqvaeConfig({ ...config, channelMultipliers: [1, 1, 1, 2], patchNumbers: [1, 4, 15] });
+    const decoded = async (): Promise<Float32Array> => {
+      const model = new Vqvae(small, { seed: 3 }).freeze();
+      const pixels = await valuesOf(scope(() => model.decode(hashed('sum', [2, 15, 15, 8]))));
+      model.dispose();
+      return pixels;
+    };
+    // the largest map has 120 x 120 pixels of 32 channels: 1.8 MB a picture
+    const [whole, bands] = [await decoded(), await withLimits({ binding: 300_000 }, decoded)];
+    expect(relativeError(bands, whole)).toBeLessThan(1e-6);
   });
 });
 

@@ -11,6 +11,7 @@ import {
   square,
   sub,
   type Tensor,
+  withParameters,
 } from '@star-webgpu/tensor-webgpu';
 import { convolution } from './blocks.ts';
 import type { VqvaeConfig } from './config.ts';
@@ -48,7 +49,11 @@ export class Vqvae extends Module {
     const sides = { in: config.codeWidth, out: config.codeWidth };
     this.encoder = this.child('encoder', new Encoder(config, context));
     this.decoder = this.child('decoder', new Decoder(config, context));
-    this.quantizer = this.child('quantize', new Quantizer(config, random));
+    // Codes must stay apart: halves would change which one is nearest.
+    this.quantizer = this.child(
+      'quantize',
+      withParameters({ dtype: 'f32' }, () => new Quantizer(config, random)),
+    );
     this.quantConv = this.child('quant_conv', convolution(random, sides));
     this.postQuantConv = this.child('post_quant_conv', convolution(random, sides));
   }

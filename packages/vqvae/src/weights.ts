@@ -1,4 +1,4 @@
-import { readSafetensors, writeSafetensors } from '@star-webgpu/tensor-webgpu';
+import { readSafetensors, withParameters, writeSafetensors } from '@star-webgpu/tensor-webgpu';
 import { type VqvaeConfig, vqvaeConfig } from './config.ts';
 import { Vqvae } from './vqvae.ts';
 
@@ -8,12 +8,18 @@ export type ReadFile = (name: string) => Promise<Uint8Array>;
 /** Usage statistics of published files: they may count another number of scales, and nothing here reads them. */
 export const unusedVqvaeWeights: RegExp = /ema_vocab_hit_SV$/;
 
+export interface LoadVqvaeOptions {
+  /** Type of filters on the device; f16 halves their memory. The quantiser stays f32. */
+  readonly dtype?: 'f32' | 'f16';
+}
+
 /** Builds a model from `config.json` and `model.safetensors`. @throws WeightsError listing every tensor that does not fit. */
-export async function loadVqvae(readFile: ReadFile): Promise<Vqvae> {
+export async function loadVqvae(readFile: ReadFile, { dtype = 'f32' }: LoadVqvaeOptions = {}): Promise<Vqvae> {
   const config = vqvaeConfig(
     JSON.parse(new TextDecoder().decode(await readFile('config.json'))) as Partial<VqvaeConfig>,
   );
-  return new Vqvae(config).load(readSafetensors(await readFile('model.safetensors')), { ignore: unusedVqvaeWeights });
+  const vqvae = withParameters({ values: 'none', dtype }, () => new Vqvae(config));
+  return vqvae.load(readSafetensors(await readFile('model.safetensors')), { ignore: unusedVqvaeWeights });
 }
 
 /** The files of a model folder, by name. */

@@ -1,4 +1,4 @@
-import { type DType, fromHalfBits, toHalfBits } from '../dtype.ts';
+import { type DType, fromHalfBits, type HostArray, toHalfBits, toHost } from '../dtype.ts';
 import type { Shape } from '../shape.ts';
 
 /** Element types of stored tensors, by their safetensors names. */
@@ -106,6 +106,12 @@ function widenBrainFloats(bytes: Uint8Array, values: Float32Array): void {
     words[4 * i + 2] = bytes[2 * i]!;
     words[4 * i + 3] = bytes[2 * i + 1]!;
   }
+}
+
+/** All elements as they are uploaded to a tensor of a float type; stored halves stay as they are for f16. */
+export function hostValues(stored: HostTensor, dtype: DType): HostArray {
+  if (dtype === 'f16' && stored.dtype === 'F16') return new Uint16Array(new Uint8Array(stored.bytes).buffer);
+  return toHost(hostFloats(stored), dtype);
 }
 
 /** Float values stored as F32 or F16. */

@@ -1,9 +1,10 @@
-import { type DType, isFloat } from '../dtype.ts';
-import { type HostTensor, hostFloats, hostTensor } from '../io/host-tensor.ts';
+import { isFloat } from '../dtype.ts';
+import { type HostTensor, hostTensor, hostValues } from '../io/host-tensor.ts';
 import { sameShape, type Shape } from '../shape.ts';
-import { empty, type Tensor, tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 import { contiguous } from '../ops/view.ts';
 import type { Init } from './init.ts';
+import { makeParameter } from './parameters.ts';
 
 /** Weights that do not fit a model; lists every fault at once. */
 export class WeightsError extends Error {
@@ -27,25 +28,6 @@ export class WeightsError extends Error {
   }
 }
 
-let unfilled: DType | undefined;
-
-/**
- * Runs a function in which modules make their parameters without values, of that type: for weights that are loaded or never needed,
- * as when a plan's memory is all that is asked for.
- */
-export function withoutValues<T>(run: () => T, dtype: 'f32' | 'f16' = 'f32'): T {
-  const before = unfilled;
-  unfilled = dtype;
-  try {
-    return run();
-  } finally {
-    unfilled = before;
-  }
-}
-
-/** A tensor of initial values, or of none. */
-const filled = (shape: Shape, init: Init): Tensor => (unfilled ? empty(shape, unfilled) : tensor(init(shape), shape));
-
 export interface LoadOptions {
   /** Names that may be present without being used. */
   readonly ignore?: RegExp;
@@ -58,7 +40,7 @@ export abstract class Module {
 
   /** Makes a parameter with initial values; its name is the one in weight files. */
   protected parameter(name: string, shape: Shape, init: Init): Tensor {
-    const value = filled(shape, init).keep();
+    const value = makeParameter(shape, init).keep();
     value.requiresGrad = true;
     this.own.set(name, value);
     return value;
@@ -66,7 +48,7 @@ export abstract class Module {
 
   /** Makes a tensor that is stored with the weights but takes no gradient. */
   protected state(name: string, shape: Shape, init: Init): Tensor {
-    const value = filled(shape, init).keep();
+    const value = makeParameter(shape, init).keep();
     this.own.set(name, value);
     return value;
   }
@@ -113,7 +95,8 @@ export abstract class Module {
     });
     if (missing.length || unexpected.length || misshapen.length)
       throw new WeightsError(this.constructor.name, { missing, unexpected, misshapen });
-    for (const [name, value] of named) value.storage.device.write(value.buffer, hostFloats(weights.get(name)!));
+    for (const [name, value] of named)
+      value.storage.device.write(value.buffer, hostValues(weights.get(name)!, value.dtype));
     return this;
   }
 

@@ -35,12 +35,16 @@ function gatherRows(table: Tensor, indices: Tensor, run: Run): Tensor {
   const [V, C] = table.shape as [number, number];
   const y = empty([...indices.shape, C], table.dtype, table.storage.device);
   const type = storageOf(table);
-  launch(gatherRowsKernel, {
-    spec: { type },
-    tensors: { table: rowsPart(table, V, run), indices, y },
-    uniforms: { count: y.size, width: C, rows: V, first: run[0], held: run[1] - run[0] },
-    grid: foldGrid(Math.ceil(y.size / elementsOwned(type) / 256)),
-  });
+  const held = rowsPart(table, V, run);
+  for (const rows of rowRuns('embedding', indices.size, [indices, y])) {
+    const found = rowsPart(y, indices.size, rows);
+    launch(gatherRowsKernel, {
+      spec: { type },
+      tensors: { table: held, indices: rowsPart(indices, indices.size, rows), y: found },
+      uniforms: { count: found.size, width: C, rows: V, first: run[0], held: run[1] - run[0] },
+      grid: foldGrid(Math.ceil(found.size / elementsOwned(type) / 256)),
+    });
+  }
   return y;
 }
 

@@ -21,6 +21,7 @@ import { matmul } from './matmul.ts';
 import { layerNorm } from './norm.ts';
 import { gumbel, normal } from './random.ts';
 import { upsampleNearest } from './resize.ts';
+import { drawTokens, filterLogits } from './select.ts';
 import { softmax } from './softmax.ts';
 import { clone, concat, contiguous, permute, slice, writeSlice } from './view.ts';
 
@@ -94,6 +95,10 @@ const cases: readonly (readonly [name: string, run: () => Tensor])[] = [
     () => linear(hashed('x', [5, 64]), slice(hashed('w', [192, 64]), 0, 130, 160)),
   ],
   ['rows of a large table', () => embedding(hashed('table', [129, 64]), indices([0, 128, 64, 63, 65, 500]))],
+  [
+    'many rows of a table',
+    () => embedding(hashed('table', [5, 64]), indices(Array.from({ length: 300 }, (_, i) => i % 5))),
+  ],
   ['layer norm', () => layerNorm(hashed('x', [130, 64]), { eps: 1e-6 })],
   ['softmax', () => softmax(hashed('x', [130, 64]))],
   [
@@ -197,6 +202,11 @@ const cases: readonly (readonly [name: string, run: () => Tensor])[] = [
         ),
       }),
   ],
+  [
+    'draws by several seeds',
+    () => drawTokens(mul(hashed('x', [256, 31]), 5), { topK: 20, topP: 0.8, seed: [3, 4], stream: 2, offset: 5 }),
+  ],
+  ['filtered logits', () => softmax(filterLogits(mul(hashed('x', [260, 64]), 5), { topK: 20, topP: 0.8 }))],
   ['normal numbers', () => normal([9001], { seed: 5, offset: 3 })],
   ['numbers by several seeds', () => gumbel([2, 64, 64], { seed: [5, 6], stream: 1 })],
 ];

@@ -9,8 +9,9 @@ import { empty, type Tensor } from '../tensor.ts';
 import { cast } from './cast.ts';
 import { gather } from './gather.ts';
 import { floatStorageOf, launch, singleStorageOf, singleType } from './launch.ts';
+import { isBindable, partAlong, rowRuns, rowsPart } from './parts.ts';
 import { checkShares, type RandomSource, seedTensor } from './random.ts';
-import { contiguous } from './view.ts';
+import { contiguous, slice } from './view.ts';
 
 /** The k largest elements of each row, largest first, the lower index first on a tie. x: [..., C] -> values [..., k], indices u32 [..., k]. */
 export function topK(x: Tensor, k: number): { values: Tensor; indices: Tensor } {
@@ -111,8 +112,8 @@ function checkFilter(op: string, logits: Tensor, filter: Filter): void {
 interface Selection {
   readonly logits: Tensor;
   readonly y: Tensor;
-  readonly seeds?: Tensor;
-  readonly confidence?: Tensor;
+  readonly seeds?: Tensor | undefined;
+  readonly confidence?: Tensor | undefined;
 }
 
 const minusInfinity = 0xff80_0000;
@@ -149,9 +150,46 @@ function select(
   { logits, y, seeds, confidence }: Selection,
   options: Filter & Partial<RandomSource>,
 ): void {
-  const { stream = 0, offset = 0 } = options;
-  const [rows, V] = logits.shape as [number, number];
   const x = noGrad(() => contiguous(logits));
+  const selection = { logits: x, y, seeds, confidence };
+  if (isBindable(x) && isBindable(y)) selectRows(result, selection, options);
+  else selectByParts(result, selection, options);
+  if (x !== logits) x.dispose();
+}
+
+/** Rows of one seed after the other, in runs: a row keeps its number in its seed's stream. */
+function selectByParts(
+  result: 'logits' | 'index',
+  { logits, y, seeds, confidence }: Selection,
+  options: Filter & Partial<RandomSource>,
+): void {
+  const [R, V] = logits.shape as [number, number];
+  const groups = seeds?.shape[0] ?? 1;
+  const rows = R / groups;
+  for (let group = 0; group < groups; group++) {
+    const seed = seeds && (groups === 1 ? seeds : contiguous(slice(seeds, 0, group, group + 1)));
+    const shareOf = (all: Tensor): Tensor => partAlong(all, 0, [group * rows, (group + 1) * rows]);
+    const [x, drawn, sure] = [shareOf(logits), shareOf(y), confidence && shareOf(confidence)];
+    check(
+      'select',
+      x.offset === 0 && drawn.offset === 0 && !sure?.offset,
+      () => `rows of each seed must begin at whole bindings, got ${rows} rows of ${V}. Draw fewer at once.`,
+    );
+    for (const run of rowRuns('select', rows, [x, drawn, ...(sure ? [sure] : [])])) {
+      const cut = (one: Tensor): Tensor => rowsPart(one, rows, run);
+      const parts = { logits: cut(x), y: cut(drawn), seeds: seed, confidence: sure && cut(sure) };
+      selectRows(result, parts, { ...options, offset: (options.offset ?? 0) + run[0] });
+    }
+  }
+}
+
+function selectRows(
+  result: 'logits' | 'index',
+  { logits: x, y, seeds, confidence }: Selection,
+  options: Filter & Partial<RandomSource>,
+): void {
+  const { stream = 0, offset = 0 } = options;
+  const [rows, V] = x.shape as [number, number];
   const lanes = selectLanes(x.storage.device);
   const { spec, numbers } = filterParts(options, V);
   launch(selectKernel, {
@@ -183,5 +221,4 @@ function select(
     },
     grid: foldGrid(Math.ceil((rows * lanes.lanes) / lanes.group)),
   });
-  if (x !== logits) x.dispose();
 }

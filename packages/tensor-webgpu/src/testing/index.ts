@@ -2,7 +2,7 @@ export { expectClose, relativeError, valuesOf } from './close.ts';
 export { type GoldenTensor, loadGolden, loadGoldenJson } from './golden.ts';
 export { gradcheck, type GradcheckOptions } from './gradcheck.ts';
 export { hashed, hashedValues } from './hashed.ts';
-export { testDevice } from './test-device.ts';
+export { testDevice, withLimits } from './test-device.ts';
 export { describeHalves, describeVariants } from './variants.ts';
 export {
   archiveParts,

@@ -1,4 +1,5 @@
 import { afterAll } from 'vitest';
+import type { MemoryLimits } from '../device/buffer-pool.ts';
 import { currentDevice, setDevice } from '../device/current.ts';
 import { createDevice, type Device } from '../device/device.ts';
 import { openGpu, throttledWait } from '../device/node.ts';
@@ -20,6 +21,22 @@ export async function testDevice(): Promise<Device> {
   }
   await opened;
   return currentDevice();
+}
+
+/** Runs something on a device of its own that makes do with smaller limits; what it gives must not be on that device. */
+export async function withLimits<T>(limits: MemoryLimits, run: () => Promise<T>): Promise<T> {
+  const before = await testDevice();
+  const { adapter, close } = await openGpu();
+  const device = await createDevice(adapter, { wait: throttledWait, limits });
+  setDevice(device);
+  try {
+    return await run();
+  } finally {
+    await device.idle();
+    setDevice(before);
+    device.destroy();
+    close();
+  }
 }
 
 async function closeDevice(): Promise<void> {
