@@ -1,4 +1,3 @@
-import { plannedOptions, resolveOptions, SamplingPlan } from '@star-webgpu/sampler';
 import { Star, starConfig, type StarPreset, starPresets } from '@star-webgpu/star-transformer';
 import {
   backward,
@@ -11,15 +10,15 @@ import {
   withPrecision,
 } from '@star-webgpu/tensor-webgpu';
 import { openGpu } from '@star-webgpu/tensor-webgpu/node';
-import { publishedConfig, Vqvae } from '@star-webgpu/vqvae';
 import { tokenCount } from '@star-webgpu/vqvae/scales';
+import { planPicture } from './picture-plan.ts';
 
 /** Memory of one kind of work, in bytes by kind. */
 export interface PlannedWork {
   readonly work: string;
   readonly dispatches: number;
   readonly bytes: Readonly<Record<string, number>>;
-  /** What does not fit an adapter whose bindings hold 128 MiB. */
+  /** What does not fit. */
   readonly note?: string;
 }
 
@@ -80,43 +79,17 @@ function forwardAndBackward(
 
 /** One guided picture with f16 weights and cache. */
 function samplingWork(preset: StarPreset): PlannedWork {
-  const built = plan(() =>
-    withParameters({ values: 'none', dtype: 'f16' }, () => {
-      const star = new Star(starConfig(starPresets[preset]));
-      const vqvae = new Vqvae({ ...publishedConfig, patchNumbers: star.config.patchNumbers });
-      return { star, vqvae, weights: [star, vqvae].flatMap((model) => [...model.namedTensors().values()]) };
-    }),
-  );
-  const { star, vqvae, weights } = built.result;
-  const options = plannedOptions(resolveOptions({}, 1, star.config));
-  const spec = { ...options, edits: false, B: 1, T: textTokens, D: star.config.textWidth };
-  const sampling = new SamplingPlan({ star: star.freeze(), vqvae: vqvae.freeze() }, spec);
-  const scales = withPrecision('f16', () => sampling.scaleSizes());
-  const decoder = triedSize(() => withPrecision('f16', () => sampling.decoderSize()));
+  const { bytes, dispatches, refusals } = planPicture(preset, 'f16');
   return {
     work: `one picture of ${preset}, guided`,
-    dispatches: [...scales, decoder].reduce((sum, { dispatches }) => sum + dispatches, 0),
-    bytes: {
-      weights: sizeOf(weights, 2),
-      kept: [...scales, decoder].reduce((sum, { lastingBytes }) => sum + lastingBytes, 0),
-      shared: sampling.sharedBytes,
-    },
-    ...('note' in decoder && { note: `decoder: ${decoder.note}` }),
+    dispatches,
+    bytes,
+    ...(refusals.length && { note: refusals.join('; ') }),
   };
 }
 
-type Tried = { readonly dispatches: number; readonly lastingBytes: number; readonly note?: string };
-
-/** A plan's size, or what keeps it from fitting. */
-function triedSize(size: () => Tried): Tried {
-  try {
-    return size();
-  } catch (error) {
-    return { dispatches: 0, lastingBytes: 0, note: error instanceof Error ? error.message : String(error) };
-  }
-}
-
-const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
+/** Bytes in words. */
+export const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
 
 /** A line a work, and its notes below. */
 export const plannedLines = (works: readonly PlannedWork[]): string[] =>

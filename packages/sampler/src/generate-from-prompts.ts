@@ -1,3 +1,4 @@
+import { currentPrecision, withPrecision } from '@star-webgpu/tensor-webgpu';
 import type { TextEncoder, TextFeatures } from '@star-webgpu/text-encoder';
 import { generate, type GenerateOptions, type Models, type ScaleStep } from './generate.ts';
 import { type SamplingOptions, SamplingOptionsError } from './options.ts';
@@ -26,7 +27,8 @@ export async function* generateFromPrompts(
   const B = prompts.length;
   const negatives = negativesOf(negativePrompt, B);
   const watched = watch && watchedText(models.text, prompts, watch);
-  const features = encodePrompts(models.text, [...prompts, ...negatives]);
+  const precision = models.precision ?? currentPrecision();
+  const features = withPrecision(precision, () => encodePrompts(models.text, [...prompts, ...negatives]));
   const rows = (from: number, to: number): TextFeatures => takeRows(features, from, to);
   const guided = { conditional: rows(0, B), unconditional: rows(B, B + negatives.length) };
   try {

@@ -1,4 +1,4 @@
-import { currentDevice, type Tensor } from '@star-webgpu/tensor-webgpu';
+import { currentDevice, type Precision, type Tensor } from '@star-webgpu/tensor-webgpu';
 import type { Star, WatchedText } from '@star-webgpu/star-transformer';
 import type { TextFeatures } from '@star-webgpu/text-encoder';
 import { latentSize, type MapSize, tokenCount, tokenMaps, type Vqvae } from '@star-webgpu/vqvae';
@@ -13,6 +13,8 @@ import { plannedWatch } from './watched-words.ts';
 export interface Models {
   readonly star: Star;
   readonly vqvae: Vqvae;
+  /** Type of products, of keys and of values: f32, or f16 within half precision of it. That of the code around if absent. */
+  readonly precision?: Precision;
   /** Keeps what was recorded for one sampling for the next of its kind; without it each records anew. */
   readonly plans?: SamplingPlans;
 }

@@ -17,8 +17,15 @@ export {
   SamplingOptionsError,
 } from './options.ts';
 export { generateFromPrompts, type PromptModels, type PromptOptions } from './generate-from-prompts.ts';
-export { loadPipeline, Pipeline, type ReadFile, savePipeline } from './pipeline.ts';
+export { loadPipeline, type LoadPipelineOptions, Pipeline, type ReadFile, savePipeline } from './pipeline.ts';
 export { type PlannedOptions, plannedOptions, type ScaleNumbers } from './plan-numbers.ts';
+export {
+  type PresetConfigs,
+  presetConfigs,
+  presetModels,
+  randomPipeline,
+  type RandomPipelineOptions,
+} from './presets.ts';
 export type { RefineOptions, ResolvedRefine, ScalesOf } from './refine-options.ts';
 export type { Prompt, PromptBlend } from './prompts.ts';
 export {

@@ -1,8 +1,10 @@
 import {
   add,
   assign,
+  bytesPerElement,
   concat,
   contiguous,
+  currentPrecision,
   embedding,
   empty,
   expand,
@@ -22,6 +24,7 @@ import {
   sub,
   type Tensor,
   where,
+  withPrecision,
   writeSlice,
 } from '@star-webgpu/tensor-webgpu';
 import { firstRows, type KvCache, type WatchedText } from '@star-webgpu/star-transformer';
@@ -175,6 +178,13 @@ export class SamplingPlan {
     return this.arena.bytes;
   }
 
+  /** Bytes of keys and values of tokens and text: a part of what the first scale will keep. */
+  cacheBytes(): number {
+    const { tokens, texts } = this.recorded(0).result.cache;
+    const tensors = [...tokens, ...texts].flatMap(({ key, value }) => [key, value]);
+    return tensors.reduce((sum, { size, dtype }) => sum + size * bytesPerElement[dtype], 0);
+  }
+
   /** What decoding will need. */
   decoderSize(): PlanSize {
     return this.recordedDecoder().size;
@@ -200,13 +210,16 @@ export class SamplingPlan {
 
   private recorded(scale: number): Plan<Drawn> {
     const before = this.scales[scale - 1]?.result;
-    return (this.scales[scale] ??= plan(() => noGrad(() => this.advance(scale, before)), { arena: this.arena }));
+    return (this.scales[scale] ??= this.record(() => this.advance(scale, before)));
   }
 
   private recordedDecoder(): Plan<Tensor> {
-    return (this.decoder ??= plan(() => noGrad(() => this.models.vqvae.decode(this.latent_BhwZ)), {
-      arena: this.arena,
-    }));
+    return (this.decoder ??= this.record(() => this.models.vqvae.decode(this.latent_BhwZ)));
+  }
+
+  private record<T>(run: () => T): Plan<T> {
+    const precision = this.models.precision ?? currentPrecision();
+    return plan(() => noGrad(() => withPrecision(precision, run)), { arena: this.arena });
   }
 
   /** Predicts, guides, filters and draws one scale: at once, or in steps. */

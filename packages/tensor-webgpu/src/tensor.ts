@@ -132,7 +132,7 @@ export function empty(shape: Shape, dtype: DType = 'f32', device: Device = curre
     'empty',
     bytes <= device.largestTensorBytes,
     () =>
-      `[${sides}] ${dtype} must fit one buffer of ${device.largestTensorBytes} bytes, got ${bytes}. Use a smaller batch, f16, or split the tensor.`,
+      `[${sides}] ${dtype} must fit one buffer of ${device.largestTensorBytes} bytes, got ${bytes}. Use a smaller batch${dtype === 'f32' ? ', f16' : ''}, or an adapter with larger buffers.`,
   );
   return new Tensor({ storage: { device, buffer: device.acquire(bytes), references: 0 }, shape: sides, dtype });
 }

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Pictures, Pipeline, Prompt, PromptOptions } from '@star-webgpu/sampler';
+import type { StarPreset } from '@star-webgpu/star-transformer';
+import type { Precision } from '@star-webgpu/tensor-webgpu';
 import { cutPrompts } from '../cut-prompts.ts';
 import { openSession } from '../device.ts';
 import { openModel } from '../model.ts';
@@ -8,11 +10,16 @@ import { wholeNumber } from '../numbers.ts';
 import { interruptSignal, print, say } from '../output.ts';
 import { mapsOfStep, type WordMap } from '../heat-maps.ts';
 import { fileStem, writeGrid, writePicture } from '../pictures.ts';
+import { openPreset, presetNames, reportPreset } from '../preset.ts';
 import { promptLines, type SamplingFlags, samplingOptions, seedsOf, withSamplingFlags } from '../sampling-flags.ts';
 import { type WatchFlags, watchOptions, withWatchFlags, writeWatched } from '../watch-flags.ts';
 
 interface Flags extends SamplingFlags, WatchFlags {
   readonly model?: string;
+  readonly preset?: StarPreset;
+  readonly init?: 'random';
+  readonly precision: Precision;
+  readonly dryRun?: boolean;
   readonly prompts?: string;
   readonly between?: string;
   readonly steps: number;
@@ -39,6 +46,22 @@ export function addSample(program: Command): void {
     .argument('[prompt]', 'what to draw; an empty one draws anything', '')
     .description('draw pictures from words')
     .option('--model <folder>', 'a trained model; the emoji model that comes along by default')
+    .addOption(
+      new Option('--preset <name>', 'a published size instead of a model, with --init random')
+        .choices(presetNames)
+        .conflicts('model'),
+    )
+    .addOption(
+      new Option('--init <how>', 'weights of a preset: random ones from the seed, for its time and memory').choices([
+        'random',
+      ]),
+    )
+    .option('--dry-run', 'print what a picture of the preset takes on the adapter, without running it')
+    .addOption(
+      new Option('--precision <type>', 'f16 halves the memory of weights, keys and values')
+        .choices(['f32', 'f16'])
+        .default('f32'),
+    )
     .option('--prompts <file>', 'one prompt a line instead of the prompt')
     .option('--between <prompt>', 'pictures on the way from the prompt to this one, with one seed')
     .option('--steps <number>', 'pictures on that way', wholeNumber(2), 5);
@@ -55,7 +78,8 @@ Examples:
   star sample "red apple"
   star sample --prompts prompts.txt --count 4 --grid --out pictures
   star sample "red apple" --between lemon --steps 6 --grid
-  star sample "red apple" --attention apple`,
+  star sample "red apple" --attention apple
+  star sample --preset star-256-d16 --init random --precision f16 --dry-run`,
     )
     .action(runSample);
 }
@@ -63,10 +87,18 @@ Examples:
 async function runSample(prompt: string, _: unknown, command: Command): Promise<void> {
   const flags = command.optsWithGlobals<Flags>();
   const started = performance.now();
+  const { preset, dryRun = false, precision } = flags;
+  checkPreset(flags);
   const orders = await ordersOf(prompt, flags);
   const session = await openSession(flags.adapter);
   say(`adapter: ${session.description}`);
-  const pipeline = await openModel(flags.model);
+  if (preset && dryRun) {
+    reportPreset(preset, precision, flags.json ?? false);
+    return session.close();
+  }
+  const pipeline = preset
+    ? openPreset(preset, { precision, seed: orders[0]!.seed })
+    : await openModel(flags.model, { precision });
   cutPrompts(pipeline.text, orders.flatMap(wordsOf)).forEach(say);
   const options = { ...samplingOptions(flags), ...watchOptions(flags), signal: interruptSignal() };
   const files: string[] = [];
@@ -87,6 +119,18 @@ async function runSample(prompt: string, _: unknown, command: Command): Promise<
   say(`${orders.length} ${orders.length === 1 ? 'picture' : 'pictures'} in ${seconds.toFixed(1)} s`);
   pipeline.dispose();
   await session.close();
+}
+
+/** A preset has no weights of its own, and only a preset is planned. */
+function checkPreset({ preset, init, dryRun }: Flags): void {
+  if (preset && !init)
+    throw new Error(
+      `sample: --preset ${preset} must come with --init random, got no weights. Use --model for a trained model.`,
+    );
+  if (!preset && (init || dryRun))
+    throw new Error(
+      `sample: ${init ? '--init' : '--dry-run'} must come with --preset, got none. Name a published size.`,
+    );
 }
 
 /** Every picture that was asked for. */

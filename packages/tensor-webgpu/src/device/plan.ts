@@ -14,6 +14,8 @@ import type { RecordedCommand, Recording } from './recorder.ts';
 /** What a plan will need, known before anything is allocated. */
 export interface PlanSize {
   readonly dispatches: number;
+  /** Floating-point operations of the kernels that count theirs: products and attention. */
+  readonly flops: number;
   /** Memory of everything that the function makes, shared over time. */
   readonly bytes: number;
   /** Of it, what outlasts a run: constants and results. The rest is the arena's, where the plan has one. */
@@ -162,10 +164,11 @@ function settle({ tenants }: MemorySlot, buffer: GPUBuffer): void {
 }
 
 function sizeOf({ commands }: Recording, slots: readonly MemorySlot[]): PlanSize {
-  const dispatches = commands.filter(({ kind }) => kind === 'dispatch').length;
+  const dispatches = commands.filter((command) => command.kind === 'dispatch');
   const tenants = slots.flatMap((slot) => slot.tenants);
   return {
-    dispatches,
+    dispatches: dispatches.length,
+    flops: dispatches.reduce((sum, run) => sum + workOf(run.pipeline, run).flops, 0),
     bytes: slots.reduce((sum, { bytes }) => sum + bytes, 0),
     lastingBytes: slots.reduce((sum, { bytes, lasting }) => sum + (lasting ? bytes : 0), 0),
     unsharedBytes: tenants.reduce((sum, { bytes }) => sum + bytes, 0),

@@ -40,7 +40,7 @@ export abstract class Module {
 
   /** Makes a parameter with initial values; its name is the one in weight files. */
   protected parameter(name: string, shape: Shape, init: Init): Tensor {
-    const value = makeParameter(shape, init).keep();
+    const value = makeParameter(name, shape, init).keep();
     value.requiresGrad = true;
     this.own.set(name, value);
     return value;
@@ -48,7 +48,7 @@ export abstract class Module {
 
   /** Makes a tensor that is stored with the weights but takes no gradient. */
   protected state(name: string, shape: Shape, init: Init): Tensor {
-    const value = makeParameter(shape, init).keep();
+    const value = makeParameter(name, shape, init).keep();
     this.own.set(name, value);
     return value;
   }

@@ -12,7 +12,7 @@ beforeAll(async () => {
 
 const random = hostRandom(1);
 const drawn = (init: Init, seed: number, shape = [300, 101]): Promise<Float32Array> =>
-  withParameters({ values: { seed } }, () => makeParameter(shape, init).data());
+  withParameters({ values: { seed } }, () => makeParameter('weight', shape, init).data());
 
 const moments = (values: Float32Array): { mean: number; std: number; most: number } => {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;

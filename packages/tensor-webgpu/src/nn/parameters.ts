@@ -1,8 +1,10 @@
-import type { DType } from '../dtype.ts';
+import { currentDevice } from '../device/current.ts';
+import { bytesPerElement, type DType } from '../dtype.ts';
+import { check } from '../errors.ts';
 import { map } from '../ops/map.ts';
 import { normal, type RandomSource, uniform } from '../ops/random.ts';
 import { scope } from '../scope.ts';
-import type { Shape } from '../shape.ts';
+import { type Shape, sizeOf } from '../shape.ts';
 import { empty, type Tensor, tensor } from '../tensor.ts';
 import type { Init, InitLaw } from './init.ts';
 
@@ -40,12 +42,24 @@ export function withParameters<T>(options: ParameterOptions, run: () => T): T {
 const isMatrix = (shape: Shape): boolean => shape.filter((side) => side > 1).length > 1;
 
 /** A parameter as the options in force want it. */
-export function makeParameter(shape: Shape, init: Init): Tensor {
+export function makeParameter(name: string, shape: Shape, init: Init): Tensor {
   const { values, streams } = making;
   const dtype = isMatrix(shape) ? making.dtype : 'f32';
+  checkFits(name, shape, dtype);
   if (values === 'none') return empty(shape, dtype);
   if (values === 'host' || !isDrawable(init.law)) return tensor(init(shape), shape, { dtype });
   return scope(() => drawn(init.law, shape, { dtype, source: { seed: values.seed, stream: streams.drawn++ } }));
+}
+
+function checkFits(name: string, shape: Shape, dtype: 'f32' | 'f16'): void {
+  const limit = currentDevice().largestTensorBytes;
+  const bytes = sizeOf(shape) * bytesPerElement[dtype];
+  check(
+    'parameter',
+    bytes <= limit,
+    () =>
+      `${name} [${shape}] ${dtype} must fit one buffer of ${limit} bytes, got ${bytes}. ${dtype === 'f32' ? 'Use f16, or an' : 'Use an'} adapter with larger buffers.`,
+  );
 }
 
 /** Standard deviations within which the device's normal numbers of 24 bits lie: sqrt(-2 ln 2^-24) = 5.77. */

@@ -4,13 +4,19 @@ import { currentDevice, setDevice } from '../device/current.ts';
 import { createDevice, type Device } from '../device/device.ts';
 import { openGpu, throttledWait } from '../device/node.ts';
 
-let opened: Promise<{ device: Device; close: () => void }> | undefined;
+interface TestGpu {
+  readonly device: Device;
+  readonly gpu: GPU;
+  readonly close: () => void;
+}
 
-async function open(): Promise<{ device: Device; close: () => void }> {
-  const { adapter, close } = await openGpu();
+let opened: Promise<TestGpu> | undefined;
+
+async function open(): Promise<TestGpu> {
+  const { gpu, adapter, close } = await openGpu();
   const device = await createDevice(adapter, { wait: throttledWait });
   setDevice(device);
-  return { device, close };
+  return { device, gpu, close };
 }
 
 /** The device that all tests of a file share; a missing adapter fails the test. It is closed when the file is done. */
@@ -26,8 +32,9 @@ export async function testDevice(): Promise<Device> {
 /** Runs something on a device of its own that makes do with smaller limits; what it gives must not be on that device. */
 export async function withLimits<T>(limits: MemoryLimits, run: () => Promise<T>): Promise<T> {
   const before = await testDevice();
-  const { adapter, close } = await openGpu();
-  const device = await createDevice(adapter, { wait: throttledWait, limits });
+  // Dawn gives one device an adapter, and its entry point must outlive them all.
+  const adapter = await (await opened!).gpu.requestAdapter();
+  const device = await createDevice(adapter!, { wait: throttledWait, limits });
   setDevice(device);
   try {
     return await run();
@@ -35,7 +42,6 @@ export async function withLimits<T>(limits: MemoryLimits, run: () => Promise<T>)
     await device.idle();
     setDevice(before);
     device.destroy();
-    close();
   }
 }
 

@@ -1,0 +1,84 @@
+import { totalmem } from 'node:os';
+import { type Pipeline, randomPipeline } from '@star-webgpu/sampler';
+import { type StarPreset, starPresets } from '@star-webgpu/star-transformer';
+import { currentDevice, type Precision } from '@star-webgpu/tensor-webgpu';
+import { print, say } from './output.ts';
+import { type PicturePlan, planPicture, totalBytes } from './picture-plan.ts';
+import { gigabytes } from './plan-report.ts';
+
+/** Names that `--preset` takes. */
+export const presetNames: readonly StarPreset[] = Object.keys(starPresets) as StarPreset[];
+
+/** How the models of a preset are made. */
+export interface PresetOptions {
+  readonly precision: Precision;
+  readonly seed: number;
+}
+
+/**
+ * A pipeline of a published size with random weights. @throws Error where the device does not grant what it takes, before anything is
+ * allocated.
+ */
+export function openPreset(preset: StarPreset, { precision, seed }: PresetOptions): Pipeline {
+  refuse(planPicture(preset, precision));
+  say(
+    `${preset} with random weights from seed ${seed}, ${precision}: pictures show nothing. Its vocabulary is not here, so prompts are read byte by byte.`,
+  );
+  return randomPipeline(preset, { seed, precision });
+}
+
+/** Prints what one guided picture of a preset takes on the device. @throws Error where the device does not grant it. */
+export function reportPreset(preset: StarPreset, precision: Precision, json: boolean): void {
+  const plan = planPicture(preset, precision);
+  const refusals = refusalsOf(plan);
+  print(json ? JSON.stringify({ ...plan, refusals, totalBytes: totalBytes(plan) }) : planLines(plan).join('\n'));
+  refuse(plan);
+}
+
+function refuse(plan: PicturePlan): void {
+  const refusals = refusalsOf(plan);
+  if (refusals.length)
+    throw new Error(
+      `sample: ${plan.preset} must fit the device, got ${refusals.length} faults:\n  ${refusals.join('\n  ')}`,
+    );
+}
+
+/** What the device's limits refuse, and its memory where it is the machine's. */
+const refusalsOf = (plan: PicturePlan): string[] => [...plan.refusals, ...memoryRefusals(plan)];
+
+function memoryRefusals(plan: PicturePlan): string[] {
+  if (!currentDevice().profile.isCpu) return [];
+  const limit = Math.min(totalmem(), process.constrainedMemory() || Infinity);
+  const total = totalBytes(plan);
+  if (total <= limit) return [];
+  const way = plan.precision === 'f32' ? 'Use --precision f16, a smaller preset' : 'Use a smaller preset';
+  return [
+    `memory: weights, cache and activations of ${gigabytes(total)} must fit the ${gigabytes(limit)} of this machine, on which its adapter computes. ${way} or a GPU.`,
+  ];
+}
+
+const rows = (title: string, values: Readonly<Record<string, number>>, format: (value: number) => string): string[] =>
+  Object.entries(values).map(
+    ([name, value], i) => `${(i ? '' : title).padEnd(12)} ${name.padEnd(20)} ${format(value).padStart(12)}`,
+  );
+
+const total = (values: Readonly<Record<string, number>>): number =>
+  Object.values(values).reduce((sum, value) => sum + value, 0);
+const withTotal = (values: Readonly<Record<string, number>>): Record<string, number> => ({
+  ...values,
+  all: total(values),
+});
+
+const millions = (count: number): string => `${(count / 1e6).toFixed(1)} M`;
+const teraflops = (flops: number): string => `${(flops / 1e12).toFixed(3)} TFLOP`;
+
+/** A plan in lines: what it is, then parameters, operations and memory by kind. */
+function planLines(plan: PicturePlan): string[] {
+  const { preset, precision, pixels, tokens, scales, dispatches } = plan;
+  return [
+    `${preset}: one guided picture of ${pixels} x ${pixels} pixels in ${precision}, ${tokens} tokens in ${scales} scales, ${dispatches} dispatches`,
+    ...rows('parameters', withTotal(plan.parameters), millions),
+    ...rows('operations', withTotal(plan.flops), teraflops),
+    ...rows('memory', withTotal(plan.bytes), gigabytes),
+  ];
+}
