@@ -25,7 +25,9 @@ export async function loadStar(
   const found = starConfig(JSON.parse(new TextDecoder().decode(await readFile('config.json'))) as StarConfig);
   const weights = readSafetensors(await readFile('model.safetensors'));
   if (!addRefiner || found.refiner)
-    return withParameters({ values: 'none', dtype }, () => new Star(found)).load(weights, { ignore: unusedStarWeights });
+    return withParameters({ values: 'none', dtype }, () => new Star(found)).load(weights, {
+      ignore: unusedStarWeights,
+    });
   const star = withParameters({ dtype }, () => new Star(starConfig({ ...found, refiner: addRefiner }), { seed }));
   return star.load(new Map([...(await star.refiner!.hostWeights()), ...weights]), { ignore: unusedStarWeights });
 }

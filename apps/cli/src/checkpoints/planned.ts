@@ -1,4 +1,4 @@
-import { createDevice, type Module, plan, setDevice, type Shape, withoutValues } from '@star-webgpu/tensor-webgpu';
+import { createDevice, type Module, plan, setDevice, type Shape, withParameters } from '@star-webgpu/tensor-webgpu';
 import { openGpu } from '@star-webgpu/tensor-webgpu/node';
 
 /**
@@ -18,7 +18,8 @@ export async function withNullDevice<T>(run: () => T | Promise<T>): Promise<T> {
 }
 
 /** A model that takes no memory: it is recorded, never filled. */
-export const recorded = <T extends Module>(make: () => T): T => plan(() => withoutValues(make)).result;
+export const recorded = <T extends Module>(make: () => T): T =>
+  plan(() => withParameters({ values: 'none' }, make)).result;
 
 /** Names and shapes of a model's tensors. */
 export const shapesOf = (model: Module): Map<string, Shape> =>
