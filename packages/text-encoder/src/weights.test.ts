@@ -211,6 +211,10 @@ describe('a folder of a T5 encoder', () => {
     await expect(loadTextEncoder(readFrom(folder(weights(), { model_type: 'bert' })))).rejects.toThrow(
       'loadTextEncoder: model_type must be one of clip_text_model, clip, t5, got "bert". Use a CLIP text model or a T5 encoder.',
     );
+    const { 'model.safetensors': _, ...unweighted } = folder(weights());
+    await expect(loadTextEncoder(readFrom(unweighted))).rejects.toThrow(
+      'loadTextEncoder: folder must hold model.safetensors, or model.safetensors.index.json with its shards, got neither. Make them of other weights with star convert.',
+    );
     await expect(loadTextEncoder(readFrom({}))).rejects.toThrow(
       'loadTextEncoder: folder must hold config.json, or text_encoder/config.json beside tokenizer/, got neither. Point at the folder of a text encoder.',
     );

@@ -66,10 +66,19 @@ async function findFolders(read: ReadFile): Promise<Folders> {
   );
 }
 
-/** Weights by the model's names, from one file or from shards. */
+/** Weights by the model's names, from one file or from shards; the usual one is asked for first, as a page fetches what it asks for. */
 async function readWeights(read: ReadFile, stored: StoredModel): Promise<Map<string, HostTensor>> {
+  const whole = await readOptional(read, 'model.safetensors');
+  return plainNames(whole ? readSafetensors(whole) : await readShards(read), stored);
+}
+
+async function readShards(read: ReadFile): Promise<Map<string, HostTensor>> {
   const index = await readOptional(read, 'model.safetensors.index.json');
-  return plainNames(index ? await readSharded(index, read) : readSafetensors(await read('model.safetensors')), stored);
+  if (index) return readSharded(index, read);
+  throw new TextError(
+    'loadTextEncoder',
+    'folder must hold model.safetensors, or model.safetensors.index.json with its shards, got neither. Make them of other weights with star convert.',
+  );
 }
 
 /** What a model's prompts go through; the cleaning is fetched only where it is wanted, for the sake of bundles. */
