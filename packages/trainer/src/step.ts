@@ -7,6 +7,7 @@ import {
   noGrad,
   type Plan,
   plan,
+  PlanArena,
   type Precision,
   reshape,
   stack,
@@ -62,6 +63,8 @@ export class TrainStep {
   private readonly optimizer: AdamW;
   private readonly precision: Precision;
   private readonly planned = new Map<string, PlannedStep>();
+  /** Plans of several shapes never run at once: activations and gradients of all take the room of the largest. */
+  private readonly arena = new PlanArena();
 
   /** @param precision type of the operands of products; f16 wants an optimizer with a loss scale. */
   constructor(stage: Stage, optimizer: AdamW, precision: Precision = 'f32') {
@@ -95,6 +98,7 @@ export class TrainStep {
   dispose(): void {
     for (const planned of this.planned.values()) drop(planned);
     this.planned.clear();
+    this.arena.dispose();
   }
 
   private plannedFor(inputs: readonly StepInput[]): PlannedStep {
@@ -117,7 +121,8 @@ export class TrainStep {
       Object.fromEntries(Object.entries(values).map(([name, input]) => [name, placeFor(input)])),
     );
     const sizes = inputs.map(({ shape: [, , height, width] }) => ({ height, width }));
-    return { inputs: places, plan: plan(() => withPrecision(this.precision, () => this.perform(places, sizes))) };
+    const perform = (): StepOutput => withPrecision(this.precision, () => this.perform(places, sizes));
+    return { inputs: places, plan: plan(perform, { arena: this.arena }) };
   }
 
   /** The device's part: forward and backward of every batch, then the update by their mean gradient. */
