@@ -20,6 +20,7 @@ const commands: Readonly<Record<string, () => Promise<(program: Command) => void
   evaluate: async () => (await import('./commands/evaluate.ts')).addEvaluate,
   convert: async () => (await import('./commands/convert.ts')).addConvert,
   inspect: async () => (await import('./commands/inspect.ts')).addInspect,
+  verify: async () => (await import('./commands/verify.ts')).addVerify,
   doctor: async () => (await import('./commands/doctor.ts')).addDoctor,
   bench: async () => (await import('./commands/bench.ts')).addBench,
 };

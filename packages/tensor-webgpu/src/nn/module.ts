@@ -68,6 +68,17 @@ export abstract class Module {
     return all;
   }
 
+  /** Every module inside by its path, outer ones first; this one has none. */
+  namedModules(prefix = ''): Map<string, Module> {
+    const all = new Map<string, Module>();
+    for (const [name, module] of this.children) {
+      const path = prefix + name;
+      if (name) all.set(path, module);
+      for (const [inner, one] of module.namedModules(name ? `${path}.` : prefix)) all.set(inner, one);
+    }
+    return all;
+  }
+
   /** Every trainable tensor by its full name. */
   namedParameters(prefix = ''): Map<string, Tensor> {
     return new Map([...this.namedTensors(prefix)].filter(([, value]) => value.requiresGrad));
