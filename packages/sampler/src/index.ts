@@ -8,6 +8,7 @@ export { pictureAt, type Pictures, toPictures } from './image.ts';
 export {
   type EntropyTemperature,
   type GuidanceSchedule,
+  parseSamplingDefaults,
   type PerScale,
   type ResolvedOptions,
   resolveOptions,

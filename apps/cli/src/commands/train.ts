@@ -2,7 +2,13 @@ import { appendFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { loadBatches, type PictureSize } from '@star-webgpu/data-lmdb';
-import { generateFromPrompts, type PromptModels, type SamplingDefaults, samplingFile } from '@star-webgpu/sampler';
+import {
+  generateFromPrompts,
+  type PromptModels,
+  type SamplingDefaults,
+  parseSamplingDefaults,
+  samplingFile,
+} from '@star-webgpu/sampler';
 import { loadStar, Star, starConfig } from '@star-webgpu/star-transformer';
 import { folderFiles } from '@star-webgpu/tensor-webgpu/node';
 import { initText, loadTextEncoder, textConfig, TextEncoder, Tokenizer, trainBpe } from '@star-webgpu/text-encoder';
@@ -118,7 +124,7 @@ async function starStage(config: StarRun, data: TrainingData): Promise<Trained> 
     stage: new StarStage(models, { ...options, ...(tokens && { cache: tokens }) }),
     sizes,
     tokens,
-    ...previewIn(config, { star: model, text, vqvae: frozen.whole }),
+    ...(await previewIn(config, { star: model, text, vqvae: frozen.whole })),
   };
 }
 
@@ -175,23 +181,22 @@ async function refinerStage(config: RefinerRun, data: TrainingData): Promise<Tra
     stage: new RefinerStage({ star, vqvae, ...(text && { text }) }, options),
     sizes,
     tokens,
-    ...previewIn(config, { star, text, vqvae: whole }),
+    ...(await previewIn(config, { star, text, vqvae: whole })),
   };
 }
 
 /** Previews, where a config wants them: all models are there then. */
-function previewIn(
-  { preview, sampling }: StarRun | RefinerRun,
+async function previewIn(
+  config: StarRun | RefinerRun,
   {
     star,
     text,
     vqvae,
   }: { readonly star: Star; readonly text: TextEncoder | undefined; readonly vqvae: Vqvae | undefined },
-): { preview?: Preview } {
+): Promise<{ preview?: Preview }> {
+  const { preview } = config;
   if (!preview || !text || !vqvae) return {};
-  return {
-    preview: previewOf({ star, text, vqvae }, { ...preview, sampling: sampling as SamplingDefaults | undefined }),
-  };
+  return { preview: previewOf({ star, text, vqvae }, { ...preview, sampling: await samplingOf(config) }) };
 }
 
 type PreviewOptions = NonNullable<StarRun['preview']> & { readonly sampling: SamplingDefaults | undefined };
@@ -278,7 +283,7 @@ async function writeModel(stage: Stage, folder: string, config: TrainConfig): Pr
   const files = await stage.files('F16');
   if (config.stage !== 'vqvae') {
     const sampling = await samplingOf(config);
-    if (sampling) files.set(...sampling);
+    if (sampling) files.set(...samplingFile(sampling));
     const { vqvae, text } = frozenFolders(config);
     for (const name of ['config.json', 'model.safetensors'])
       files.set(`vqvae/${name}`, await readFile(join(vqvae, name)));
@@ -293,9 +298,8 @@ async function writeModel(stage: Stage, folder: string, config: TrainConfig): Pr
 }
 
 /** What the finished model is best drawn with: by the config, or as the model that it was made of. */
-async function samplingOf(config: StarRun | RefinerRun): Promise<readonly [string, Uint8Array] | undefined> {
-  if (config.sampling) return samplingFile(config.sampling as SamplingDefaults);
-  if (config.stage === 'star') return undefined;
-  const bytes = await readFile(join(config.modelFolder, 'sampling.json')).catch(() => undefined);
-  return bytes && ['sampling.json', bytes];
+async function samplingOf(config: StarRun | RefinerRun): Promise<SamplingDefaults | undefined> {
+  if (config.sampling || config.stage === 'star') return config.sampling as SamplingDefaults | undefined;
+  const text = await readFile(join(config.modelFolder, 'sampling.json'), 'utf8').catch(() => undefined);
+  return text === undefined ? undefined : parseSamplingDefaults(text);
 }
