@@ -27,7 +27,7 @@ describe('a picture of a published size, planned', () => {
   it('star-256-d16: parameters, tokens, operations and memory by kind, with next to nothing allocated', async () => {
     const { result, liveBytes } = await within({}, () => planPicture('star-256-d16', 'f16'));
     expect(result.refusals).toEqual([]);
-    expect(result).toMatchObject({ pixels: 256, scales: 10, tokens: 680 });
+    expect(result).toMatchObject({ width: 256, height: 256, scales: 10, tokens: 680 });
     expect(Math.round(result.parameters.transformer / 1e6)).toBe(274);
     expect(Math.round(result.parameters['text tower'] / 1e6)).toBe(340);
     // halves: two bytes a parameter, all but the vectors and the quantiser, which are a thousandth
@@ -45,6 +45,12 @@ describe('a picture of a published size, planned', () => {
     const { result: full } = await within({}, () => planPicture('star-256-d16', 'f32'));
     expect(full.bytes.cache).toBe(2 * half.bytes.cache);
     expect(totalBytes(full) / totalBytes(half)).toBeGreaterThan(1.8);
+  });
+
+  it('takes the tokens of its ratio', async () => {
+    const { result } = await within({}, () => planPicture('star-256-d16', 'f16', '3:2'));
+    expect(result).toMatchObject({ width: 320, height: 208, scales: 10, tokens: 704 });
+    expect(result.bytes.cache).toBe(2 * 2 * 16 * 2 * (704 + 77) * 1024);
   });
 
   it('fits bindings that hold neither its largest table nor the decoder’s maps', async () => {

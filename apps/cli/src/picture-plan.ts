@@ -10,15 +10,15 @@ import {
   withParameters,
   withPrecision,
 } from '@star-webgpu/tensor-webgpu';
-import { imageSide } from '@star-webgpu/vqvae';
-import { tokenCount } from '@star-webgpu/vqvae/scales';
+import { imageSize, latentSize, type Ratio, tokenCount } from '@star-webgpu/vqvae';
 
 /** What one guided picture of a published size takes, known without weights and without running anything. */
 export interface PicturePlan {
   readonly preset: StarPreset;
   readonly precision: Precision;
-  /** Side of the picture. */
-  readonly pixels: number;
+  /** Of the picture, in pixels. */
+  readonly width: number;
+  readonly height: number;
   readonly scales: number;
   /** Tokens of all scales; with guidance twice as many are computed. */
   readonly tokens: number;
@@ -52,13 +52,13 @@ const weightBytes = (model: Module): number =>
  * Records one guided picture of a preset on the current device. Buffers are only promised, so nothing is allocated.
  * @throws TensorError naming a parameter that no buffer of the device holds.
  */
-export function planPicture(preset: StarPreset, precision: Precision): PicturePlan {
+export function planPicture(preset: StarPreset, precision: Precision, ratio: Ratio = '1:1'): PicturePlan {
   const { models } = plan(() =>
     withParameters({ values: 'none', dtype: precision }, () => ({ models: presetModels(preset) })),
   ).result;
   const { star, vqvae, text } = models;
   const { patchNumbers, textWidth } = star.config;
-  const options = plannedOptions(resolveOptions({}, 1, star.config));
+  const options = plannedOptions(resolveOptions({ ratio }, 1, star.config));
   const spec = { ...options, edits: false, B: 1, T: text.model.config.positions, D: textWidth };
   const sampling = new SamplingPlan({ star: star.freeze(), vqvae: vqvae.freeze(), precision }, spec);
   text.model.freeze();
@@ -76,9 +76,9 @@ export function planPicture(preset: StarPreset, precision: Precision): PicturePl
   return {
     preset,
     precision,
-    pixels: imageSide(presetConfigs(preset).vqvae),
+    ...imageSize(presetConfigs(preset).vqvae, ratio),
     scales: patchNumbers.length,
-    tokens: tokenCount(patchNumbers),
+    tokens: tokenCount(patchNumbers, latentSize(patchNumbers, ratio)),
     dispatches: sum('dispatches', [words, ...scales, decoder]),
     parameters: { transformer: countOf(star), VQVAE: countOf(vqvae), 'text tower': countOf(text.model) },
     flops: { 'text tower': words.flops, scales: sum('flops', scales), decoder: decoder.flops },

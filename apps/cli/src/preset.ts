@@ -2,6 +2,7 @@ import { totalmem } from 'node:os';
 import { type Pipeline, randomPipeline } from '@star-webgpu/sampler';
 import { type StarPreset, starPresets } from '@star-webgpu/star-transformer';
 import { currentDevice, type Precision } from '@star-webgpu/tensor-webgpu';
+import type { Ratio } from '@star-webgpu/vqvae';
 import { print, say } from './output.ts';
 import { type PicturePlan, planPicture, totalBytes } from './picture-plan.ts';
 import { gigabytes } from './plan-report.ts';
@@ -13,14 +14,16 @@ export const presetNames: readonly StarPreset[] = Object.keys(starPresets) as St
 export interface PresetOptions {
   readonly precision: Precision;
   readonly seed: number;
+  /** Of the pictures to be drawn. */
+  readonly ratio: Ratio | undefined;
 }
 
 /**
  * A pipeline of a published size with random weights. @throws Error where the device does not grant what it takes, before anything is
  * allocated.
  */
-export function openPreset(preset: StarPreset, { precision, seed }: PresetOptions): Pipeline {
-  refuse(planPicture(preset, precision));
+export function openPreset(preset: StarPreset, { precision, seed, ratio }: PresetOptions): Pipeline {
+  refuse(planPicture(preset, precision, ratio));
   say(
     `${preset} with random weights from seed ${seed}, ${precision}: pictures show nothing. Its vocabulary is not here, so prompts are read byte by byte.`,
   );
@@ -28,8 +31,12 @@ export function openPreset(preset: StarPreset, { precision, seed }: PresetOption
 }
 
 /** Prints what one guided picture of a preset takes on the device. @throws Error where the device does not grant it. */
-export function reportPreset(preset: StarPreset, precision: Precision, json: boolean): void {
-  const plan = planPicture(preset, precision);
+export function reportPreset(
+  preset: StarPreset,
+  { precision, ratio }: Omit<PresetOptions, 'seed'>,
+  json: boolean,
+): void {
+  const plan = planPicture(preset, precision, ratio);
   const refusals = refusalsOf(plan);
   print(json ? JSON.stringify({ ...plan, refusals, totalBytes: totalBytes(plan) }) : planLines(plan).join('\n'));
   refuse(plan);
@@ -74,9 +81,9 @@ const teraflops = (flops: number): string => `${(flops / 1e12).toFixed(3)} TFLOP
 
 /** A plan in lines: what it is, then parameters, operations and memory by kind. */
 function planLines(plan: PicturePlan): string[] {
-  const { preset, precision, pixels, tokens, scales, dispatches } = plan;
+  const { preset, precision, width, height, tokens, scales, dispatches } = plan;
   return [
-    `${preset}: one guided picture of ${pixels} x ${pixels} pixels in ${precision}, ${tokens} tokens in ${scales} scales, ${dispatches} dispatches`,
+    `${preset}: one guided picture of ${width} x ${height} pixels in ${precision}, ${tokens} tokens in ${scales} scales, ${dispatches} dispatches`,
     ...rows('parameters', withTotal(plan.parameters), millions),
     ...rows('operations', withTotal(plan.flops), teraflops),
     ...rows('memory', withTotal(plan.bytes), gigabytes),

@@ -87,17 +87,17 @@ Examples:
 async function runSample(prompt: string, _: unknown, command: Command): Promise<void> {
   const flags = command.optsWithGlobals<Flags>();
   const started = performance.now();
-  const { preset, dryRun = false, precision } = flags;
+  const { preset, dryRun = false, precision, ratio } = flags;
   checkPreset(flags);
   const orders = await ordersOf(prompt, flags);
   const session = await openSession(flags.adapter);
   say(`adapter: ${session.description}`);
   if (preset && dryRun) {
-    reportPreset(preset, precision, flags.json ?? false);
+    reportPreset(preset, { precision, ratio }, flags.json ?? false);
     return session.close();
   }
   const pipeline = preset
-    ? openPreset(preset, { precision, seed: orders[0]!.seed })
+    ? openPreset(preset, { precision, ratio, seed: orders[0]!.seed })
     : await openModel(flags.model, { precision });
   cutPrompts(pipeline.text, orders.flatMap(wordsOf)).forEach(say);
   const options = { ...samplingOptions(flags), ...watchOptions(flags), signal: interruptSignal() };
