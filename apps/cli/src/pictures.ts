@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { pictureAt, type Pictures } from '@star-webgpu/sampler';
 import sharp from 'sharp';
@@ -18,13 +18,16 @@ const rawOf = ({ width, height }: Pictures): { width: number; height: number; ch
   channels: 3,
 });
 
+/** A picture as PNG bytes at its own size. */
+export const picturePng = (picture: Pictures): Promise<Buffer> =>
+  sharp(picture.data, { raw: rawOf(picture) })
+    .png()
+    .toBuffer();
+
 /** Writes one picture of several as a PNG at its own size. */
 export async function writePicture(pictures: Pictures, index: number, file: string): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
-  const one = pictureAt(pictures, index);
-  await sharp(one.data, { raw: rawOf(one) })
-    .png()
-    .toFile(file);
+  await writeFile(file, await picturePng(pictureAt(pictures, index)));
 }
 
 /** How pictures are laid out: in so many columns, and of each batch all or only one. */
@@ -39,26 +42,49 @@ export async function writeGrid(all: readonly Pictures[], { columns, only }: Lay
   const chosen = ({ count }: Pictures): number[] =>
     only === undefined ? [...new Array<number>(count).keys()] : [only];
   const tiles = all.flatMap((pictures) => chosen(pictures).map((i) => pictureAt(pictures, i)));
+  await writeFile(file, (await gridPng(tiles, { columns, gap: 4, longest: shownSide(tiles[0]!) })).png);
+}
+
+const shownSide = ({ width, height }: Pictures): number => Math.max(leastSide, width, height);
+
+export interface GridOptions {
+  readonly columns: number;
+  /** Pixels around each picture. */
+  readonly gap: number;
+  /** Longer side of each picture; its own by default. Enlarged pixels are repeated. */
+  readonly longest?: number;
+}
+
+/** Pictures side by side, row by row, each in a cell as large as the first. */
+export async function gridPng(
+  tiles: readonly Pictures[],
+  { columns, gap, longest }: GridOptions,
+): Promise<{ png: Buffer; width: number; height: number }> {
   const first = tiles[0]!;
-  const enlargement = Math.max(1, leastSide / Math.max(first.width, first.height));
-  const [width, height] = [first.width, first.height].map((side) => Math.round(side * enlargement)) as [number, number];
-  const gap = 4;
+  const scale = (longest ?? Math.max(first.width, first.height)) / Math.max(first.width, first.height);
+  const [width, height] = [first.width, first.height].map((side) => Math.round(side * scale)) as [number, number];
   const composites = await Promise.all(
     tiles.map(async (tile, i) => ({
-      input: await sharp(tile.data, { raw: rawOf(tile) })
-        .resize(width, height, { kernel: 'nearest' })
-        .png()
-        .toBuffer(),
+      input: await cellOf(tile, { width, height }),
       left: gap + (i % columns) * (width + gap),
       top: gap + Math.floor(i / columns) * (height + gap),
     })),
   );
-  const rows = Math.ceil(tiles.length / columns);
-  const canvas = {
-    width: gap + columns * (width + gap),
-    height: gap + rows * (height + gap),
-    channels: 3 as const,
-    background: 'white',
+  const side = {
+    width: gap + Math.min(columns, tiles.length) * (width + gap),
+    height: gap + Math.ceil(tiles.length / columns) * (height + gap),
   };
-  await sharp({ create: canvas }).composite(composites).png().toFile(file);
+  const canvas = { ...side, channels: 3 as const, background: 'white' };
+  return { png: await sharp({ create: canvas }).composite(composites).png().toBuffer(), ...side };
 }
+
+const cellOf = (tile: Pictures, cell: { readonly width: number; readonly height: number }): Promise<Buffer> =>
+  sharp(tile.data, { raw: rawOf(tile) })
+    .resize({
+      ...cell,
+      fit: 'contain',
+      background: 'white',
+      kernel: tile.width > cell.width ? 'lanczos3' : 'nearest',
+    })
+    .png()
+    .toBuffer();

@@ -23,15 +23,21 @@ export interface SamplingFlags {
   readonly ratio?: Ratio;
 }
 
+/** What is drawn where nothing else is said; without a count a command has one of its own. */
+export interface SamplingStart {
+  readonly count?: number;
+  readonly seed: number;
+}
+
 /** Adds the flags of `SamplingFlags`; those that take a list take one number a scale. */
-export const withSamplingFlags = (command: Command): Command =>
+export const withSamplingFlags = (command: Command, { count, seed }: SamplingStart = { count: 1, seed: 42 }): Command =>
   command
-    .option('--count <number>', 'pictures a prompt', wholeNumber(1), 1)
+    .option('--count <number>', 'pictures a prompt', wholeNumber(1), count)
     .option(
       '--seed <number>',
       'seed of the first picture, counting up; or one for each of a list',
       listOf(wholeNumber(0)),
-      42,
+      seed,
     )
     .option('--negative <text>', 'what pictures should not show')
     .option(
@@ -64,7 +70,7 @@ export const withSamplingFlags = (command: Command): Command =>
     .addOption(new Option('--ratio <width:height>', 'width to height; square by default').choices(ratios));
 
 /** Only what was asked for: the model's own defaults hold for the rest. */
-export function samplingOptions(flags: SamplingFlags): PromptOptions {
+export function samplingOptions(flags: Omit<SamplingFlags, 'count' | 'seed'>): PromptOptions {
   const { negative, cfg, cfgSchedule, cfgUntil, temperature, entropyTemperature, topK, topP, smooth, ratio } = flags;
   const given = {
     negativePrompt: negative,
@@ -83,7 +89,10 @@ export function samplingOptions(flags: SamplingFlags): PromptOptions {
 }
 
 /** Only what was asked for: without a flag the model's own. */
-function refineOf({ refine, refineSteps: steps }: SamplingFlags): PromptOptions['refine'] {
+function refineOf({
+  refine,
+  refineSteps: steps,
+}: Pick<SamplingFlags, 'refine' | 'refineSteps'>): PromptOptions['refine'] {
   if (refine === false) return false;
   const asked = { ...(refine !== undefined && { version: refine }), ...(steps !== undefined && { steps }) };
   return Object.keys(asked).length ? asked : undefined;

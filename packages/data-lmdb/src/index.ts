@@ -28,6 +28,6 @@ export { referenceFolderSource, referencePackSource } from './reference-source.t
 export type { PackSource, Refusal, SourceEntry } from './source.ts';
 export { sourceOf } from './source-of.ts';
 export { folderSource, jsonlSource, tsvSource } from './sources.ts';
-export { toPng, toSize, toSquare, type PngEncoding } from './transform.ts';
+export { toPixels, toPng, toSize, toSquare, type PngEncoding } from './transform.ts';
 export { createPack, type PackWriter } from './writer.ts';
 export { webDatasetSource, type WebDatasetOptions, writeWebDataset } from './webdataset.ts';

@@ -3,7 +3,7 @@ import sharp, { type Sharp } from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { inspectPicture } from './decode.ts';
 import { noisePng, plainPng, type Color } from './testing/pictures.ts';
-import { toPlanes, toPng, toSquare } from './transform.ts';
+import { toPixels, toPlanes, toPng, toSquare } from './transform.ts';
 
 const firstPixel = async (bytes: Uint8Array): Promise<number[]> => [...(await toSquare(bytes, 3)).subarray(0, 3)];
 const plain = (color: Color): Sharp =>
@@ -44,6 +44,22 @@ describe('toSquare', () => {
 
   it('one pixel fills the square', async () => {
     expect(await firstPixel(await plainPng(1, 1, [1, 2, 3]))).toEqual([1, 2, 3]);
+  });
+});
+
+describe('toPixels', () => {
+  it('gives the bytes of a picture at its own size', async () => {
+    const bytes = await noisePng(7, 5, 1);
+    const { width, height, data } = await toPixels(bytes);
+    expect([width, height]).toEqual([7, 5]);
+    expect([...data]).toEqual([...(await sharp(bytes).raw().toBuffer())]);
+  });
+
+  it('shows a transparent picture on white, and a turned one upright', async () => {
+    const { data } = await toPixels(await clear(0).png().toBuffer());
+    expect([...data]).toEqual(new Array<number>(5 * 7 * 3).fill(255));
+    const turned = await toPixels(await plain([9, 9, 9]).withMetadata({ orientation: 6 }).jpeg().toBuffer());
+    expect([turned.width, turned.height]).toEqual([7, 5]);
   });
 });
 

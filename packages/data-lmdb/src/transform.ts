@@ -19,6 +19,16 @@ export async function toSize(bytes: Uint8Array, size: PictureSize): Promise<Uint
   return await resized(bytes, size).raw().toBuffer();
 }
 
+/** The picture at its own size, upright and on white. RGB bytes, [height, width, 3]. */
+export async function toPixels(bytes: Uint8Array): Promise<PictureSize & { readonly data: Uint8Array }> {
+  const { data, info } = await upright(bytes).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+  return {
+    width: info.width,
+    height: info.height,
+    data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  };
+}
+
 /** The picture as PNG bytes, upright and on white. */
 export async function toPng(bytes: Uint8Array, { size }: PngEncoding): Promise<Uint8Array> {
   const picture = size === undefined ? upright(bytes) : resized(bytes, { height: size, width: size });

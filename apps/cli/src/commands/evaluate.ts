@@ -1,107 +1,104 @@
 import { readFile } from 'node:fs/promises';
-import type { Command } from 'commander';
-import { openPack, type Pack, toSquare } from '@star-webgpu/data-lmdb';
-import { markdownTable, measureReconstruction, type NamedPicture, type Picture, retrieval } from '@star-webgpu/metrics';
-import { pictureAt, type Pipeline, toPictures } from '@star-webgpu/sampler';
-import { noGrad, scope, tensor } from '@star-webgpu/tensor-webgpu';
-import { openSession } from '../device.ts';
-import { openModel } from '../model.ts';
-import { wholeNumber } from '../numbers.ts';
-import { print, Progress, say } from '../output.ts';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { compareReports, markdownTable, parseEvaluation } from '@star-webgpu/metrics';
+import { openContext } from '../evaluate/context.ts';
+import { layers } from '../evaluate/features.ts';
+import { type EvaluateFlags, planOf } from '../evaluate/plan.ts';
+import { reportAll } from '../evaluate/report.ts';
+import { runAll } from '../evaluate/run.ts';
+import { numberIn, wholeNumber } from '../numbers.ts';
+import { print, say } from '../output.ts';
+import { withSamplingFlags } from '../sampling-flags.ts';
 
-interface Flags {
-  readonly model?: string;
-  readonly pack: string;
-  readonly keysFile?: string;
-  readonly take: number;
-  readonly seed: number;
-  readonly json?: boolean;
-  readonly adapter?: string;
+/** Adds `star evaluate` and `star evaluate compare`. */
+export function addEvaluate(program: Command): void {
+  const evaluate = program
+    .command('evaluate')
+    .description('measure pictures: of a model, of folders, of packs')
+    .option(
+      '--pack <file>',
+      'draw its captions and compare with its pictures; 200 of them unless --take says otherwise',
+    )
+    .option(
+      '--prompts <source>',
+      'draw these: a file with one a line, meta_data.json of MJHQ-30K, COCO captions, metadata.jsonl of GenEval, a folder of DPG-Bench, a pack; with --samples the prompts of those',
+    )
+    .option('--samples <source>', 'measure these instead of drawing: a folder of PNG files, a pack, statistics (.npz)')
+    .option('--references <source>', 'compare with these: a folder, a pack, statistics (.npz)')
+    .option(
+      '--metrics <names>',
+      'fid,kid,is,pr,clip,psnr,ssim,lpips,codebook,retrieval; by default all that what is given allows',
+      names,
+    )
+    .option('--inception <folder>', 'weights for fid, kid, is, pr')
+    .option('--clip <folder>', 'weights for clip')
+    .option('--lpips <folder>', 'weights for lpips')
+    .option('--model <folder>', 'a trained model; the emoji model that comes along by default')
+    .option('--keys-file <file>', 'only these keys of the pack, one a line')
+    .option('--take <number>', 'at most so many pictures or prompts', wholeNumber(1));
+  withSamplingFlags(evaluate, { seed: 1 })
+    .option('--cfg-sweep <strengths>', 'draw and measure with each of these guidances', strengths)
+    .addOption(new Option('--layer <channels>', 'layer of the Inception features').choices(layers).default('2048'))
+    .option('--splits <number>', 'splits of the inception score', wholeNumber(1), 10)
+    .option('--batch <number>', 'pictures at a time', wholeNumber(1), 8)
+    .option('--save-statistics <file>', 'write statistics of the references, or of the samples, for pytorch-fid (.npz)')
+    .option('--title <text>', 'title of the report')
+    .option(
+      '--out <folder>',
+      'keep pictures and features here and write report.html and report.json; the same command goes on after a stop',
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  star evaluate --pack data/emoji.lmdb --keys-file recipes/tiny/keys.txt\n  star evaluate --samples mine/ --references data/emoji.lmdb --inception weights/inception --out runs/fid\n  star evaluate --prompts meta_data.json --references mjhq/ --inception weights/inception --clip weights/clip --model runs/star --out runs/mjhq',
+    )
+    .action(runEvaluate);
+  evaluate
+    .command('compare')
+    .argument('<first>', 'report.json of one evaluation')
+    .argument('<second>', 'report.json of another')
+    .description('compare two evaluations, metric by metric')
+    .addHelpText('after', '\nExample:\n  star evaluate compare runs/a/report.json runs/b/report.json')
+    .action(runCompare);
 }
 
-/** Adds `star evaluate`. */
-export function addEvaluate(program: Command): void {
-  program
-    .command('evaluate')
-    .description('measure a model on pictures it was trained on: reconstruction and retrieval')
-    .requiredOption('--pack <file>', 'the pack of pictures')
-    .option('--keys-file <file>', 'only these keys, one a line')
-    .option('--model <folder>', 'a trained model; the emoji model that comes along by default')
-    .option('--take <number>', 'at most so many pictures', wholeNumber(1), 200)
-    .option('--seed <number>', 'seed of every sample', wholeNumber(0), 1)
-    .addHelpText('after', '\nExample:\n  star evaluate --pack data/emoji.lmdb --keys-file recipes/tiny/keys.txt')
-    .action(runEvaluate);
+const names = (text: string): string[] =>
+  text
+    .split(',')
+    .map((name) => name.trim())
+    .filter(Boolean);
+
+function strengths(text: string): number[] {
+  const values = text.split(',').map(numberIn(0, 100));
+  if (new Set(values).size === values.length) return values;
+  throw new InvalidArgumentError('Each strength must be given once.');
 }
 
 async function runEvaluate(_: unknown, command: Command): Promise<void> {
-  const flags = command.optsWithGlobals<Flags>();
-  const session = await openSession(flags.adapter);
-  const pipeline = await openModel(flags.model);
-  const pack = await openPack(flags.pack);
-  const listed = flags.keysFile
-    ? (await readFile(flags.keysFile, 'utf8')).split('\n').filter(Boolean)
-    : [...pack.keys()];
-  const keys = listed.slice(0, flags.take);
-  const { patchNumbers, channelMultipliers } = pipeline.vqvae.config;
-  const side = patchNumbers.at(-1)! * 2 ** (channelMultipliers.length - 1);
-  const originals = await readPictures(pack, keys, side);
-  const reconstruction = await measureReconstruction(reconstructions(pipeline, originals));
-  const samples = await drawAll(pipeline, pack, keys, flags.seed);
-  const found = await retrieval({ samples, gallery: originals });
-  const report = {
-    adapter: session.description,
-    pictures: keys.length,
-    seed: flags.seed,
-    psnr: reconstruction.psnr,
-    ssim: reconstruction.ssim,
-    top1: found.top1,
-    top5: found.top5,
-  };
-  print(flags.json ? JSON.stringify(report) : markdownTable([report]));
-  for (const { key, nearest } of found.ranks.filter(({ rank }) => rank > 1))
-    say(`"${captionOf(pack, key)}" came out nearest to "${captionOf(pack, nearest)}"`);
-  pipeline.dispose();
-  pack.close();
-  await session.close();
+  const flags = command.optsWithGlobals<EvaluateFlags>();
+  const context = await openContext(flags, planOf(flags));
+  try {
+    say(`adapter: ${context.session.description}`);
+    await reportAll(context, await runAll(context));
+  } finally {
+    await context.close();
+  }
 }
 
-const captionOf = (pack: Pack, key: string): string => pack.record(key)?.captions[0] ?? key;
-
-async function readPictures(pack: Pack, keys: readonly string[], side: number): Promise<NamedPicture[]> {
-  return Promise.all(
-    keys.map(async (key) => ({
-      key,
-      picture: { width: side, height: side, data: await toSquare(pack.get(key)!.image, side) },
-    })),
+async function runCompare(first: string, second: string, _: unknown, command: Command): Promise<void> {
+  const { json } = command.optsWithGlobals<{ readonly json?: boolean }>();
+  const [a, b] = await Promise.all(
+    [first, second].map(async (file) => parseEvaluation(await readFile(file, 'utf8'), file)),
   );
-}
-
-/** Each picture beside what the VQVAE makes of it. */
-async function* reconstructions(
-  { vqvae }: Pipeline,
-  originals: readonly NamedPicture[],
-): AsyncGenerator<readonly [Picture, Picture]> {
-  for (const { picture } of originals) {
-    const { width, height, data } = picture;
-    const planes = Float32Array.from(
-      { length: data.length },
-      (_, i) => data[(i % (width * height)) * 3 + Math.floor(i / (width * height))]! / 127.5 - 1,
-    );
-    const images_BHW3 = scope(() => noGrad(() => vqvae.reconstruct(tensor(planes, [1, 3, height, width]))));
-    const made = await toPictures(images_BHW3);
-    images_BHW3.dispose();
-    yield [picture, pictureAt(made, 0)];
-  }
-}
-
-/** One sample for each picture's first caption. */
-async function drawAll(pipeline: Pipeline, pack: Pack, keys: readonly string[], seed: number): Promise<NamedPicture[]> {
-  const progress = new Progress();
-  const samples: NamedPicture[] = [];
-  for (const key of keys) {
-    samples.push({ key, picture: pictureAt(await pipeline.pictures([captionOf(pack, key)], { seed }), 0) });
-    progress.show(`drawn ${samples.length} of ${keys.length}`, samples.length === keys.length);
-  }
-  progress.end();
-  return samples;
+  const rows = compareReports(a!, b!);
+  if (!rows.length)
+    throw new Error(`evaluate compare: reports must share a metric, got none of ${first} in ${second}.`);
+  print(
+    json
+      ? JSON.stringify(rows)
+      : markdownTable(
+          rows.map(({ sameProtocol, ...row }) => ({ ...row, protocol: sameProtocol ? 'the same' : 'different' })),
+        ),
+  );
+  if (rows.some(({ sameProtocol }) => !sameProtocol))
+    say('Where protocols differ, so may the numbers: see both reports.');
 }

@@ -17,6 +17,11 @@ export class Clip {
     this.vision = vision;
   }
 
+  /** Elements of a vector. */
+  get width(): number {
+    return this.vision.projection;
+  }
+
   /** Vectors of pictures of any size, one after the other. */
   async *imageFeatures(
     pictures: Stream<Picture>,

@@ -40,6 +40,8 @@ class Patches extends Module {
 /** CLIP's image tower (Radford et al., 2021) and both projections, with Hugging Face's parameter names. */
 export class ClipVision extends Module {
   readonly config: ClipVisionConfig;
+  /** Width of the common space. */
+  readonly projection: number;
   private readonly patches: Patches;
   private readonly before: LayerNorm;
   private readonly layers: readonly ClipLayer[];
@@ -51,6 +53,7 @@ export class ClipVision extends Module {
     super();
     const { width, normEpsilon: eps } = vision;
     this.config = vision;
+    this.projection = projection;
     this.patches = this.child('vision_model.embeddings', new Patches(vision));
     // The published name is misspelt.
     this.before = this.child('vision_model.pre_layrnorm', new LayerNorm({ width, eps }));

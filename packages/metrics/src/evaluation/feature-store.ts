@@ -36,8 +36,9 @@ export class FeatureStore {
       await rename(`${origin}.new`, origin);
     }
     const file = await open(path, 'a+');
-    const rows = Math.floor((await file.stat()).size / (4 * width));
-    await file.truncate(rows * 4 * width);
+    const { size } = await file.stat();
+    const rows = Math.floor(size / (4 * width));
+    if (size > rows * 4 * width) await file.truncate(rows * 4 * width);
     return new FeatureStore(file, width, rows);
   }
 

@@ -5,7 +5,7 @@ const filesOf = ({ prompts }: PromptSuite, count: number): string[] => prompts.f
 
 describe('prompt suites', () => {
   it('a file of prompts: one a line, pictures by number', () => {
-    const suite = linePrompts('a red apple\r\n\n  \nein grüner Baum 🌳\n');
+    const suite = linePrompts('a red apple\r\n\n  \n# a remark\nein grüner Baum 🌳\n');
     expect(suite.prompts.map(({ prompt }) => prompt)).toEqual(['a red apple', 'ein grüner Baum 🌳']);
     expect(filesOf(suite, 1)).toEqual(['00000.png', '00001.png']);
     expect(filesOf(suite, 2)).toEqual(['00000-0.png', '00000-1.png', '00001-0.png', '00001-1.png']);

@@ -48,9 +48,12 @@ function checked(suite: PromptSuite): PromptSuite {
   return suite;
 }
 
-/** One prompt a line; empty lines are left out. */
+/** One prompt a line; blank lines and lines that begin with # do not count. */
 export function linePrompts(text: string): PromptSuite {
-  const lines = text.split(/\r?\n/).filter((line) => line.trim());
+  const lines = text
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line && !line.startsWith('#'));
   return checked({
     kind: 'prompts',
     count: 1,

@@ -1,24 +1,17 @@
-import { type HostTensor, hostFloats, hostTensor, writeSafetensors } from '@star-webgpu/tensor-webgpu';
-import { hashedValues, testDevice } from '@star-webgpu/tensor-webgpu/testing';
+import { type HostTensor, hostFloats, readSafetensors, writeSafetensors } from '@star-webgpu/tensor-webgpu';
+import { testDevice } from '@star-webgpu/tensor-webgpu/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Picture } from '../picture.ts';
 import { change, flat, noise } from '../testing/pictures.ts';
+import { smallLpipsFiles } from '../testing/small-networks.ts';
 import { type LpipsConfig, lpipsConfig } from './config.ts';
 import { Lpips, loadLpips, lpips } from './lpips.ts';
 
 beforeAll(async () => void (await testDevice()));
 
-/** Hashed weights for every tensor of a network; shares are not negative, as published ones are. */
-function smallWeights(config: LpipsConfig): Map<string, HostTensor> {
-  const model = new Lpips(config);
-  const weights = [...model.namedTensors()].map(([name, { shape, size }]) => {
-    const isShare = name.startsWith('lin');
-    const bound = isShare ? 0.5 : Math.sqrt(6 / (size / shape[0]!));
-    return [name, hostTensor(hashedValues(name, size, bound, isShare ? 0.5 : 0), shape)] as const;
-  });
-  model.dispose();
-  return new Map(weights);
-}
+/** Weights of a small network. */
+const smallWeights = (config: LpipsConfig): Map<string, HostTensor> =>
+  new Map(readSafetensors(smallLpipsFiles(config.network).get('model.safetensors')!));
 
 /** A picture's channels as planes of numbers. */
 interface Planes {

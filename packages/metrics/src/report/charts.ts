@@ -30,8 +30,8 @@ const points = (places: readonly (readonly [number, number])[]): string =>
 /** Distance from the centre, 0.25 to 1: the best value lies outermost. */
 function reach(value: number, values: readonly number[], better: 'lower' | 'higher'): number {
   const [low, high] = [Math.min(...values), Math.max(...values)];
-  const share = high === low ? 1 : (value - low) / (high - low);
-  return 0.25 + 0.75 * (better === 'higher' || high === low ? share : 1 - share);
+  const share = (value - low) / (high - low);
+  return 0.25 + 0.75 * (better === 'higher' ? share : 1 - share);
 }
 
 /** Which end of its label a spoke's side wants. */
@@ -40,11 +40,11 @@ function anchorOf(x: number): string {
   return x < centreX ? 'end' : 'start';
 }
 
-/** A radar chart as SVG: one spoke a name, better outwards, values in the labels. Three points or more; empty text for fewer. */
+/** A radar chart as SVG: one spoke a name, better outwards, values in the labels. Empty text for fewer than three points, and where all are equal. */
 export function radarChart(given: readonly ChartPoint[], { title, better }: RadarOptions): string {
   const shown = given.filter(({ value }) => Number.isFinite(value));
-  if (shown.length < 3) return '';
   const values = shown.map(({ value }) => value);
+  if (shown.length < 3 || new Set(values).size === 1) return '';
   const rings = [0.25, 0.5, 0.75, 1].map(
     (share) =>
       `<polygon class="grid" points="${points(shown.map((_, i) => onSpoke(i, shown.length, share * radius)))}"/>`,
@@ -56,7 +56,9 @@ export function radarChart(given: readonly ChartPoint[], { title, better }: Rada
   const places = shown.map(({ value }, i) => onSpoke(i, shown.length, radius * reach(value, values, better)));
   const dots = places.map(([x, y]) => `<circle class="dot" cx="${x.toFixed(1)}" cy="${y.toFixed(1)}" r="3.5"/>`);
   const labels = shown.map(({ name, value }, i) => {
-    const [x, y] = onSpoke(i, shown.length, radius + 16);
+    const [x, spokeEnd] = onSpoke(i, shown.length, radius + 16);
+    // Two lines of text grow away from the centre.
+    const y = spokeEnd + 7 * ((spokeEnd - centreY) / radius) - 2;
     const at = `x="${x.toFixed(1)}" text-anchor="${anchorOf(x)}"`;
     return `<text ${at} y="${y.toFixed(1)}">${escapeHtml(name)}</text><text class="value" ${at} y="${(y + 14).toFixed(1)}">${formatNumber(value)}</text>`;
   });
@@ -83,6 +85,14 @@ function ticksOf(low: number, high: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }
 
+/** Ticks as text, with the digits that tell neighbours apart. */
+function tickText(tick: number, ticks: readonly number[]): string {
+  const most = Math.max(...ticks.map(Math.abs));
+  if (most < 1e-3) return tick === 0 ? '0' : tick.toExponential(1);
+  const step = ticks[1]! - ticks[0]!;
+  return tick.toFixed(Math.min(8, Math.max(0, -Math.floor(Math.log10(step) + 1e-9))));
+}
+
 /** A line through points by rising x, as SVG. Two points or more; empty text for fewer. */
 export function lineChart(
   given: readonly (readonly [x: number, y: number])[],
@@ -99,7 +109,7 @@ export function lineChart(
   const toY = (y: number): number => bottom - ((bottom - top) * (y - low)) / (high - low);
   const places = shown.map(([x, y]) => [toX(x), toY(y)] as const);
   const level = (tick: number): string =>
-    `<line class="grid" x1="${left}" y1="${toY(tick).toFixed(1)}" x2="${right}" y2="${toY(tick).toFixed(1)}"/><text class="value" x="${left - 8}" y="${(toY(tick) + 4).toFixed(1)}" text-anchor="end">${formatNumber(tick)}</text>`;
+    `<line class="grid" x1="${left}" y1="${toY(tick).toFixed(1)}" x2="${right}" y2="${toY(tick).toFixed(1)}"/><text class="value" x="${left - 8}" y="${(toY(tick) + 4).toFixed(1)}" text-anchor="end">${tickText(tick, ticks)}</text>`;
   const dot = ([x, y]: readonly [number, number], i: number): string =>
     `<circle class="dot" cx="${x.toFixed(1)}" cy="${y.toFixed(1)}" r="3.5"><title>${horizontal} ${shown[i]![0]}: ${formatNumber(shown[i]![1])}</title></circle><text class="value" x="${x.toFixed(1)}" y="${bottom + 18}" text-anchor="middle">${shown[i]![0]}</text>`;
   return `<svg viewBox="0 0 420 245" role="img" aria-label="${escapeHtml(title)} against ${escapeHtml(horizontal)}">

@@ -75,6 +75,24 @@ describe('charts', () => {
       expect(lower[2 - i]).toBeCloseTo(110 * share, 0);
     });
     expect(radarChart(values.slice(1), { title: 't', better: 'lower' })).toBe('');
+    const equal = values.map(({ name }) => ({ name, value: 1 }));
+    expect(radarChart(equal, { title: 't', better: 'lower' })).toBe('');
+  });
+
+  it('ticks have the digits that tell them apart', () => {
+    const ticksOf = (low: number, high: number): string[] =>
+      [
+        ...lineChart(
+          [
+            [0, low],
+            [1, high],
+          ],
+          { title: 't', horizontal: 'h' },
+        ).matchAll(/text-anchor="end">([^<]*)</g),
+      ].map(([, tick]) => tick!);
+    expect(ticksOf(1.000_01, 1.000_05)).toEqual(['1.00000', '1.00002', '1.00004', '1.00006']);
+    expect(ticksOf(0, 8e-5)).toEqual(['0', '5.0e-5', '1.0e-4']);
+    expect(ticksOf(-3, 2)).toEqual(['-4', '-2', '0', '2']);
   });
 
   it('a line runs by rising x between round numbers', () => {

@@ -67,7 +67,7 @@ const valueIn = ({ rows }: { readonly rows: readonly MetricRow[] }, id: string):
 function chart(title: string, caption: string, svg: string): string {
   return (
     svg &&
-    `<figure>${svg}<figcaption><strong>${escapeHtml(title)}</strong> ${escapeHtml(caption)}</figcaption></figure>`
+    `<figure><figcaption><strong>${escapeHtml(title)}</strong> ${escapeHtml(caption)}</figcaption>${svg}</figure>`
   );
 }
 
@@ -86,6 +86,11 @@ ${parts.map(line).join('\n')}
 </tbody></table></div>`;
 }
 
+function chartsPart(charts: readonly string[]): string {
+  const drawn = charts.filter(Boolean);
+  return drawn.length ? `<div class="charts">${drawn.join('\n')}</div>\n` : '';
+}
+
 function categoryPart(categories: readonly CategoryReport[]): string {
   const charts = metricsOf(categories).map(({ id, name, better }) =>
     chart(
@@ -97,7 +102,7 @@ function categoryPart(categories: readonly CategoryReport[]): string {
       ),
     ),
   );
-  return `<div class="charts">${charts.join('\n')}</div>\n${partTable('Category', categories)}`;
+  return `${chartsPart(charts)}${partTable('Category', categories)}`;
 }
 
 function guidancePart(guidances: readonly GuidanceReport[]): string {
@@ -112,11 +117,11 @@ function guidancePart(guidances: readonly GuidanceReport[]): string {
     ),
   );
   const parts = guidances.map(({ guidance, rows }) => ({ name: String(guidance), rows }));
-  return `<div class="charts">${charts.join('\n')}</div>\n${partTable('Guidance', parts)}`;
+  return `${chartsPart(charts)}${partTable('Guidance', parts)}`;
 }
 
 const sheetPart = ({ title, png, width, height }: ContactSheet): string =>
-  `<figure class="sheet"><img alt="${escapeHtml(title)}" width="${width}" height="${height}" src="data:image/png;base64,${Buffer.from(png).toString('base64')}"><figcaption>${escapeHtml(title)}</figcaption></figure>`;
+  `<figure class="sheet"><figcaption>${escapeHtml(title)}</figcaption><img alt="${escapeHtml(title)}" width="${width}" height="${height}" src="data:image/png;base64,${Buffer.from(png).toString('base64')}"></figure>`;
 
 function settingsTable(settings: EvaluationReport['settings']): string {
   const line = ([name, value]: readonly [string, string | number]): string =>
@@ -130,7 +135,7 @@ const style = `
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
 main { max-width: 68rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
-h1 { font-size: 1.75rem; line-height: 1.25; margin: 0 0 1.5rem; text-wrap: balance; }
+h1 { font-size: 1.75rem; line-height: 1.25; margin: 0 0 1.5rem; text-wrap: balance; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin: 2.25rem 0 0.75rem; }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; background: var(--panel); }
 table { border-collapse: collapse; width: 100%; }
@@ -148,7 +153,8 @@ td { overflow-wrap: anywhere; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1rem; margin-bottom: 1rem; }
 figure { margin: 0; padding: 1rem; border: 1px solid var(--line); border-radius: 8px; background: var(--panel); }
 figure.sheet { margin-bottom: 1rem; overflow-x: auto; }
-figure.sheet img { display: block; max-width: 100%; height: auto; margin: 0 auto 0.5rem; image-rendering: auto; }
+figure strong { color: var(--ink); }
+figure.sheet img { display: block; max-width: 100%; height: auto; margin: 0.75rem auto 0; image-rendering: auto; }
 svg { display: block; width: 100%; height: auto; max-width: 30rem; margin: 0 auto; }
 svg text { fill: var(--ink); font-size: 12px; }
 svg .value { fill: var(--soft); font-size: 11px; font-variant-numeric: tabular-nums; }
@@ -157,4 +163,12 @@ svg .area { fill: var(--tint); stroke: var(--accent); stroke-width: 2; }
 svg .line { fill: none; stroke: var(--accent); stroke-width: 2; }
 svg .dot { fill: var(--accent); }
 ul { padding-left: 1.2rem; }
+@media (max-width: 44rem) {
+  .metrics thead { display: none; }
+  .metrics tr { display: grid; grid-template-columns: 1fr auto; border-top: 1px solid var(--line); }
+  .metrics tr:first-child { border-top: 0; }
+  .metrics th, .metrics td { border-top: 0 !important; }
+  .metrics td.protocol { grid-column: 1 / -1; min-width: 0; padding-top: 0; }
+  th[scope=row] { white-space: normal; }
+}
 `;

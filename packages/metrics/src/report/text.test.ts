@@ -29,6 +29,9 @@ describe('text reports', () => {
     [0.812_345, '0.8123'],
     [12_345.678, '12350'],
     [200, '200'],
+    [0.000_123_456, '0.0001235'],
+    [-0.000_005_276_4, '-5.276e-6'],
+    [0, '0'],
     [Infinity, 'Infinity'],
   ])('shows %d as %s', (value, text) => expect(formatNumber(value)).toBe(text));
 });

@@ -1,7 +1,8 @@
 type Cell = string | number | undefined;
 
-/** A number for readers: integers whole, others to four digits. */
+/** A number for readers: integers whole, others to four digits, tiny ones as 1.234e-6. */
 export function formatNumber(value: number): string {
+  if (value !== 0 && Math.abs(value) < 1e-4) return value.toExponential(3);
   return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
 }
 

@@ -1,23 +1,69 @@
-import { type HostTensor, hostTensor, type Module, writeSafetensors } from '@star-webgpu/tensor-webgpu';
-import { hashedValues } from '@star-webgpu/tensor-webgpu/testing';
+import {
+  type HostRandom,
+  hostRandom,
+  type HostTensor,
+  hostTensor,
+  initNormal,
+  type Module,
+  type Shape,
+  writeSafetensors,
+} from '@star-webgpu/tensor-webgpu';
 import { ClipText, trainBpe } from '@star-webgpu/text-encoder';
 import { parseClipConfig } from '../clip/config.ts';
 import { ClipVision } from '../clip/vision.ts';
 import { type InceptionConfig, inceptionConfig } from '../inception/config.ts';
 import type { Inception } from '../inception/inception.ts';
 import { inceptionOf, inceptionShapes } from '../inception/weights.ts';
+import { type LpipsConfig, lpipsConfig } from '../lpips/config.ts';
+import { Lpips } from '../lpips/lpips.ts';
 
-/** A small network of the same form with hashed weights that keep the size of its activations. */
-export function randomInception(given: Partial<InceptionConfig> = {}): Inception {
-  const config = inceptionConfig({ classes: 10, ...given });
-  const weights = [...inceptionShapes(config)].map(([name, shape]) => {
-    const count = shape.reduce((product, side) => product * side, 1);
-    const fanIn = count / shape[0]!;
-    const [scale, offset] = name.includes('.bn.') ? [0.1, /weight|var/.test(name) ? 1 : 0] : [Math.sqrt(6 / fanIn), 0];
-    return [name, hostTensor(hashedValues(`small/${name}`, count, scale, offset), shape)] as const;
-  });
-  return inceptionOf(config, new Map(weights));
+/** A network's folder: files by name. */
+export type NetworkFiles = ReadonlyMap<string, Uint8Array>;
+
+const jsonFile = (value: unknown): Uint8Array => new TextEncoder().encode(`${JSON.stringify(value)}\n`);
+
+/** Normal values that keep the size of activations behind a ReLU; `fan` is what feeds one output. */
+const kaiming = (random: HostRandom, shape: Shape): HostTensor => {
+  const fan = shape.slice(1).reduce((product, side) => product * side, 1);
+  return hostTensor(initNormal(random, Math.sqrt(2 / fan))(shape), shape);
+};
+
+const spread = (
+  random: HostRandom,
+  shape: Shape,
+  { mean, deviation }: { mean: number; deviation: number },
+): HostTensor =>
+  hostTensor(
+    initNormal(random, deviation)(shape).map((value) => value + mean),
+    shape,
+  );
+
+function inceptionWeights(config: InceptionConfig): Map<string, HostTensor> {
+  const random = hostRandom(1);
+  return new Map(
+    [...inceptionShapes(config)].map(([name, shape]) => {
+      if (name === 'fc.bias' || !name.includes('.bn.'))
+        return [name, shape.length > 1 ? kaiming(random, shape) : spread(random, shape, { mean: 0, deviation: 0.1 })];
+      const positive = /bn\.weight$|running_var$/.test(name);
+      return [name, spread(random, shape, { mean: positive ? 1 : 0, deviation: 0.05 })];
+    }),
+  );
 }
+
+const smallInception = { channelDivisor: 16, side: 75, classes: 10 } as const;
+
+/** An Inception network of the published form with a sixteenth of its channels and random weights, for tests. */
+export const randomInception = (given: Partial<InceptionConfig> = {}): Inception => {
+  const config = inceptionConfig({ ...smallInception, ...given });
+  return inceptionOf(config, inceptionWeights(config));
+};
+
+/** The folder of such a network. */
+export const smallInceptionFiles = (): NetworkFiles =>
+  new Map([
+    ['config.json', jsonFile(smallInception)],
+    ['model.safetensors', writeSafetensors(inceptionWeights(inceptionConfig(smallInception)))],
+  ]);
 
 const clipConfig = {
   text_config: {
@@ -40,24 +86,38 @@ const clipConfig = {
   projection_dim: 12,
 };
 
-/** The files of a small CLIP model with hashed weights, in Hugging Face layout. Needs a device. */
-export function smallClipFiles(): Map<string, Uint8Array> {
+/** The folder of a small CLIP model with random weights, in Hugging Face layout. Needs a device. */
+export function smallClipFiles(): NetworkFiles {
   const config = parseClipConfig(clipConfig);
-  const towers = [new ClipText(config.text), new ClipVision(config)];
-  const weights = new Map(towers.flatMap((tower) => [...hashedWeights(tower)]));
-  for (const tower of towers) tower.dispose();
-  const bytes = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
   return new Map([
-    ['config.json', bytes(clipConfig)],
-    ['tokenizer.json', bytes(trainBpe(['red apple', 'red apple'], { vocabSize: 520 }))],
-    ['model.safetensors', writeSafetensors(weights)],
+    ['config.json', jsonFile(clipConfig)],
+    ['tokenizer.json', jsonFile(trainBpe(['red apple', 'red apple'], { vocabSize: 520 }))],
+    ['model.safetensors', randomWeights([new ClipText(config.text), new ClipVision(config)])],
   ]);
 }
 
-/** Values for every tensor of a model: norms near one, others small. */
-function* hashedWeights(model: Module): Generator<[string, HostTensor]> {
-  for (const [name, { shape, size }] of model.namedTensors()) {
-    const offset = /norm.*\.weight$/.test(name) ? 1 : 0;
-    yield [name, hostTensor(hashedValues(`small/${name}`, size, 0.4, offset), shape)];
+/** The folder of an LPIPS network of the published form with a sixteenth of its channels and random weights. Needs a device. */
+export function smallLpipsFiles(network: LpipsConfig['network'] = 'alexnet'): NetworkFiles {
+  const config = lpipsConfig({ network, channelDivisor: 16 });
+  return new Map([
+    ['config.json', jsonFile(config)],
+    ['model.safetensors', randomWeights([new Lpips(config)])],
+  ]);
+}
+
+/** Values for every tensor of some models, which are freed: norms near one, shares of LPIPS above zero. */
+function randomWeights(models: readonly Module[]): Uint8Array {
+  const random = hostRandom(2);
+  const weights = new Map<string, HostTensor>();
+  for (const model of models) {
+    for (const [name, { shape }] of model.namedTensors()) weights.set(name, randomTensor(random, name, shape));
+    model.dispose();
   }
+  return writeSafetensors(weights);
+}
+
+function randomTensor(random: HostRandom, name: string, shape: Shape): HostTensor {
+  if (/norm.*\.weight$/.test(name)) return spread(random, shape, { mean: 1, deviation: 0.1 });
+  if (/^lin\d/.test(name)) return spread(random, shape, { mean: 1, deviation: 0.1 });
+  return shape.length > 1 ? kaiming(random, shape) : spread(random, shape, { mean: 0, deviation: 0.1 });
 }

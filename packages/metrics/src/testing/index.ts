@@ -1,0 +1,1 @@
+export { type NetworkFiles, smallClipFiles, smallInceptionFiles, smallLpipsFiles } from './small-networks.ts';
