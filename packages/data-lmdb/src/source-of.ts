@@ -41,16 +41,22 @@ async function sourceOfFolder(folder: string): Promise<PackSource> {
   const present = new Set(files);
   const paths = (holds: (file: string) => boolean): string[] => files.filter(holds).map((file) => join(folder, file));
   const packs = paths((file) => isReferencePack(file, present));
-  if (packs.length > 0) return joined(folder, await Promise.all(packs.map(referencePackSource)));
+  if (packs.length > 0) return await joined(folder, packs, referencePackSource);
   const shards = paths((file) => file.endsWith('.tar'));
   if (shards.length > 0) return await webDatasetSource(shards);
   const tables = paths((file) => file.endsWith('.parquet'));
-  if (tables.length > 0) return joined(folder, await Promise.all(tables.map(parquetSource)));
+  if (tables.length > 0) return await joined(folder, tables, parquetSource);
   return await folderSource(folder);
 }
 
-/** Several sources as one. */
-function joined(origin: string, sources: readonly PackSource[]): PackSource {
+/** Several sources as one, opened one after the other: there may be more files than a process may hold open. */
+async function joined(
+  origin: string,
+  paths: readonly string[],
+  open: (path: string) => Promise<PackSource>,
+): Promise<PackSource> {
+  const sources: PackSource[] = [];
+  for (const path of paths) sources.push(await open(path));
   return {
     origin,
     entries: sources.flatMap(({ entries }) => entries),
