@@ -18,7 +18,8 @@ export {
   SamplingOptionsError,
 } from './options.ts';
 export { generateFromPrompts, type PromptModels, type PromptOptions } from './generate-from-prompts.ts';
-export { loadPipeline, type LoadPipelineOptions, Pipeline, type ReadFile, savePipeline } from './pipeline.ts';
+export { loadPipeline, type LoadPipelineOptions, Pipeline, savePipeline } from './pipeline.ts';
+export type { ReadFile } from '@star-webgpu/tensor-webgpu';
 export { type PlannedOptions, plannedOptions, type ScaleNumbers } from './plan-numbers.ts';
 export {
   type PresetConfigs,

@@ -1,4 +1,4 @@
-import type { Precision } from '@star-webgpu/tensor-webgpu';
+import { type Precision, type ReadFile, readText } from '@star-webgpu/tensor-webgpu';
 import { loadStar, saveStar } from '@star-webgpu/star-transformer';
 import { loadTextEncoder, saveTextEncoder, type TextEncoder } from '@star-webgpu/text-encoder';
 import { loadVqvae, saveVqvae } from '@star-webgpu/vqvae';
@@ -10,9 +10,6 @@ import type { Pictures } from './image.ts';
 import { parseSamplingDefaults, type SamplingDefaults, samplingFile } from './options.ts';
 import type { Prompt } from './prompts.ts';
 import { SamplingPlans } from './sampling-plan.ts';
-
-/** Reads a file of a model folder by its path inside it. */
-export type ReadFile = (path: string) => Promise<Uint8Array>;
 
 /** The models of one folder: from prompts to pictures. */
 export class Pipeline implements PromptModels {
@@ -71,7 +68,7 @@ export async function loadPipeline(read: ReadFile, { precision = 'f32' }: LoadPi
       read(`${folder}/${name}`);
   // A folder need not have the file; what a reader says of a missing one differs from place to place.
   const written = await read('sampling.json').catch(() => undefined);
-  const defaults = written ? parseSamplingDefaults(new TextDecoder().decode(written)) : {};
+  const defaults = written ? parseSamplingDefaults(await readText(written)) : {};
   const [star, vqvae, text] = await Promise.all([
     loadStar(inside('star'), { dtype: precision }),
     loadVqvae(inside('vqvae'), { dtype: precision }),

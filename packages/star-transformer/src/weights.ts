@@ -1,9 +1,13 @@
-import { readSafetensors, withParameters, writeSafetensors } from '@star-webgpu/tensor-webgpu';
+import {
+  openWeights,
+  type ReadFile,
+  readText,
+  storedTensor,
+  withParameters,
+  writeSafetensors,
+} from '@star-webgpu/tensor-webgpu';
 import { type RefinerConfig, type StarConfig, starConfig } from './config.ts';
 import { Star } from './star.ts';
-
-/** Reads a file of a model folder by its name. */
-export type ReadFile = (name: string) => Promise<Uint8Array>;
 
 /** Names that published files hold and the model does not use: an unused table, zero key biases, rotation tables. */
 export const unusedStarWeights: RegExp = /^class_emb\.|zero_k_bias$|freqs_cis$/;
@@ -22,14 +26,15 @@ export async function loadStar(
   readFile: ReadFile,
   { addRefiner, seed = 0, dtype = 'f32' }: LoadStarOptions = {},
 ): Promise<Star> {
-  const found = starConfig(JSON.parse(new TextDecoder().decode(await readFile('config.json'))) as StarConfig);
-  const weights = readSafetensors(await readFile('model.safetensors'));
-  if (!addRefiner || found.refiner)
-    return withParameters({ values: 'none', dtype }, () => new Star(found)).load(weights, {
-      ignore: unusedStarWeights,
-    });
-  const star = withParameters({ dtype }, () => new Star(starConfig({ ...found, refiner: addRefiner }), { seed }));
-  return star.load(new Map([...(await star.refiner!.hostWeights()), ...weights]), { ignore: unusedStarWeights });
+  const found = starConfig(JSON.parse(await readText(await readFile('config.json'))) as StarConfig);
+  const weights = await openWeights(readFile);
+  const added = found.refiner ? undefined : addRefiner;
+  const star = added
+    ? withParameters({ dtype }, () => new Star(starConfig({ ...found, refiner: added }), { seed }))
+    : withParameters({ values: 'none', dtype }, () => new Star(found));
+  const initial = added ? await star.refiner!.hostWeights() : [];
+  const own = [...initial].map(([name, value]) => [name, storedTensor(value)] as const);
+  return star.loadStored(new Map([...own, ...weights]), { ignore: unusedStarWeights });
 }
 
 /** The files of a model folder, by name. */

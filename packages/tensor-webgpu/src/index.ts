@@ -41,6 +41,7 @@ export {
 export {
   openSafetensors,
   openSharded,
+  openWeights,
   readSafetensors,
   readSafetensorsMetadata,
   readSharded,

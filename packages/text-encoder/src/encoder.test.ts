@@ -5,7 +5,7 @@ import { trainBpe } from './bpe-trainer.ts';
 import { initText } from './clip.ts';
 import { TextEncoder } from './encoder.ts';
 import { Tokenizer } from './tokenizer.ts';
-import type { ReadFile } from './read-file.ts';
+import type { ReadFile } from '@star-webgpu/tensor-webgpu';
 import { loadTextEncoder, saveTextEncoder } from './weights.ts';
 
 const tokenizer = new Tokenizer(trainBpe(['red apple', 'red apple'], { vocabSize: 520 }));

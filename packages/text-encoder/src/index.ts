@@ -8,7 +8,7 @@ export { TextEncoder } from './encoder.ts';
 export { TextError } from './errors.ts';
 export type { TextFeatures } from './features.ts';
 export { LayerNorm } from './layer-norm.ts';
-export type { ReadFile } from './read-file.ts';
+export type { ReadFile } from '@star-webgpu/tensor-webgpu';
 export { formatT5Config, parseT5Config, publishedT5Config, type T5Config, t5Config } from './t5-config.ts';
 export { T5Text } from './t5.ts';
 export { plainNames, storedConfig, storedModel, type StoredModel, type TextModel } from './text-model.ts';

@@ -1,7 +1,5 @@
+import { type FileBytes, type ReadFile, readText } from '@star-webgpu/tensor-webgpu';
 import { TextError } from './errors.ts';
-
-/** Gives the bytes of a file of a folder, and rejects where there is none. */
-export type ReadFile = (file: string) => Promise<Uint8Array>;
 
 /** A reader of a folder inside. */
 export const insideOf =
@@ -10,12 +8,12 @@ export const insideOf =
     read(`${folder}/${file}`);
 
 /** Bytes of a file that need not be there; what a reader says of a missing one differs from place to place. */
-export const readOptional = async (read: ReadFile, file: string): Promise<Uint8Array | undefined> =>
+export const readOptional = async (read: ReadFile, file: string): Promise<FileBytes | undefined> =>
   read(file).catch(() => undefined);
 
 /** The JSON object that a file's bytes hold. @throws TextError if they hold anything else. */
-export function parseObject(bytes: Uint8Array, file: string): Record<string, unknown> {
-  const text = new TextDecoder().decode(bytes);
+export async function parseObject(bytes: FileBytes, file: string): Promise<Record<string, unknown>> {
+  const text = await readText(bytes);
   const value = parse(text);
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   throw new TextError(

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { loadGoldenJson } from '@star-webgpu/tensor-webgpu/testing';
 import { describe, expect, it } from 'vitest';
-import type { ReadFile } from './read-file.ts';
+import { type ReadFile, readText } from '@star-webgpu/tensor-webgpu';
 import { readTokenizerFiles } from './tokenizer-files.ts';
 import { Tokenizer } from './tokenizer.ts';
 
@@ -45,10 +45,7 @@ describe("a folder of CLIP's tokenizer", () => {
 
   it("pads with the map's token, as Stable Diffusion 2.1 does, which is that token inside prompts too", async () => {
     const tokenizer = new Tokenizer(await readTokenizerFiles(read));
-    const { '!': exclamation } = JSON.parse(new TextDecoder().decode(await read('vocab.json'))) as Record<
-      string,
-      number
-    >;
+    const { '!': exclamation } = JSON.parse(await readText(await read('vocab.json'))) as Record<string, number>;
     const { ids, mask } = tokenizer.encodeBatch(['a!'], 6);
     expect(tokenizer.padId).toBe(exclamation);
     expect([...ids].slice(2)).toEqual([exclamation, tokenizer.endId, exclamation, exclamation]);

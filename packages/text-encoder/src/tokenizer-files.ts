@@ -1,7 +1,8 @@
+import { type ReadFile, readText } from '@star-webgpu/tensor-webgpu';
 import { clipPipeline, specialToken } from './clip-format.ts';
 import { TextError } from './errors.ts';
 import { paddingOf } from './padding.ts';
-import { parseObject, type ReadFile, readOptional } from './read-file.ts';
+import { parseObject, readOptional } from './read-file.ts';
 import type { TokenizerJson } from './tokenizer.ts';
 
 type Named = Readonly<Record<string, unknown>>;
@@ -51,7 +52,7 @@ async function readMerges(read: ReadFile): Promise<string[]> {
       'loadTextEncoder',
       'folder must hold merges.txt beside vocab.json, got none. Fetch both files of the tokenizer.',
     );
-  const lines = new TextDecoder().decode(bytes).split(/\r?\n/);
+  const lines = (await readText(bytes)).split(/\r?\n/);
   return lines.slice(lines[0]?.startsWith('#version') ? 1 : 0).filter((line) => line.trim());
 }
 

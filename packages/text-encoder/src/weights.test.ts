@@ -1,13 +1,18 @@
 import { readFile } from 'node:fs/promises';
-import { type HostTensor, readSafetensors, writeSafetensors } from '@star-webgpu/tensor-webgpu';
-import { hashedValues, loadGoldenJson, testDevice } from '@star-webgpu/tensor-webgpu/testing';
-import { hostTensor } from '@star-webgpu/tensor-webgpu';
+import {
+  type HostTensor,
+  hostTensor,
+  readSafetensors,
+  withPrecision,
+  writeSafetensors,
+} from '@star-webgpu/tensor-webgpu';
+import { hashedValues, loadGoldenJson, relativeError, testDevice } from '@star-webgpu/tensor-webgpu/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { cleanCaption } from './clean-caption.ts';
 import { ClipText, initText } from './clip.ts';
 import { formatTextConfig } from './config.ts';
 import type { TextEncoder } from './encoder.ts';
-import type { ReadFile } from './read-file.ts';
+import type { ReadFile } from '@star-webgpu/tensor-webgpu';
 import { T5Text } from './t5.ts';
 import { t5Config } from './t5-config.ts';
 import { loadTextEncoder, saveTextEncoder } from './weights.ts';
@@ -193,6 +198,24 @@ describe('a folder of a T5 encoder', () => {
     expect(await statesOf(again, ['a cat'])).toEqual(await statesOf(first, ['a cat']));
   });
 
+  it('has halves on the device where asked to, and the same features to three digits, in f32 all the same', async () => {
+    const [full, half] = [
+      await loadTextEncoder(readFrom(folder(weights()))),
+      await loadTextEncoder(readFrom(folder(weights())), { dtype: 'f16' }),
+    ];
+    const types = new Map([...half.model.namedTensors()].map(([name, { dtype }]) => [name, dtype]));
+    expect(types.get('shared.weight')).toBe('f16');
+    expect(types.get('encoder.final_layer_norm.weight')).toBe('f32');
+    const want = await full.encode(['a red apple', '']).states.data();
+    const { states } = half.encode(['a red apple', '']);
+    expect(states.dtype).toBe('f32');
+    // Tolerance of half precision: only the weights are rounded.
+    expect(relativeError(await states.data(), want)).toBeLessThan(5e-3);
+    expect(relativeError(await states.data(), want)).toBeGreaterThan(0);
+    const again = withPrecision('f16', () => half.encode(['a red apple', '']));
+    expect(await again.states.data()).toEqual(await states.data());
+  });
+
   it('takes any text: nothing, emoji, Chinese, 10,000 characters', async () => {
     const encoder = await loadTextEncoder(readFrom(folder(weights(), { prompt_tokens: 12 })));
     const prompts = ['', '🍎👩🏽‍🚀', '红苹果', 'a red apple '.repeat(834), '\ud800', '</s><pad>'];
@@ -212,9 +235,7 @@ describe('a folder of a T5 encoder', () => {
       'loadTextEncoder: model_type must be one of clip_text_model, clip, t5, got "bert". Use a CLIP text model or a T5 encoder.',
     );
     const { 'model.safetensors': _, ...unweighted } = folder(weights());
-    await expect(loadTextEncoder(readFrom(unweighted))).rejects.toThrow(
-      'loadTextEncoder: folder must hold model.safetensors, or model.safetensors.index.json with its shards, got neither. Make them of other weights with star convert.',
-    );
+    await expect(loadTextEncoder(readFrom(unweighted))).rejects.toThrow('no model.safetensors');
     await expect(loadTextEncoder(readFrom({}))).rejects.toThrow(
       'loadTextEncoder: folder must hold config.json, or text_encoder/config.json beside tokenizer/, got neither. Point at the folder of a text encoder.',
     );

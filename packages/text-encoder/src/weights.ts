@@ -1,14 +1,8 @@
-import {
-  type HostTensor,
-  readSafetensors,
-  readSharded,
-  withParameters,
-  writeSafetensors,
-} from '@star-webgpu/tensor-webgpu';
+import { openWeights, type ReadFile, withParameters, writeSafetensors } from '@star-webgpu/tensor-webgpu';
 import { TextEncoder } from './encoder.ts';
 import { TextError } from './errors.ts';
-import { insideOf, parseObject, type ReadFile, readOptional } from './read-file.ts';
-import { plainNames, storedConfig, storedModel, type StoredModel, type TextModel } from './text-model.ts';
+import { insideOf, parseObject, readOptional } from './read-file.ts';
+import { plainNames, storedConfig, storedModel, type TextModel } from './text-model.ts';
 import { readTokenizerFiles } from './tokenizer-files.ts';
 import { Tokenizer, type TokenizerOptions } from './tokenizer.ts';
 
@@ -34,10 +28,10 @@ export async function loadTextEncoder(
   const folders = await findFolders(read);
   const stored = storedModel(folders.config);
   const json = await readTokenizerFiles(folders.tokenizer);
-  const weights = await readWeights(folders.model, stored);
+  const weights = plainNames(await openWeights(folders.model), stored);
   const model = withParameters({ values: 'none', dtype }, stored.create);
+  await model.loadStored(weights, { ignore: stored.ignore });
   try {
-    model.load(weights, { ignore: stored.ignore });
     const options = { ...(padId !== undefined && { padId }), ...(await preparation(model)) };
     return new TextEncoder(new Tokenizer(json, options), trainable ? model : model.freeze());
   } catch (fault) {
@@ -55,29 +49,14 @@ interface Folders {
 /** Everything in one folder, or the two that Stable Diffusion has. */
 async function findFolders(read: ReadFile): Promise<Folders> {
   const own = await readOptional(read, 'config.json');
-  if (own) return { config: parseObject(own, 'config.json'), model: read, tokenizer: read };
+  if (own) return { config: await parseObject(own, 'config.json'), model: read, tokenizer: read };
   const model = insideOf(read, 'text_encoder');
   const published = await readOptional(model, 'config.json');
   if (published)
-    return { config: parseObject(published, 'config.json'), model, tokenizer: insideOf(read, 'tokenizer') };
+    return { config: await parseObject(published, 'config.json'), model, tokenizer: insideOf(read, 'tokenizer') };
   throw new TextError(
     'loadTextEncoder',
     'folder must hold config.json, or text_encoder/config.json beside tokenizer/, got neither. Point at the folder of a text encoder.',
-  );
-}
-
-/** Weights by the model's names, from one file or from shards; the usual one is asked for first, as a page fetches what it asks for. */
-async function readWeights(read: ReadFile, stored: StoredModel): Promise<Map<string, HostTensor>> {
-  const whole = await readOptional(read, 'model.safetensors');
-  return plainNames(whole ? readSafetensors(whole) : await readShards(read), stored);
-}
-
-async function readShards(read: ReadFile): Promise<Map<string, HostTensor>> {
-  const index = await readOptional(read, 'model.safetensors.index.json');
-  if (index) return readSharded(index, read);
-  throw new TextError(
-    'loadTextEncoder',
-    'folder must hold model.safetensors, or model.safetensors.index.json with its shards, got neither. Make them of other weights with star convert.',
   );
 }
 

@@ -12,4 +12,5 @@ export { type Quantized, Quantizer } from './quantizer.ts';
 export { loadQuantizer } from './quantizer-weights.ts';
 export * from './scales.ts';
 export { Vqvae, type VqvaeTraining } from './vqvae.ts';
-export { loadVqvae, type LoadVqvaeOptions, type ReadFile, saveVqvae, unusedVqvaeWeights } from './weights.ts';
+export { loadVqvae, type LoadVqvaeOptions, saveVqvae, unusedVqvaeWeights } from './weights.ts';
+export type { ReadFile } from '@star-webgpu/tensor-webgpu';

@@ -1,7 +1,8 @@
-import { hostRandom, openSafetensors, readStored, readText, type ReadFile } from '@star-webgpu/tensor-webgpu';
+import { hostRandom, openWeights, type ReadFile, readText, withParameters } from '@star-webgpu/tensor-webgpu';
 import { type VqvaeConfig, vqvaeConfig } from './config.ts';
 import { Quantizer } from './quantizer.ts';
 import type { Vqvae } from './vqvae.ts';
+import { unusedVqvaeWeights } from './weights.ts';
 
 /**
  * The quantiser alone of a VQVAE's folder, of which the rest is not read: all that turns tokens into what the transformer reads.
@@ -9,10 +10,10 @@ import type { Vqvae } from './vqvae.ts';
  */
 export async function loadQuantizer(readFile: ReadFile): Promise<Pick<Vqvae, 'config' | 'quantizer'>> {
   const config = vqvaeConfig(JSON.parse(await readText(await readFile('config.json'))) as Partial<VqvaeConfig>);
-  const stored = await openSafetensors(await readFile('model.safetensors'));
-  const own = [...stored].filter(([name]) => name.startsWith(prefix) && !name.endsWith('ema_vocab_hit_SV'));
-  const weights = own.map(async ([name, tensor]) => [name.slice(prefix.length), await readStored(tensor)] as const);
-  const quantizer = new Quantizer(config, hostRandom(0)).load(new Map(await Promise.all(weights)));
+  const stored = [...(await openWeights(readFile))].filter(([name]) => name.startsWith(prefix));
+  const weights = new Map(stored.map(([name, tensor]) => [name.slice(prefix.length), tensor]));
+  const quantizer = withParameters({ values: 'none' }, () => new Quantizer(config, hostRandom(0)));
+  await quantizer.loadStored(weights, { ignore: unusedVqvaeWeights });
   return { config, quantizer };
 }
 

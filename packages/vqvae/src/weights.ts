@@ -1,9 +1,6 @@
-import { readSafetensors, withParameters, writeSafetensors } from '@star-webgpu/tensor-webgpu';
+import { openWeights, type ReadFile, readText, withParameters, writeSafetensors } from '@star-webgpu/tensor-webgpu';
 import { type VqvaeConfig, vqvaeConfig } from './config.ts';
 import { Vqvae } from './vqvae.ts';
-
-/** Reads a file of a model folder by its name. */
-export type ReadFile = (name: string) => Promise<Uint8Array>;
 
 /** Usage statistics of published files: they may count another number of scales, and nothing here reads them. */
 export const unusedVqvaeWeights: RegExp = /ema_vocab_hit_SV$/;
@@ -15,11 +12,10 @@ export interface LoadVqvaeOptions {
 
 /** Builds a model from `config.json` and `model.safetensors`. @throws WeightsError listing every tensor that does not fit. */
 export async function loadVqvae(readFile: ReadFile, { dtype = 'f32' }: LoadVqvaeOptions = {}): Promise<Vqvae> {
-  const config = vqvaeConfig(
-    JSON.parse(new TextDecoder().decode(await readFile('config.json'))) as Partial<VqvaeConfig>,
-  );
+  const config = vqvaeConfig(JSON.parse(await readText(await readFile('config.json'))) as Partial<VqvaeConfig>);
+  const weights = await openWeights(readFile);
   const vqvae = withParameters({ values: 'none', dtype }, () => new Vqvae(config));
-  return vqvae.load(readSafetensors(await readFile('model.safetensors')), { ignore: unusedVqvaeWeights });
+  return vqvae.loadStored(weights, { ignore: unusedVqvaeWeights });
 }
 
 /** The files of a model folder, by name. */

@@ -1,7 +1,8 @@
 import { mkdir, readFile, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import type { Command } from 'commander';
 import { createPack, loadEvaluation, type PackWriter } from '@star-webgpu/data-lmdb';
+import { folderFiles } from '@star-webgpu/tensor-webgpu/node';
 import { loadTextEncoder, type TextEncoder } from '@star-webgpu/text-encoder';
 import { captionFeatures, pictureTokens, type TrainingBatch } from '@star-webgpu/trainer';
 import { loadVqvae } from '@star-webgpu/vqvae';
@@ -89,7 +90,7 @@ async function tokenize(writer: PackWriter, work: Work): Promise<{ pictures: num
   const folders = { vqvae, ...(withText && textFolder && { text: textFolder }) };
   const digests = await frozenDigests(folders);
   const pictures = await tokenizePictures(writer, vqvae, work);
-  const text = folders.text ? await loadTextEncoder((name) => readFile(join(folders.text!, name))) : undefined;
+  const text = folders.text ? await loadTextEncoder(folderFiles(folders.text)) : undefined;
   const captions = text ? await encodeCaptions(writer, text, work) : 0;
   putAbout(writer, {
     format: 'star-webgpu-tokens',
@@ -105,7 +106,7 @@ async function tokenize(writer: PackWriter, work: Work): Promise<{ pictures: num
 /** Batches are as large as those of the training, the last ones filled up: the same shapes give the same sums, bit for bit. */
 async function tokenizePictures(writer: PackWriter, folder: string, work: Work): Promise<number> {
   const { config, data, signal } = work;
-  const vqvae = (await loadVqvae((name) => readFile(join(folder, name)))).freeze();
+  const vqvae = (await loadVqvae(folderFiles(folder))).freeze();
   const progress = counted('pictures', pictureCount(data));
   const known = new Set<string>();
   const { batch } = config.training;

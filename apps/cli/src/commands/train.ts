@@ -151,17 +151,13 @@ interface Frozen {
 
 async function frozenModels(config: StarRun | RefinerRun, data: TrainingData): Promise<Frozen> {
   const folders = frozenFolders(config);
-  const read =
-    (folder: string): ((name: string) => Promise<Uint8Array>) =>
-    (name) =>
-      readFile(join(folder, name));
   const quantizing = await loadQuantizer(folderFiles(folders.vqvae));
   const sizes = sizesOf(config, quantizing.config);
   const tokens = await tokensOf(config, data, sizes);
-  const whole = tokens && !config.preview ? undefined : await loadVqvae(read(folders.vqvae));
+  const whole = tokens && !config.preview ? undefined : await loadVqvae(folderFiles(folders.vqvae));
   if (whole) quantizing.quantizer.dispose();
   const textFolder = tokens?.text && !config.preview ? undefined : folders.text;
-  const text = textFolder ? await loadTextEncoder(read(textFolder)) : undefined;
+  const text = textFolder ? await loadTextEncoder(folderFiles(textFolder)) : undefined;
   return { vqvae: whole ?? quantizing, whole, text, tokens, sizes };
 }
 
@@ -169,7 +165,7 @@ async function frozenModels(config: StarRun | RefinerRun, data: TrainingData): P
 async function refinerStage(config: RefinerRun, data: TrainingData): Promise<Trained> {
   const { seed, modelFolder, refiner, captionDropout } = config;
   const folder = join(modelFolder, 'star');
-  const star = await loadStar((name) => readFile(join(folder, name)), { addRefiner: refiner, seed });
+  const star = await loadStar(folderFiles(folder), { addRefiner: refiner, seed });
   const { depth, sampleFrom } = star.refiner!.config;
   if (depth !== refiner.depth || sampleFrom !== refiner.sampleFrom)
     throw new Error(

@@ -237,6 +237,26 @@ export async function readSharded(index: FileBytes, readFile: ReadFile): Promise
   return all;
 }
 
+/**
+ * Tensors of a model's folder: of model.safetensors, or of the shards that model.safetensors.index.json lists; only headers are read.
+ * @throws SafetensorsError, or what the reader says of model.safetensors where there is neither.
+ */
+export async function openWeights(readFile: ReadFile): Promise<Map<string, StoredTensor>> {
+  try {
+    return await openSafetensors(await readFile('model.safetensors'));
+  } catch (fault) {
+    const index = fault instanceof SafetensorsError ? undefined : await optional(readFile, indexFile);
+    if (!index) throw fault;
+    return openSharded(index, readFile);
+  }
+}
+
+const indexFile = 'model.safetensors.index.json';
+
+/** A file that need not be there; what a reader says of a missing one differs from place to place. */
+const optional = (readFile: ReadFile, path: string): Promise<FileBytes | undefined> =>
+  readFile(path).catch(() => undefined);
+
 /** The file of each tensor, by an index. */
 function shardsOf(index: Uint8Array): Map<string, string> {
   const map = parseJson(index)['weight_map'];

@@ -1,5 +1,6 @@
 import { isFloat } from '../dtype.ts';
 import { type HostTensor, hostTensor, hostValues } from '../io/host-tensor.ts';
+import { readStored, type StoredTensor } from '../io/stored-tensor.ts';
 import { sameShape, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { contiguous } from '../ops/view.ts';
@@ -27,6 +28,9 @@ export class WeightsError extends Error {
     this.misshapen = faults.misshapen;
   }
 }
+
+/** Bytes that are handed to the device before it is waited for: until then they take memory once more. */
+const mostWaitingBytes = 256 * 2 ** 20;
 
 export interface LoadOptions {
   /** Names that may be present without being used. */
@@ -96,7 +100,44 @@ export abstract class Module {
   }
 
   /** Copies weights in by name. @throws WeightsError listing every missing, unexpected and misshapen tensor; nothing is changed then. */
-  load(weights: ReadonlyMap<string, HostTensor>, { ignore }: LoadOptions = {}): this {
+  load(weights: ReadonlyMap<string, HostTensor>, options: LoadOptions = {}): this {
+    for (const [name, value] of this.matched(weights, options))
+      value.storage.device.write(value.buffer, hostValues(weights.get(name)!, value.dtype));
+    return this;
+  }
+
+  /**
+   * As load, with one tensor after the other in memory, so that files of any size do. Frees the model where that fails.
+   * @throws WeightsError as load does, or what reading throws
+   */
+  async loadStored(weights: ReadonlyMap<string, StoredTensor>, options: LoadOptions = {}): Promise<this> {
+    try {
+      await this.fill(this.matched(weights, options), weights);
+      return this;
+    } catch (fault) {
+      this.dispose();
+      throw fault;
+    }
+  }
+
+  private async fill(named: ReadonlyMap<string, Tensor>, weights: ReadonlyMap<string, StoredTensor>): Promise<void> {
+    let waiting = 0;
+    for (const [name, value] of named) {
+      const { device } = value.storage;
+      const values = hostValues(await readStored(weights.get(name)!), value.dtype);
+      device.write(value.buffer, values);
+      waiting += values.byteLength;
+      if (waiting < mostWaitingBytes) continue;
+      await device.idle();
+      waiting = 0;
+    }
+  }
+
+  /** The model's tensors, once weights fit them. */
+  private matched(
+    weights: ReadonlyMap<string, { readonly shape: Shape }>,
+    { ignore }: LoadOptions,
+  ): ReadonlyMap<string, Tensor> {
     const named = this.namedTensors();
     const missing = [...named.keys()].filter((name) => !weights.has(name));
     const unexpected = [...weights.keys()].filter((name) => !named.has(name) && !ignore?.test(name));
@@ -106,9 +147,7 @@ export abstract class Module {
     });
     if (missing.length || unexpected.length || misshapen.length)
       throw new WeightsError(this.constructor.name, { missing, unexpected, misshapen });
-    for (const [name, value] of named)
-      value.storage.device.write(value.buffer, hostValues(weights.get(name)!, value.dtype));
-    return this;
+    return named;
   }
 
   /** Copies of all weights on the host, by name. */
