@@ -1,7 +1,7 @@
 import { hashedValues, loadGoldenJson } from '@star-webgpu/tensor-webgpu/testing';
 import { describe, expect, it } from 'vitest';
 import { inceptionScore } from './inception-score.ts';
-import { goldenFile } from './testing/golden-weights.ts';
+import { goldenFile } from './testing/golden-file.ts';
 import { rowsOf } from './testing/rows.ts';
 
 describe('inceptionScore', () => {

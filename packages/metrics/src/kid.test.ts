@@ -1,7 +1,7 @@
 import { hashedValues, loadGoldenJson, testDevice } from '@star-webgpu/tensor-webgpu/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { kernelDistance, kid } from './kid.ts';
-import { goldenFile } from './testing/golden-weights.ts';
+import { goldenFile } from './testing/golden-file.ts';
 import { rowsOf } from './testing/rows.ts';
 
 beforeAll(async () => void (await testDevice()));

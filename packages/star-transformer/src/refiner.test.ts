@@ -3,7 +3,6 @@ import {
   backward,
   concat,
   embedding,
-  hostTensor,
   slice,
   tensor,
   type Tensor,
@@ -12,21 +11,18 @@ import {
 } from '@star-webgpu/tensor-webgpu';
 import {
   expectClose,
+  goldenWeights,
   type GoldenTensor,
   hashed,
-  hashedValues,
   loadGolden,
   loadGoldenJson,
+  type Manifest,
   testDevice,
 } from '@star-webgpu/tensor-webgpu/testing';
 import { publishedRefiner, type StarConfig, starConfig } from './config.ts';
 import type { Refiner, RefinerContext } from './refiner.ts';
 import { Star } from './star.ts';
 import { loadStar, saveStar } from './weights.ts';
-
-interface Manifest {
-  readonly tensors: readonly (readonly [name: string, shape: number[], scale: number, offset: number])[];
-}
 
 const golden = (file: string): URL => new URL(`../test/golden/${file}`, import.meta.url);
 
@@ -69,18 +65,9 @@ function codesOf(codebook_VZ: Tensor): Tensor {
 
 beforeAll(async () => {
   await testDevice();
-  const { tensors } = await loadGoldenJson<Manifest>(golden('star_manifest.json'));
+  const manifest = await loadGoldenJson<Manifest>(golden('star_manifest.json'));
   numbers = await loadGolden(golden('star.safetensors'));
-  const weights = tensors.map(([name, shape, scale, offset]) => {
-    const values = hashedValues(
-      `star/${name}`,
-      shape.reduce((p, s) => p * s, 1),
-      scale,
-      offset,
-    );
-    return [name, hostTensor(values, shape)] as const;
-  });
-  star = new Star(config).load(new Map(weights));
+  star = new Star(config).load(goldenWeights(manifest));
   refiner = star.refiner!;
   const pooled_BD = hashed('pool', [2, 32], 0.5);
   const text = { states: hashed('text', [2, 7, 32]), mask: maskOf([7, 4]), pooled: pooled_BD };

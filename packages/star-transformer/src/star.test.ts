@@ -19,12 +19,13 @@ import {
 import {
   describeHalves,
   expectClose,
+  goldenWeights,
   type GoldenTensor,
   gradcheck,
   hashed,
-  hashedValues,
   loadGolden,
   loadGoldenJson,
+  type Manifest,
   relativeError,
   testDevice,
   valuesOf,
@@ -38,10 +39,6 @@ import { ropeAngles, ropeTable } from './rope.ts';
 import { Star, type StarInput, type StepResult } from './star.ts';
 import type { WatchedText } from './watch.ts';
 import { loadStar, saveStar } from './weights.ts';
-
-interface Manifest {
-  readonly tensors: readonly (readonly [name: string, shape: number[], scale: number, offset: number])[];
-}
 
 const golden = (file: string): URL => new URL(`../test/golden/${file}`, import.meta.url);
 
@@ -69,24 +66,8 @@ let targets: Tensor;
 
 /** The model of the published numbers, with either cross-attention. */
 const hashedStar = (crossAttention: StarConfig['crossAttention']): Star => {
-  const weights = manifest.tensors
-    .filter(([name]) => !refinerNames.test(name))
-    .map(
-      ([name, shape, scale, offset]) =>
-        [
-          name,
-          hostTensor(
-            hashedValues(
-              `star/${name}`,
-              shape.reduce((p, s) => p * s, 1),
-              scale,
-              offset,
-            ),
-            shape,
-          ),
-        ] as const,
-    );
-  return new Star({ ...config, crossAttention }).load(new Map(weights));
+  const weights = goldenWeights(manifest, (name) => !refinerNames.test(name));
+  return new Star({ ...config, crossAttention }).load(weights);
 };
 
 /** A mask of B rows of T with the given numbers of real tokens. */

@@ -1,6 +1,7 @@
 import { add, hostFloats, mul, sum, type Tensor, tensor } from '@star-webgpu/tensor-webgpu';
 import {
   expectClose,
+  goldenWeights,
   type GoldenTensor,
   hashed,
   loadGolden,
@@ -12,15 +13,15 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { ClipText, initText } from './clip.ts';
 import { parseTextConfig, type TextConfig } from './config.ts';
 import type { TextFeatures } from './features.ts';
-import { expectParameterGradients, goldenWeights, type Manifest } from './testing/reference.ts';
+import { expectParameterGradients, type TextManifest } from './testing/reference.ts';
 
 const goldenFile = (name: string): URL => new URL(`../test/golden/${name}`, import.meta.url);
 
-let manifest: Manifest;
+let manifest: TextManifest;
 let golden: Map<string, GoldenTensor>;
 beforeAll(async () => {
   await testDevice();
-  manifest = await loadGoldenJson<Manifest>(goldenFile('clip_text_manifest.json'));
+  manifest = await loadGoldenJson<TextManifest>(goldenFile('clip_text_manifest.json'));
   golden = await loadGolden(goldenFile('clip_text.safetensors'));
 });
 

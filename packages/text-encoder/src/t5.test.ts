@@ -1,6 +1,7 @@
 import { add, hostTensor, mul, sum, type Tensor, tensor } from '@star-webgpu/tensor-webgpu';
 import {
   expectClose,
+  goldenWeights,
   type GoldenTensor,
   hashed,
   hashedValues,
@@ -13,14 +14,14 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { TextFeatures } from './features.ts';
 import { parseT5Config, t5Config } from './t5-config.ts';
 import { relativeBuckets, T5Text } from './t5.ts';
-import { expectParameterGradients, goldenWeights, type Manifest } from './testing/reference.ts';
+import { expectParameterGradients, type TextManifest } from './testing/reference.ts';
 
 const goldenFile = (name: string): URL => new URL(`../test/golden/${name}`, import.meta.url);
-let manifest: Manifest;
+let manifest: TextManifest;
 let golden: Map<string, GoldenTensor>;
 beforeAll(async () => {
   await testDevice();
-  manifest = await loadGoldenJson<Manifest>(goldenFile('t5_manifest.json'));
+  manifest = await loadGoldenJson<TextManifest>(goldenFile('t5_manifest.json'));
   golden = await loadGolden(goldenFile('t5.safetensors'));
 });
 

@@ -5,22 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Star, starConfig } from '@star-webgpu/star-transformer';
-import {
-  backward,
-  crossEntropy,
-  type Device,
-  hostTensor,
-  mean,
-  reshape,
-  scope,
-  tensor,
-} from '@star-webgpu/tensor-webgpu';
+import { backward, crossEntropy, type Device, mean, reshape, scope, tensor } from '@star-webgpu/tensor-webgpu';
 import {
   describeHalves,
+  goldenWeights,
   hashed,
   hashedValues,
   loadGolden,
   loadGoldenJson,
+  type Manifest,
   testDevice,
 } from '@star-webgpu/tensor-webgpu/testing';
 import { Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
@@ -54,9 +47,7 @@ describe('AdamW', () => {
       readonly no_decay: readonly string[];
     }
     const golden = await loadGoldenJson<Golden>(new URL('../test/golden/star_adamw.json', import.meta.url));
-    const { tensors } = await loadGoldenJson<{ tensors: [string, number[], number, number][] }>(
-      starGolden('star_manifest.json'),
-    );
+    const manifest = await loadGoldenJson<Manifest>(starGolden('star_manifest.json'));
     const numbers = await loadGolden(starGolden('star.safetensors'));
     const star = new Star(
       starConfig({
@@ -71,24 +62,7 @@ describe('AdamW', () => {
       }),
     );
     const names = new Set(star.namedParameters().keys());
-    star.load(
-      new Map(
-        tensors
-          .filter(([name]) => names.has(name))
-          .map(([name, shape, scale, offset]) => [
-            name,
-            hostTensor(
-              hashedValues(
-                `star/${name}`,
-                shape.reduce((p, s) => p * s, 1),
-                scale,
-                offset,
-              ),
-              shape,
-            ),
-          ]),
-      ),
-    );
+    star.load(goldenWeights(manifest, (name) => names.has(name)));
     const parameters = star.namedParameters();
     expect(
       [...parameters]

@@ -19,11 +19,12 @@ import {
 import {
   describeHalves,
   expectClose,
+  goldenWeights,
   type GoldenTensor,
   hashed,
-  hashedValues,
   loadGolden,
   loadGoldenJson,
+  type Manifest,
   relativeError,
   testDevice,
   valuesOf,
@@ -36,10 +37,6 @@ import { type MapSize, phiIndex, tokenCount, tokenMaps, tokenOffsets } from './s
 import { Vqvae } from './vqvae.ts';
 import { loadVqvae, saveVqvae } from './weights.ts';
 
-interface Manifest {
-  readonly tensors: readonly (readonly [name: string, shape: number[], scale: number, offset: number])[];
-}
-
 const golden = (file: string): URL => new URL(`../test/golden/${file}`, import.meta.url);
 const config = vqvaeConfig({ channels: 32, codebookSize: 64, codeWidth: 8, patchNumbers: [1, 2, 3, 4] });
 
@@ -49,24 +46,9 @@ let images_B3HW: Tensor;
 
 beforeAll(async () => {
   await testDevice();
-  const { tensors } = await loadGoldenJson<Manifest>(golden('vqvae_manifest.json'));
+  const manifest = await loadGoldenJson<Manifest>(golden('vqvae_manifest.json'));
   numbers = await loadGolden(golden('vqvae.safetensors'));
-  const weights = tensors.map(
-    ([name, shape, scale, offset]) =>
-      [
-        name,
-        hostTensor(
-          hashedValues(
-            `vae/${name}`,
-            shape.reduce((p, s) => p * s, 1),
-            scale,
-            offset,
-          ),
-          shape,
-        ),
-      ] as const,
-  );
-  vqvae = new Vqvae(config).load(new Map(weights));
+  vqvae = new Vqvae(config).load(goldenWeights(manifest));
   images_B3HW = hashed('img', [2, 3, 64, 64]);
 });
 

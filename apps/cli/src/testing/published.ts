@@ -1,11 +1,13 @@
 import { copyFile, mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { hostTensor, type Shape, writeSafetensors } from '@star-webgpu/tensor-webgpu';
+import { hostFloats, hostTensor, type Shape, writeSafetensors } from '@star-webgpu/tensor-webgpu';
 import {
   type FileParts,
+  goldenWeights,
   hashedValues,
   loadGoldenJson,
+  type Manifest,
   torchParts,
   type Written,
   writtenHole,
@@ -27,11 +29,6 @@ export async function writeParts(path: string, { size, parts }: FileParts): Prom
 
 const packages = new URL('../../../../packages/', import.meta.url);
 
-interface Manifest {
-  readonly seed_name: string;
-  readonly tensors: readonly (readonly [name: string, shape: number[], scale: number, offset: number])[];
-}
-
 /** Values of a tensor of a manifest of the published code. */
 export type Published = ReadonlyMap<string, { readonly shape: Shape; readonly values: Float32Array }>;
 
@@ -39,13 +36,8 @@ const sizeOf = (shape: Shape): number => shape.reduce((product, side) => product
 
 /** The state_dict that a manifest lists: names, shapes and order of PyTorch's modules, hashed values. */
 async function stateDict(path: string): Promise<Published> {
-  const { seed_name: seed, tensors } = await loadGoldenJson<Manifest>(new URL(path, packages));
-  return new Map(
-    tensors.map(([name, shape, scale, offset]) => [
-      name,
-      { shape, values: hashedValues(seed.replace('{name}', name), sizeOf(shape), scale, offset) },
-    ]),
-  );
+  const weights = goldenWeights(await loadGoldenJson<Manifest>(new URL(path, packages)));
+  return new Map([...weights].map(([name, host]) => [name, { shape: host.shape, values: hostFloats(host) }]));
 }
 
 /** A STAR of three blocks and a refiner, over scales 1 2 4 8. */

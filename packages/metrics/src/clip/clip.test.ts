@@ -10,15 +10,17 @@ import {
 } from '@star-webgpu/tensor-webgpu';
 import {
   expectClose,
+  goldenWeights,
   type GoldenTensor,
   hashed,
   loadGolden,
   loadGoldenJson,
+  type Manifest,
   testDevice,
 } from '@star-webgpu/tensor-webgpu/testing';
 import { ClipText } from '@star-webgpu/text-encoder';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { goldenFile, goldenWeights, type Manifest } from '../testing/golden-weights.ts';
+import { goldenFile } from '../testing/golden-file.ts';
 import { flat, noise } from '../testing/pictures.ts';
 import { smallClipFiles } from '../testing/small-networks.ts';
 import { clipScore, cosineSimilarity, loadClip } from './clip.ts';

@@ -1,6 +1,6 @@
 import { hashedValues, loadGoldenJson } from '@star-webgpu/tensor-webgpu/testing';
 import { expect, it } from 'vitest';
-import { goldenFile } from '../testing/golden-weights.ts';
+import { goldenFile } from '../testing/golden-file.ts';
 import { flat } from '../testing/pictures.ts';
 import { clipPixelsInto, cropped } from './preprocess.ts';
 

@@ -1,6 +1,6 @@
 import { hashedValues, loadGoldenJson } from '@star-webgpu/tensor-webgpu/testing';
 import { describe, expect, it } from 'vitest';
-import { goldenFile } from '../testing/golden-weights.ts';
+import { goldenFile } from '../testing/golden-file.ts';
 import { rowsOf } from '../testing/rows.ts';
 import { frechetDistance } from './frechet.ts';
 import { FeatureStatistics, type Statistics, statisticsOf } from './statistics.ts';

@@ -1,14 +1,16 @@
 import { contiguous, permute, scope, tensor, writeSafetensors } from '@star-webgpu/tensor-webgpu';
 import {
   expectClose,
+  goldenWeights,
   type GoldenTensor,
   hashedValues,
   loadGolden,
   loadGoldenJson,
+  type Manifest,
   testDevice,
 } from '@star-webgpu/tensor-webgpu/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { goldenFile, goldenWeights, type Manifest } from '../testing/golden-weights.ts';
+import { goldenFile } from '../testing/golden-file.ts';
 import { randomInception } from '../testing/small-networks.ts';
 import { inceptionConfig } from './config.ts';
 import { inceptionTaps } from './inception.ts';
@@ -34,7 +36,7 @@ describe('Inception', () => {
   it('names exactly the tensors of the reference', async () => {
     const { tensors } = await loadGoldenJson<Manifest>(goldenFile('inception_manifest.json'));
     const shapes = inceptionShapes(inceptionConfig());
-    const named = tensors.map(([name, shape]): [string, number[]] => [name, shape]);
+    const named = tensors.map(([name, shape]): [string, readonly number[]] => [name, shape]);
     expect(new Map(named.sort())).toEqual(new Map([...shapes].sort()));
   });
 

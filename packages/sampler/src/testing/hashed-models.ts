@@ -1,37 +1,17 @@
-import {
-  hostTensor,
-  type HostTensor,
-  type Module,
-  permute,
-  slice,
-  type Tensor,
-  tensor,
-} from '@star-webgpu/tensor-webgpu';
-import { hashed, hashedValues, loadGoldenJson, valuesOf } from '@star-webgpu/tensor-webgpu/testing';
+import { type Module, permute, slice, type Tensor, tensor } from '@star-webgpu/tensor-webgpu';
+import { goldenWeights, hashed, loadGoldenJson, type Manifest, valuesOf } from '@star-webgpu/tensor-webgpu/testing';
 import { Star, starConfig, type StarConfig } from '@star-webgpu/star-transformer';
 import type { TextFeatures } from '@star-webgpu/text-encoder';
 import { Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
 import { generate, type GenerateOptions, type GuidedText, type Models } from '../generate.ts';
-
-interface Manifest {
-  readonly seed_name: string;
-  readonly tensors: readonly (readonly [name: string, shape: readonly number[], scale: number, offset: number])[];
-}
 
 /** A file of published numbers. */
 export const golden = (file: string): URL => new URL(`../../test/golden/${file}`, import.meta.url);
 
 /** Weights of the published numbers, as far as a model has them: one without a refiner takes none of its. */
 async function loadHashed(model: Module, file: string): Promise<void> {
-  const { seed_name, tensors } = await loadGoldenJson<Manifest>(golden(file));
   const own = model.namedTensors();
-  const weights = tensors
-    .filter(([name]) => own.has(name))
-    .map(([name, shape, scale, offset]): [string, HostTensor] => {
-      const count = shape.reduce((product, side) => product * side, 1);
-      return [name, hostTensor(hashedValues(seed_name.replace('{name}', name), count, scale, offset), shape)];
-    });
-  model.load(new Map(weights));
+  model.load(goldenWeights(await loadGoldenJson<Manifest>(golden(file)), (name) => own.has(name)));
 }
 
 /** Sizes that the transformer and the VQVAE share. */

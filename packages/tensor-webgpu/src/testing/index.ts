@@ -1,5 +1,5 @@
 export { expectClose, relativeError, valuesOf } from './close.ts';
-export { type GoldenTensor, loadGolden, loadGoldenJson } from './golden.ts';
+export { goldenWeights, type GoldenTensor, loadGolden, loadGoldenJson, type Manifest } from './golden.ts';
 export { gradcheck, type GradcheckOptions } from './gradcheck.ts';
 export { hashed, hashedValues } from './hashed.ts';
 export { testDevice, withLimits } from './test-device.ts';

@@ -1,24 +1,11 @@
-import { backward, type HostTensor, hostTensor, type Module, scope, type Tensor } from '@star-webgpu/tensor-webgpu';
-import { hashedValues } from '@star-webgpu/tensor-webgpu/testing';
+import { backward, hostTensor, type Module, scope, type Tensor } from '@star-webgpu/tensor-webgpu';
+import { hashedValues, type Manifest } from '@star-webgpu/tensor-webgpu/testing';
 import { expect } from 'vitest';
 
-/** How the reference's weights were made. */
-export interface Manifest {
+/** A reference's weights, and the config of its model. */
+export interface TextManifest extends Manifest {
   readonly config: Record<string, number>;
-  readonly seed_name: string;
-  readonly tensors: readonly (readonly [name: string, shape: number[], scale: number, offset: number])[];
 }
-
-const sizeOf = (shape: readonly number[]): number => shape.reduce((product, side) => product * side, 1);
-
-/** The weights that the reference was run with. */
-export const goldenWeights = ({ tensors, seed_name: seed }: Manifest): Map<string, HostTensor> =>
-  new Map(
-    tensors.map(([name, shape, scale, offset]) => [
-      name,
-      hostTensor(hashedValues(seed.replace('{name}', name), sizeOf(shape), scale, offset), shape),
-    ]),
-  );
 
 /** Compares the recorded gradient of every parameter with central differences along a direction; weights are large enough that each matters. */
 export async function expectParameterGradients(model: Module, loss: () => Tensor): Promise<void> {
