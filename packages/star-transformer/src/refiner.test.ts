@@ -22,29 +22,10 @@ import {
 import { publishedRefiner, type StarConfig, starConfig } from './config.ts';
 import type { Refiner, RefinerContext } from './refiner.ts';
 import { Star } from './star.ts';
+import { golden, maskOf, referenceConfig as plain } from './testing/reference.ts';
 import { loadStar, saveStar } from './weights.ts';
 
-const golden = (file: string): URL => new URL(`../test/golden/${file}`, import.meta.url);
-
-const plain: StarConfig = starConfig({
-  patchNumbers: [1, 2, 4, 8],
-  depth: 3,
-  width: 128,
-  heads: 2,
-  textWidth: 32,
-  codeWidth: 8,
-  codebookSize: 64,
-  dropPath: 0,
-});
 const config: StarConfig = starConfig({ ...plain, refiner: { depth: 3, sampleFrom: 2 } });
-
-/** A mask of rows of 7 with the given numbers of real tokens. */
-const maskOf = (lengths: readonly number[]): Tensor =>
-  tensor(
-    lengths.flatMap((length) => Array.from({ length: 7 }, (_, t) => Number(t < length))),
-    [lengths.length, 7],
-    { dtype: 'u32' },
-  );
 
 let numbers: Map<string, GoldenTensor>;
 let star: Star;

@@ -36,26 +36,14 @@ import { latentSize, type MapSize, ratios, tokenCount, tokenMaps, tokenOffsets }
 import { type StarConfig, starConfig, type StarPreset, starPresets } from './config.ts';
 import { disposeCache } from './kv-cache.ts';
 import { ropeAngles, ropeTable } from './rope.ts';
+import { golden, maskOf, referenceConfig as config } from './testing/reference.ts';
 import { Star, type StarInput, type StepResult } from './star.ts';
 import type { WatchedText } from './watch.ts';
 import { loadStar, saveStar } from './weights.ts';
 
-const golden = (file: string): URL => new URL(`../test/golden/${file}`, import.meta.url);
-
 /** Weights of the refiner, which is a model of its own here. */
 const refinerNames =
   /^(pos_start_last|word_embed_head|feat_extract_blocks|head_logits2|encoder_proj2|head_proj|lvl_embed_2)/;
-
-const config: StarConfig = starConfig({
-  patchNumbers: [1, 2, 4, 8],
-  depth: 3,
-  width: 128,
-  heads: 2,
-  textWidth: 32,
-  codeWidth: 8,
-  codebookSize: 64,
-  dropPath: 0,
-});
 
 let manifest: Manifest;
 let numbers: Map<string, GoldenTensor>;
@@ -69,14 +57,6 @@ const hashedStar = (crossAttention: StarConfig['crossAttention']): Star => {
   const weights = goldenWeights(manifest, (name) => !refinerNames.test(name));
   return new Star({ ...config, crossAttention }).load(weights);
 };
-
-/** A mask of B rows of T with the given numbers of real tokens. */
-const maskOf = (lengths: readonly number[], T: number): Tensor =>
-  tensor(
-    lengths.flatMap((length) => Array.from({ length: T }, (_, t) => Number(t < length))),
-    [lengths.length, T],
-    { dtype: 'u32' },
-  );
 
 beforeAll(async () => {
   await testDevice();

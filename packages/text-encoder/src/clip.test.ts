@@ -1,42 +1,26 @@
 import { add, hostFloats, mul, sum, type Tensor, tensor } from '@star-webgpu/tensor-webgpu';
-import {
-  expectClose,
-  goldenWeights,
-  type GoldenTensor,
-  hashed,
-  loadGolden,
-  loadGoldenJson,
-  relativeError,
-  testDevice,
-} from '@star-webgpu/tensor-webgpu/testing';
+import { expectClose, goldenWeights, hashed, relativeError, testDevice } from '@star-webgpu/tensor-webgpu/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ClipText, initText } from './clip.ts';
 import { parseTextConfig, type TextConfig } from './config.ts';
 import type { TextFeatures } from './features.ts';
-import { expectParameterGradients, type TextManifest } from './testing/reference.ts';
+import { expectParameterGradients, loadReference, type Reference } from './testing/reference.ts';
 
-const goldenFile = (name: string): URL => new URL(`../test/golden/${name}`, import.meta.url);
-
-let manifest: TextManifest;
-let golden: Map<string, GoldenTensor>;
+let reference: Reference;
 beforeAll(async () => {
   await testDevice();
-  manifest = await loadGoldenJson<TextManifest>(goldenFile('clip_text_manifest.json'));
-  golden = await loadGolden(goldenFile('clip_text.safetensors'));
+  reference = await loadReference('clip_text');
 });
 
 const goldenModel = (overrides: Record<string, unknown>): ClipText =>
-  new ClipText(parseTextConfig({ ...manifest.config, ...overrides })).load(goldenWeights(manifest)).freeze();
-
-const integers = (name: string): Tensor => {
-  const { values, shape } = golden.get(name)!;
-  return tensor(values, shape, { dtype: 'u32' });
-};
+  new ClipText(parseTextConfig({ ...reference.manifest.config, ...overrides }))
+    .load(goldenWeights(reference.manifest))
+    .freeze();
 
 async function expectGolden(features: TextFeatures, name: string): Promise<void> {
   // Tolerance of the goldens for outputs of whole networks in float32.
-  await expectClose(features.states, golden.get(`${name}.last_hidden`)!.values, 5e-5);
-  await expectClose(features.pooled, golden.get(`${name}.pooled`)!.values, 5e-5);
+  await expectClose(features.states, reference.golden.get(`${name}.last_hidden`)!.values, 5e-5);
+  await expectClose(features.pooled, reference.golden.get(`${name}.pooled`)!.values, 5e-5);
 }
 
 describe('ClipText', () => {
@@ -44,15 +28,15 @@ describe('ClipText', () => {
     'equals the reference with padding and %s, pooled at the largest id',
     async (activation) => {
       const model = goldenModel({ hidden_act: activation, eos_token_id: 2 });
-      await expectGolden(model.forward(integers('ids'), integers('mask')), activation);
+      await expectGolden(model.forward(reference.integers('ids'), reference.integers('mask')), activation);
     },
   );
 
   it('equals the reference without padding, pooled at the first end token', async () => {
     const model = goldenModel({ hidden_act: 'gelu', eos_token_id: 99 });
-    const { shape, values } = golden.get('ids')!;
+    const { shape, values } = reference.golden.get('ids')!;
     const everything = tensor(new Uint32Array(values.length).fill(1), shape, { dtype: 'u32' });
-    await expectGolden(model.forward(integers('ids'), everything), 'nomask');
+    await expectGolden(model.forward(reference.integers('ids'), everything), 'nomask');
   });
 
   it('sees nothing behind a token: a shorter prompt has the same first states', async () => {

@@ -2,11 +2,8 @@ import { add, hostTensor, mul, sum, type Tensor, tensor } from '@star-webgpu/ten
 import {
   expectClose,
   goldenWeights,
-  type GoldenTensor,
   hashed,
   hashedValues,
-  loadGolden,
-  loadGoldenJson,
   relativeError,
   testDevice,
 } from '@star-webgpu/tensor-webgpu/testing';
@@ -14,23 +11,16 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { TextFeatures } from './features.ts';
 import { parseT5Config, t5Config } from './t5-config.ts';
 import { relativeBuckets, T5Text } from './t5.ts';
-import { expectParameterGradients, type TextManifest } from './testing/reference.ts';
+import { expectParameterGradients, loadReference, type Reference } from './testing/reference.ts';
 
-const goldenFile = (name: string): URL => new URL(`../test/golden/${name}`, import.meta.url);
-let manifest: TextManifest;
-let golden: Map<string, GoldenTensor>;
+let reference: Reference;
 beforeAll(async () => {
   await testDevice();
-  manifest = await loadGoldenJson<TextManifest>(goldenFile('t5_manifest.json'));
-  golden = await loadGolden(goldenFile('t5.safetensors'));
+  reference = await loadReference('t5');
 });
 
-const goldenModel = (): T5Text => new T5Text(parseT5Config(manifest.config)).load(goldenWeights(manifest)).freeze();
-
-const integers = (name: string): Tensor => {
-  const { values, shape } = golden.get(name)!;
-  return tensor(values, shape, { dtype: 'u32' });
-};
+const goldenModel = (): T5Text =>
+  new T5Text(parseT5Config(reference.manifest.config)).load(goldenWeights(reference.manifest)).freeze();
 
 const tiny = t5Config({
   vocabSize: 11,
@@ -45,10 +35,10 @@ const tiny = t5Config({
 
 describe('T5Text', () => {
   it('equals the reference: states, and the mean over all positions', async () => {
-    const { states, pooled } = goldenModel().forward(integers('ids'), integers('mask'));
+    const { states, pooled } = goldenModel().forward(reference.integers('ids'), reference.integers('mask'));
     // Tolerance of the goldens for outputs of whole networks in float32.
-    await expectClose(states, golden.get('last_hidden')!.values, 5e-5);
-    await expectClose(pooled, golden.get('pooled_mean_over_all_positions')!.values, 5e-5);
+    await expectClose(states, reference.golden.get('last_hidden')!.values, 5e-5);
+    await expectClose(pooled, reference.golden.get('pooled_mean_over_all_positions')!.values, 5e-5);
   });
 
   it('sees no padding: real tokens have the same states with more of it', async () => {
@@ -89,7 +79,7 @@ describe('relativeBuckets', () => {
   const published = { buckets: 32, farthest: 128 };
 
   it('equals the reference table', () => {
-    expect([...relativeBuckets(20, published)]).toEqual([...golden.get('buckets_20')!.values]);
+    expect([...relativeBuckets(20, published)]).toEqual([...reference.golden.get('buckets_20')!.values]);
   });
 
   it('has one class from the farthest distance on, and whole logarithms begin a class', () => {

@@ -1,10 +1,30 @@
-import { backward, hostTensor, type Module, scope, type Tensor } from '@star-webgpu/tensor-webgpu';
-import { hashedValues, type Manifest } from '@star-webgpu/tensor-webgpu/testing';
+import { backward, hostTensor, type Module, scope, type Tensor, tensor } from '@star-webgpu/tensor-webgpu';
+import {
+  type GoldenTensor,
+  hashedValues,
+  loadGolden,
+  loadGoldenJson,
+  type Manifest,
+} from '@star-webgpu/tensor-webgpu/testing';
 import { expect } from 'vitest';
 
-/** A reference's weights, and the config of its model. */
-export interface TextManifest extends Manifest {
-  readonly config: Record<string, number>;
+/** Numbers of a reference, how its weights were made, and the config of its model. */
+export interface Reference {
+  readonly manifest: Manifest & { readonly config: Record<string, number> };
+  readonly golden: ReadonlyMap<string, GoldenTensor>;
+  /** One of the numbers as u32 on the device. */
+  readonly integers: (name: string) => Tensor;
+}
+
+/** A reference by the name of its files. */
+export async function loadReference(name: string): Promise<Reference> {
+  const file = (ending: string): URL => new URL(`../../test/golden/${name}${ending}`, import.meta.url);
+  const golden = await loadGolden(file('.safetensors'));
+  return {
+    manifest: await loadGoldenJson<Reference['manifest']>(file('_manifest.json')),
+    golden,
+    integers: (one) => tensor(golden.get(one)!.values, golden.get(one)!.shape, { dtype: 'u32' }),
+  };
 }
 
 /** Compares the recorded gradient of every parameter with central differences along a direction; weights are large enough that each matters. */
