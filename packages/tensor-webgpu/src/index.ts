@@ -73,7 +73,7 @@ export {
   initZeros,
 } from './nn/init.ts';
 export { Linear } from './nn/linear.ts';
-export { type LoadOptions, Module, WeightsError } from './nn/module.ts';
+export { checkWeights, type LoadOptions, Module, type WeightsCheck, WeightsError } from './nn/module.ts';
 export { type ParameterOptions, withParameters } from './nn/parameters.ts';
 export { attention, type AttentionOptions } from './ops/attention.ts';
 export { attentionWeights } from './ops/attention-weights.ts';

@@ -2,6 +2,7 @@ import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import {
+  checkWeights,
   hostFloats,
   hostTensor,
   openSafetensors,
@@ -11,7 +12,6 @@ import {
   storedBytes,
   storedSize,
   type StoredTensor,
-  WeightsError,
 } from '@star-webgpu/tensor-webgpu';
 import { folderFiles } from '@star-webgpu/tensor-webgpu/node';
 import type { Conversion } from './conversion.ts';
@@ -39,14 +39,7 @@ const largestHalf = 65_504;
 
 /** The model's tensors in their order. @throws WeightsError with every missing, unexpected and misshapen one */
 export function fittingWeights({ kind, weights, shapes, unused }: Conversion): Map<string, StoredTensor> {
-  const missing = [...shapes.keys()].filter((name) => !weights.has(name));
-  const unexpected = [...weights.keys()].filter((name) => !shapes.has(name) && !unused.test(name));
-  const misshapen = [...shapes].flatMap(([name, shape]) => {
-    const given = weights.get(name)?.shape ?? shape;
-    return sameShape(given, shape) ? [] : [`${name} ([${given}] instead of [${shape}])`];
-  });
-  if (missing.length || unexpected.length || misshapen.length)
-    throw new WeightsError(kindTitles[kind], { missing, unexpected, misshapen });
+  checkWeights(kindTitles[kind], { needed: shapes, given: weights, ignore: unused });
   return new Map([...shapes.keys()].map((name) => [name, weights.get(name)!]));
 }
 

@@ -1,4 +1,4 @@
-import { hostFloats, type HostTensor, hostTensor, readSafetensors, WeightsError } from '@star-webgpu/tensor-webgpu';
+import { checkWeights, hostFloats, type HostTensor, hostTensor, readSafetensors } from '@star-webgpu/tensor-webgpu';
 import { readJson, type ReadFile } from '../read-file.ts';
 import { type InceptionConfig, inceptionConfig } from './config.ts';
 import { Inception, storedShape } from './inception.ts';
@@ -21,7 +21,7 @@ export function inceptionShapes(config: InceptionConfig): Map<string, readonly n
 
 /** The network with weights of a published state_dict, frozen. @throws WeightsError listing every tensor that does not fit. */
 export function inceptionOf(config: InceptionConfig, weights: ReadonlyMap<string, HostTensor>): Inception {
-  checkWeights(inceptionShapes(config), weights);
+  checkWeights('Inception', { needed: inceptionShapes(config), given: weights, ignore: unusedInceptionWeights });
   const folded = unitsOf(inceptionLayout(config)).flatMap((unit) => fold(unit, weights, config.normEpsilon));
   const last = ['fc.weight', 'fc.bias'].map((name): [string, HostTensor] => [name, weights.get(name)!]);
   return new Inception(config).load(new Map([...folded, ...last])).freeze();
@@ -34,17 +34,6 @@ export function inceptionOf(config: InceptionConfig, weights: ReadonlyMap<string
 export async function loadInception(read: ReadFile): Promise<Inception> {
   const config = inceptionConfig(await readJson('loadInception', read, 'config.json'));
   return inceptionOf(config, readSafetensors(await read('model.safetensors')));
-}
-
-function checkWeights(shapes: ReadonlyMap<string, readonly number[]>, weights: ReadonlyMap<string, HostTensor>): void {
-  const missing = [...shapes.keys()].filter((name) => !weights.has(name));
-  const unexpected = [...weights.keys()].filter((name) => !shapes.has(name) && !unusedInceptionWeights.test(name));
-  const misshapen = [...shapes].flatMap(([name, shape]) => {
-    const given = weights.get(name)?.shape ?? shape;
-    return String(given) === String(shape) ? [] : [`${name} ([${given}] instead of [${shape}])`];
-  });
-  if (missing.length || unexpected.length || misshapen.length)
-    throw new WeightsError('Inception', { missing, unexpected, misshapen });
 }
 
 /** Weight and bias of a unit: w s and b - m s with s = g / sqrt(v + eps), in float64; the weight in its order on the device. */

@@ -29,6 +29,27 @@ export class WeightsError extends Error {
   }
 }
 
+/** Tensors by name, of which the shapes are known. */
+type Shaped = ReadonlyMap<string, { readonly shape: Shape }>;
+
+export interface WeightsCheck extends LoadOptions {
+  /** Shapes that a model needs. */
+  readonly needed: ReadonlyMap<string, Shape>;
+  readonly given: Shaped;
+}
+
+/** Checks that weights have the names and shapes that a model needs, beside names that it may pass over. @throws WeightsError listing every fault */
+export function checkWeights(model: string, { needed, given, ignore }: WeightsCheck): void {
+  const missing = [...needed.keys()].filter((name) => !given.has(name));
+  const unexpected = [...given.keys()].filter((name) => !needed.has(name) && !ignore?.test(name));
+  const misshapen = [...needed].flatMap(([name, shape]) => {
+    const found = given.get(name);
+    return found && !sameShape(found.shape, shape) ? [`${name} ([${found.shape}] instead of [${shape}])`] : [];
+  });
+  if (missing.length || unexpected.length || misshapen.length)
+    throw new WeightsError(model, { missing, unexpected, misshapen });
+}
+
 /** Bytes that are handed to the device before it is waited for: until then they take memory once more. */
 const mostWaitingBytes = 256 * 2 ** 20;
 
@@ -134,19 +155,10 @@ export abstract class Module {
   }
 
   /** The model's tensors, once weights fit them. */
-  private matched(
-    weights: ReadonlyMap<string, { readonly shape: Shape }>,
-    { ignore }: LoadOptions,
-  ): ReadonlyMap<string, Tensor> {
+  private matched(given: Shaped, options: LoadOptions): ReadonlyMap<string, Tensor> {
     const named = this.namedTensors();
-    const missing = [...named.keys()].filter((name) => !weights.has(name));
-    const unexpected = [...weights.keys()].filter((name) => !named.has(name) && !ignore?.test(name));
-    const misshapen = [...named].flatMap(([name, { shape }]) => {
-      const given = weights.get(name);
-      return given && !sameShape(given.shape, shape) ? [`${name} ([${given.shape}] instead of [${shape}])`] : [];
-    });
-    if (missing.length || unexpected.length || misshapen.length)
-      throw new WeightsError(this.constructor.name, { missing, unexpected, misshapen });
+    const needed = new Map([...named].map(([name, { shape }]) => [name, shape]));
+    checkWeights(this.constructor.name, { ...options, needed, given });
     return named;
   }
 
