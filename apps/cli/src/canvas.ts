@@ -1,5 +1,7 @@
+import { readFile } from 'node:fs/promises';
+import { toPixels } from '@star-webgpu/data-lmdb';
 import { type Box, boxRegion, type Pictures, type Region } from '@star-webgpu/sampler';
-import sharp, { type OutputInfo, type Sharp } from 'sharp';
+import { rawImage, resizedShares, type Size } from './pictures.ts';
 
 /** Pixels that a canvas has more than its picture, on each side. */
 export interface Margins {
@@ -15,31 +17,17 @@ export interface Canvas {
   readonly region: Region;
 }
 
-/** Sides of a picture and a region. */
-interface Size {
-  readonly width: number;
-  readonly height: number;
-}
-
 /** Reads any picture that sharp knows as upright RGB bytes on white. @throws Error naming the file if it is none */
 export async function readPicture(file: string): Promise<Pictures> {
-  const { data, info } = await rawPixels(sharp(file, { failOn: 'error' }), file);
-  return { count: 1, width: info.width, height: info.height, data: new Uint8Array(data) };
+  try {
+    return { count: 1, ...(await toPixels(await readFile(file))) };
+  } catch (cause) {
+    throw new Error(
+      `edit: ${file} must be a picture that can be read, got "${(cause as Error).message}". Give a PNG, JPEG, WebP or the like.`,
+      { cause },
+    );
+  }
 }
-
-const rawPixels = (image: Sharp, file: string): Promise<{ data: Buffer; info: OutputInfo }> =>
-  image
-    .rotate()
-    .flatten({ background: 'white' })
-    .toColourspace('srgb')
-    .removeAlpha()
-    .raw()
-    .toBuffer({ resolveWithObject: true })
-    .catch((error: Error) => {
-      throw new Error(
-        `edit: ${file} must be a picture that can be read, got "${error.message}". Give a PNG, JPEG, WebP or the like.`,
-      );
-    });
 
 /** Reads a mask: white is drawn anew, black stays. @throws Error unless it has the picture's size */
 export async function readMask(file: string, picture: Size): Promise<Region> {
@@ -53,9 +41,7 @@ export async function readMask(file: string, picture: Size): Promise<Region> {
 
 /** A larger canvas with the picture on it: what lies outside is drawn, and shows the nearest pixel of the picture until then. */
 export async function extended(picture: Pictures, { left, top, right, bottom }: Margins): Promise<Canvas> {
-  const { data, info } = await sharp(picture.data, {
-    raw: { width: picture.width, height: picture.height, channels: 3 },
-  })
+  const { data, info } = await rawImage(picture)
     .extend({ left, top, right, bottom, extendWith: 'copy' })
     .raw()
     .toBuffer({ resolveWithObject: true });
@@ -67,26 +53,11 @@ export async function extended(picture: Pictures, { left, top, right, bottom }: 
   };
 }
 
-/** The same picture at another size. */
-export async function resizedPicture(picture: Pictures, size: Size): Promise<Pictures> {
-  if (picture.width === size.width && picture.height === size.height) return picture;
-  const data = await sharp(picture.data, { raw: { width: picture.width, height: picture.height, channels: 3 } })
-    .resize(size.width, size.height, { fit: 'fill', kernel: 'lanczos3' })
-    .raw()
-    .toBuffer();
-  return { count: 1, ...size, data: new Uint8Array(data) };
-}
-
 /** The same region at another size: shares of pixels. */
-export async function resizedRegion(region: Region, size: Size): Promise<Region> {
-  const bytes = Uint8Array.from(region.data, (share) => Math.round(255 * share));
-  const data = await sharp(bytes, { raw: { width: region.width, height: region.height, channels: 1 } })
-    .resize(size.width, size.height, { fit: 'fill', kernel: 'linear' })
-    .extractChannel(0)
-    .raw()
-    .toBuffer();
-  return { ...size, data: Float32Array.from(data, (byte) => byte / 255) };
-}
+export const resizedRegion = async ({ data, ...sides }: Region, size: Size): Promise<Region> => ({
+  ...size,
+  data: await resizedShares({ ...sides, shares: data }, size, 'linear'),
+});
 
 /** A box that must touch the picture. @throws Error otherwise */
 export function boxOf(box: Box, picture: Size): Region {

@@ -1,5 +1,5 @@
 import { pictureAt, type Pictures, type ScaleStep } from '@star-webgpu/sampler';
-import sharp from 'sharp';
+import { resizedPicture, resizedShares } from './pictures.ts';
 
 /** How much of the attention a word gets at each token of a scale, row by row. */
 export interface WordMap {
@@ -59,26 +59,15 @@ export async function heatTiles(picture: Pictures, maps: readonly WordMap[]): Pr
 }
 
 async function enlarged(picture: Pictures): Promise<Pictures> {
-  const { width, height, data } = pictureAt(picture, 0);
-  const times = Math.max(1, Math.ceil(leastSide / Math.min(width, height)));
-  const size = { width: width * times, height: height * times };
-  const pixels = await sharp(data, { raw: { width, height, channels: 3 } })
-    .resize(size.width, size.height, { kernel: 'nearest' })
-    .raw()
-    .toBuffer();
-  return { count: 1, ...size, data: new Uint8Array(pixels) };
+  const one = pictureAt(picture, 0);
+  const times = Math.max(1, Math.ceil(leastSide / Math.min(one.width, one.height)));
+  const size = { width: one.width * times, height: one.height * times };
+  return { count: 1, ...(await resizedPicture(one, size, 'nearest')) };
 }
 
 /** A map at the size of a tile, from 0 to 1. */
-async function heatOf({ width, height, shares }: WordMap, tile: Pictures): Promise<Float32Array> {
-  const bytes = Uint8Array.from(stretched(shares), (heat) => Math.round(255 * heat));
-  const pixels = await sharp(bytes, { raw: { width, height, channels: 1 } })
-    .resize(tile.width, tile.height, { fit: 'fill', kernel: 'cubic' })
-    .extractChannel(0)
-    .raw()
-    .toBuffer();
-  return Float32Array.from(pixels, (byte) => byte / 255);
-}
+const heatOf = ({ width, height, shares }: WordMap, tile: Pictures): Promise<Float32Array> =>
+  resizedShares({ width, height, shares: stretched(shares) }, tile, 'cubic');
 
 /** Values moved and scaled to 0..1; all 0 where they are all the same. */
 function stretched(values: ArrayLike<number>): Float32Array {

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { pictureAt, type Pictures } from '@star-webgpu/sampler';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 
 /** A file name from a prompt: letters and digits of any script. */
 export function fileStem(prompt: string): string {
@@ -12,17 +12,53 @@ export function fileStem(prompt: string): string {
 /** Small pictures in a grid are enlarged to this longer side by repeating pixels, so that a person sees them. */
 const leastSide = 64;
 
-const rawOf = ({ width, height }: Pictures): { width: number; height: number; channels: 3 } => ({
-  width,
-  height,
-  channels: 3,
-});
+/** One picture as RGB bytes, [H, W, 3]. */
+export interface RawPicture {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
+/** Sides in pixels. */
+export type Size = Pick<RawPicture, 'width' | 'height'>;
+
+/** A picture as sharp takes it. */
+export const rawImage = ({ width, height, data }: RawPicture): Sharp =>
+  sharp(data, { raw: { width, height, channels: 3 } });
+
+/** The whole picture at another size, or itself. */
+export async function resizedPicture(
+  picture: RawPicture,
+  { width, height }: Size,
+  kernel: 'lanczos3' | 'nearest' = 'lanczos3',
+): Promise<RawPicture> {
+  if (picture.width === width && picture.height === height) return picture;
+  const data = await rawImage(picture).resize(width, height, { fit: 'fill', kernel }).raw().toBuffer();
+  return { width, height, data: new Uint8Array(data) };
+}
+
+/** A map of shares from 0 to 1, row by row. */
+export interface ShareMap extends Size {
+  readonly shares: ArrayLike<number>;
+}
+
+/** The map at another size, in 256 steps. */
+export async function resizedShares(
+  { width, height, shares }: ShareMap,
+  size: Size,
+  kernel: 'linear' | 'cubic',
+): Promise<Float32Array> {
+  const bytes = Uint8Array.from(shares, (share) => Math.round(255 * share));
+  const resized = await sharp(bytes, { raw: { width, height, channels: 1 } })
+    .resize(size.width, size.height, { fit: 'fill', kernel })
+    .extractChannel(0)
+    .raw()
+    .toBuffer();
+  return Float32Array.from(resized, (byte) => byte / 255);
+}
 
 /** A picture as PNG bytes at its own size. */
-export const picturePng = (picture: Pictures): Promise<Buffer> =>
-  sharp(picture.data, { raw: rawOf(picture) })
-    .png()
-    .toBuffer();
+export const picturePng = (picture: RawPicture): Promise<Buffer> => rawImage(picture).png().toBuffer();
 
 /** Writes one picture of several as a PNG at its own size. */
 export async function writePicture(pictures: Pictures, index: number, file: string): Promise<void> {
@@ -45,7 +81,7 @@ export async function writeGrid(all: readonly Pictures[], { columns, only }: Lay
   await writeFile(file, (await gridPng(tiles, { columns, gap: 4, longest: shownSide(tiles[0]!) })).png);
 }
 
-const shownSide = ({ width, height }: Pictures): number => Math.max(leastSide, width, height);
+const shownSide = ({ width, height }: Size): number => Math.max(leastSide, width, height);
 
 export interface GridOptions {
   readonly columns: number;
@@ -57,7 +93,7 @@ export interface GridOptions {
 
 /** Pictures side by side, row by row, each in a cell as large as the first. */
 export async function gridPng(
-  tiles: readonly Pictures[],
+  tiles: readonly RawPicture[],
   { columns, gap, longest }: GridOptions,
 ): Promise<{ png: Buffer; width: number; height: number }> {
   const first = tiles[0]!;
@@ -78,8 +114,8 @@ export async function gridPng(
   return { png: await sharp({ create: canvas }).composite(composites).png().toBuffer(), ...side };
 }
 
-const cellOf = (tile: Pictures, cell: { readonly width: number; readonly height: number }): Promise<Buffer> =>
-  sharp(tile.data, { raw: rawOf(tile) })
+const cellOf = (tile: RawPicture, cell: Size): Promise<Buffer> =>
+  rawImage(tile)
     .resize({
       ...cell,
       fit: 'contain',

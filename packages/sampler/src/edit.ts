@@ -1,7 +1,7 @@
-import { noGrad, permute, scope, tensor, type Tensor } from '@star-webgpu/tensor-webgpu';
+import { noGrad, scope, tensor, type Tensor } from '@star-webgpu/tensor-webgpu';
 import { imageSize, latentSize, type Ratio, type Vqvae } from '@star-webgpu/vqvae';
 import type { ScaleStep } from './generate.ts';
-import type { Pictures } from './image.ts';
+import { fromPictures, type Pictures } from './image.ts';
 import { SamplingOptionsError } from './options.ts';
 import { generateFromPrompts, type PromptModels, type PromptOptions } from './generate-from-prompts.ts';
 import type { Prompt } from './prompts.ts';
@@ -49,13 +49,9 @@ export async function* editPicture(
   }
 }
 
-/** Tokens of a picture, all scales in sequence. u32 [B, L]. */
-export function encodePicture(vqvae: Vqvae, { count, height, width, data }: Pictures): Tensor {
-  const pixels = Float32Array.from(data, (value) => value / 127.5 - 1);
-  return scope(() =>
-    noGrad(() => vqvae.imageToTokens(permute(tensor(pixels, [count, height, width, 3]), [0, 3, 1, 2]))),
-  );
-}
+/** Tokens of pictures, all scales in sequence. u32 [B, L]. */
+export const encodePicture = (vqvae: Vqvae, pictures: Pictures): Tensor =>
+  scope(() => noGrad(() => vqvae.imageToTokens(fromPictures(pictures))));
 
 function checkSizes(
   { config }: Vqvae,

@@ -1,4 +1,4 @@
-import { add, clamp, contiguous, mul, scope, type Tensor } from '@star-webgpu/tensor-webgpu';
+import { add, clamp, contiguous, mul, permute, scope, type Tensor, tensor } from '@star-webgpu/tensor-webgpu';
 
 /** Finished pictures on the host, ready for a PNG encoder or a canvas. */
 export interface Pictures {
@@ -19,6 +19,12 @@ export async function toPictures(images_BHW3: Tensor): Promise<Pictures> {
   } finally {
     bytes.dispose();
   }
+}
+
+/** Pictures on the device as a VQVAE reads them, in [-1, 1]. -> [B, 3, H, W]. */
+export function fromPictures({ count, height, width, data }: Pictures): Tensor {
+  const pixels = Float32Array.from(data, (value) => value / 127.5 - 1);
+  return permute(tensor(pixels, [count, height, width, 3]), [0, 3, 1, 2]);
 }
 
 /** One picture of several, as RGB bytes [H, W, 3]. */

@@ -4,7 +4,7 @@ export { type EditedPicture, editPicture, type EditOptions, encodePicture } from
 export { filterTokens } from './filter.ts';
 export { generate, type GenerateOptions, type GuidedText, type Models, type ScaleStep } from './generate.ts';
 export { guide, scaleRatio } from './guidance.ts';
-export { pictureAt, type Pictures, toPictures } from './image.ts';
+export { fromPictures, pictureAt, type Pictures, toPictures } from './image.ts';
 export {
   type EntropyTemperature,
   type GuidanceSchedule,

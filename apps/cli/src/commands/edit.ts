@@ -2,13 +2,13 @@ import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { pasteOutside, pictureAt, type Pictures, type Pipeline, wholeRegion } from '@star-webgpu/sampler';
 import { imageSize } from '@star-webgpu/vqvae';
-import { boxOf, type Canvas, extended, readMask, readPicture, resizedPicture, resizedRegion } from '../canvas.ts';
+import { boxOf, type Canvas, extended, readMask, readPicture, resizedRegion } from '../canvas.ts';
 import { cutPrompts } from '../cut-prompts.ts';
 import { openSession } from '../device.ts';
 import { openModel } from '../model.ts';
 import { listOf, wholeNumber } from '../numbers.ts';
 import { interruptSignal, print, say } from '../output.ts';
-import { fileStem, writePicture } from '../pictures.ts';
+import { fileStem, resizedPicture, writePicture } from '../pictures.ts';
 import { type SamplingFlags, samplingOptions, seedsOf, withSamplingFlags } from '../sampling-flags.ts';
 
 type Four = readonly [number, number, number, number];
@@ -112,7 +112,7 @@ async function drawEdits(pipeline: Pipeline, canvas: Canvas, { prompt, seeds, fl
   if (width !== size.width || height !== size.height)
     say(`the picture of ${width} x ${height} is edited at the model's ${size.width} x ${size.height}`);
   const edited = {
-    picture: await resizedPicture(canvas.picture, size),
+    picture: { count: 1, ...(await resizedPicture(canvas.picture, size)) },
     prompts: seeds.map(() => prompt),
   };
   const scales = pipeline.star.config.patchNumbers.length;
@@ -131,7 +131,7 @@ async function drawEdits(pipeline: Pipeline, canvas: Canvas, { prompt, seeds, fl
 
 /** A result at the canvas' size, with the given pixels outside the region. */
 async function finishedEdit(drawn: Pictures, { picture, region }: Canvas, { paste }: Flags): Promise<Pictures> {
-  const result = await resizedPicture(drawn, picture);
+  const result = { count: 1, ...(await resizedPicture(drawn, picture)) };
   if (!paste) return result;
   return pasteOutside(picture, result, region, Math.round(seamShare * Math.min(picture.width, picture.height)));
 }

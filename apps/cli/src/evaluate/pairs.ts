@@ -9,9 +9,10 @@ import {
   retrieval,
   type RetrievalReport,
 } from '@star-webgpu/metrics';
-import { pictureAt, type Pipeline, toPictures } from '@star-webgpu/sampler';
-import { noGrad, scope, type Tensor, tensor } from '@star-webgpu/tensor-webgpu';
-import sharp from 'sharp';
+import { encodePicture, fromPictures, pictureAt, type Pipeline, toPictures } from '@star-webgpu/sampler';
+import { noGrad, scope } from '@star-webgpu/tensor-webgpu';
+import { imageSide } from '@star-webgpu/vqvae';
+import { resizedPicture } from '../pictures.ts';
 import type { PictureSource } from './sources.ts';
 
 /** A picture and what it should look like. */
@@ -24,29 +25,17 @@ export interface Pairs {
   readonly protocol: string;
 }
 
-/** Side of the pictures that a model draws. */
-function sideOf({ vqvae }: Pipeline): number {
-  const { patchNumbers, channelMultipliers } = vqvae.config;
-  return patchNumbers.at(-1)! * 2 ** (channelMultipliers.length - 1);
-}
-
 /** A picture resized to a square, as training sees it. */
-async function squared({ width, height, data }: Picture, side: number): Promise<Picture> {
-  if (width === side && height === side) return { width, height, data };
-  const resized = sharp(data, { raw: { width, height, channels: 3 } }).resize(side, side, {
-    fit: 'fill',
-    kernel: 'lanczos3',
-  });
-  return { width: side, height: side, data: new Uint8Array(await resized.raw().toBuffer()) };
-}
+const squared = (picture: Picture, side: number): Promise<Picture> =>
+  resizedPicture(picture, { width: side, height: side });
 
 /** Each picture of a source beside what the VQVAE makes of it. */
 export function reconstructionPairs(pipeline: Pipeline, { pictures, label }: PictureSource): Pairs {
-  const side = sideOf(pipeline);
+  const side = imageSide(pipeline.vqvae.config);
   async function* all(): AsyncGenerator<Pair> {
     for (const picture of pictures) {
       const want = await squared(await picture.read(), side);
-      const images_BHW3 = scope(() => noGrad(() => pipeline.vqvae.reconstruct(planesOf(want))));
+      const images_BHW3 = scope(() => noGrad(() => pipeline.vqvae.reconstruct(fromPictures({ count: 1, ...want }))));
       const made = await toPictures(images_BHW3);
       images_BHW3.dispose();
       yield [pictureAt(made, 0), want];
@@ -75,16 +64,6 @@ export function namedPairs(samples: PictureSource, references: PictureSource): P
     count: samples.pictures.length,
     protocol: `${samples.pictures.length} pairs of the same name, ${samples.label} against ${references.label}`,
   };
-}
-
-/** [H, W, 3] bytes as planes in -1..1. [1, 3, H, W] */
-function planesOf({ width, height, data }: Picture): Tensor {
-  const area = width * height;
-  const planes = Float32Array.from(
-    { length: data.length },
-    (_, i) => data[(i % area) * 3 + Math.floor(i / area)]! / 127.5 - 1,
-  );
-  return tensor(planes, [1, 3, height, width]);
 }
 
 /** PSNR and SSIM of pairs. */
@@ -129,11 +108,11 @@ export async function lpipsRows({ all, protocol, count }: Pairs, model: Lpips): 
 /** How the tokens of a source's pictures use the codebook. */
 export async function codebookRows(pipeline: Pipeline, { pictures, label }: PictureSource): Promise<MetricRow[]> {
   const { vqvae } = pipeline;
-  const side = sideOf(pipeline);
+  const side = imageSide(vqvae.config);
   async function* tokens(): AsyncGenerator<ArrayLike<number>[]> {
     for (const picture of pictures) {
       const image = await squared(await picture.read(), side);
-      const indices_1L = scope(() => noGrad(() => vqvae.imageToTokens(planesOf(image))));
+      const indices_1L = encodePicture(vqvae, { count: 1, ...image });
       yield [await indices_1L.data()];
       indices_1L.dispose();
     }
