@@ -37,6 +37,32 @@ export class Progress {
   }
 }
 
+/** Shows how far a count is by a text, and how long the rest takes; the line ends with the last. */
+export function countdown(total: number, textOf: (done: number) => string): (done: number) => void {
+  const [progress, started] = [new Progress(), performance.now()];
+  return (done) => {
+    const left = ((performance.now() - started) / 1000 / done) * (total - done);
+    progress.show(`${textOf(done)}, ${duration(left)} left`, done === total);
+    if (done === total) progress.end();
+  };
+}
+
+/** What a command drew, and how long that took. */
+interface DrawnFiles {
+  readonly adapter: string;
+  readonly files: readonly string[];
+  readonly pictures: number;
+  /** By `performance.now()`. */
+  readonly started: number;
+}
+
+/** Prints the files of a command that draws, for people or for machines. */
+export function printDrawn({ adapter, files, pictures, started }: DrawnFiles, json = false): void {
+  const seconds = (performance.now() - started) / 1000;
+  print(json ? JSON.stringify({ adapter, seconds, files }) : files.join('\n'));
+  say(`${pictures} ${pictures === 1 ? 'picture' : 'pictures'} in ${seconds.toFixed(1)} s`);
+}
+
 /** Aborted by Ctrl-C and by termination; a second Ctrl-C ends the process at once. */
 export function interruptSignal(): AbortSignal {
   const controller = new AbortController();
@@ -56,3 +82,6 @@ export function byteSize(bytes: number): string {
   const value = bytes / 1000 ** power;
   return `${power ? Number(value.toPrecision(3)) : value} ${['B', 'kB', 'MB', 'GB'][power]}`;
 }
+
+/** Bytes in gigabytes, to compare. */
+export const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;

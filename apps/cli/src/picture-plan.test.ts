@@ -1,7 +1,7 @@
 import { createDevice, type MemoryLimits, setDevice } from '@star-webgpu/tensor-webgpu';
 import { type OpenedGpu, openGpu } from '@star-webgpu/tensor-webgpu/node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { planPicture, totalBytes } from './picture-plan.ts';
+import { planPicture, total } from './picture-plan.ts';
 
 let opened: OpenedGpu;
 
@@ -44,7 +44,7 @@ describe('a picture of a published size, planned', () => {
     const { result: half } = await within({}, () => planPicture('star-256-d16', 'f16'));
     const { result: full } = await within({}, () => planPicture('star-256-d16', 'f32'));
     expect(full.bytes.cache).toBe(2 * half.bytes.cache);
-    expect(totalBytes(full) / totalBytes(half)).toBeGreaterThan(1.8);
+    expect(total(full.bytes) / total(half.bytes)).toBeGreaterThan(1.8);
   });
 
   it('takes the tokens of its ratio', async () => {

@@ -106,6 +106,6 @@ function triedOr<T>(none: T, run: () => T, refused: (fault: string) => void): T 
   }
 }
 
-/** Memory of all kinds together. */
-export const totalBytes = ({ bytes }: PicturePlan): number =>
-  Object.values(bytes).reduce((sum, value) => sum + value, 0);
+/** All parts together, such as the memory of all kinds. */
+export const total = (parts: Readonly<Record<string, number>>): number =>
+  Object.values(parts).reduce((sum, value) => sum + value, 0);

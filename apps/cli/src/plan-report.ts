@@ -1,17 +1,9 @@
 import { Star, starConfig, type StarPreset, starPresets } from '@star-webgpu/star-transformer';
-import {
-  backward,
-  createDevice,
-  empty,
-  plan,
-  setDevice,
-  type Tensor,
-  withParameters,
-  withPrecision,
-} from '@star-webgpu/tensor-webgpu';
-import { openGpu } from '@star-webgpu/tensor-webgpu/node';
+import { backward, empty, plan, type Tensor, withParameters, withPrecision } from '@star-webgpu/tensor-webgpu';
 import { tokenCount } from '@star-webgpu/vqvae/scales';
-import { planPicture } from './picture-plan.ts';
+import { withNullDevice } from './null-device.ts';
+import { gigabytes } from './output.ts';
+import { planPicture, total } from './picture-plan.ts';
 
 /** Memory of one kind of work, in bytes by kind. */
 export interface PlannedWork {
@@ -28,23 +20,13 @@ const sizeOf = (tensors: readonly Tensor[], bytes: number): number =>
   tensors.reduce((sum, { size }) => sum + size * bytes, 0);
 
 /** Memory of training and sampling with the published sizes in half precision: recorded on Dawn's null backend, with no weights and no GPU. */
-export async function plannedWorks(): Promise<PlannedWork[]> {
-  const opened = await openGpu({ backend: 'null' });
-  const device = await createDevice(opened.adapter);
-  setDevice(device);
-  try {
-    return [
-      trainingWork('star-256-d16-per-sample', 8),
-      ...(['star-256-d16', 'star-256-d30', 'star-512-d30', 'star-1024-d30'] as const).map((preset) =>
-        samplingWork(preset),
-      ),
-    ];
-  } finally {
-    setDevice(undefined);
-    device.destroy();
-    opened.close();
-  }
-}
+export const plannedWorks = (): Promise<PlannedWork[]> =>
+  withNullDevice(() => [
+    trainingWork('star-256-d16-per-sample', 8),
+    ...(['star-256-d16', 'star-256-d30', 'star-512-d30', 'star-1024-d30'] as const).map((preset) =>
+      samplingWork(preset),
+    ),
+  ]);
 
 /** A step with f32 weights, gradients and moments, and half floats in the products; all gradients live until the update. */
 function trainingWork(preset: StarPreset, B: number): PlannedWork {
@@ -88,14 +70,10 @@ function samplingWork(preset: StarPreset): PlannedWork {
   };
 }
 
-/** Bytes in words. */
-export const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
-
 /** A line a work, and its notes below. */
 export const plannedLines = (works: readonly PlannedWork[]): string[] =>
   works.flatMap(({ work, dispatches, bytes, note }) => {
-    const total = Object.values(bytes).reduce((sum, value) => sum + value, 0);
     const kinds = Object.entries(bytes).map(([kind, value]) => `${kind} ${gigabytes(value)}`);
-    const line = `${work.padEnd(40)} ${gigabytes(total).padStart(9)}  (${kinds.join(', ')}; ${dispatches} dispatches)`;
+    const line = `${work.padEnd(40)} ${gigabytes(total(bytes)).padStart(9)}  (${kinds.join(', ')}; ${dispatches} dispatches)`;
     return [line, ...(note ? [`  ${note}`] : [])];
   });

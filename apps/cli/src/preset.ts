@@ -3,9 +3,8 @@ import { type Pipeline, randomPipeline } from '@star-webgpu/sampler';
 import { type StarPreset, starPresets } from '@star-webgpu/star-transformer';
 import { currentDevice, type Precision } from '@star-webgpu/tensor-webgpu';
 import type { Ratio } from '@star-webgpu/vqvae';
-import { print, say } from './output.ts';
-import { type PicturePlan, planPicture, totalBytes } from './picture-plan.ts';
-import { gigabytes } from './plan-report.ts';
+import { gigabytes, print, say } from './output.ts';
+import { type PicturePlan, planPicture, total } from './picture-plan.ts';
 
 /** Names that `--preset` takes. */
 export const presetNames: readonly StarPreset[] = Object.keys(starPresets) as StarPreset[];
@@ -38,7 +37,7 @@ export function reportPreset(
 ): void {
   const plan = planPicture(preset, precision, ratio);
   const refusals = refusalsOf(plan);
-  print(json ? JSON.stringify({ ...plan, refusals, totalBytes: totalBytes(plan) }) : planLines(plan).join('\n'));
+  print(json ? JSON.stringify({ ...plan, refusals, totalBytes: total(plan.bytes) }) : planLines(plan).join('\n'));
   refuse(plan);
 }
 
@@ -56,11 +55,11 @@ const refusalsOf = (plan: PicturePlan): string[] => [...plan.refusals, ...memory
 function memoryRefusals(plan: PicturePlan): string[] {
   if (!currentDevice().profile.isCpu) return [];
   const limit = Math.min(totalmem(), process.constrainedMemory() || Infinity);
-  const total = totalBytes(plan);
-  if (total <= limit) return [];
+  const all = total(plan.bytes);
+  if (all <= limit) return [];
   const way = plan.precision === 'f32' ? 'Use --precision f16, a smaller preset' : 'Use a smaller preset';
   return [
-    `memory: weights, cache and activations of ${gigabytes(total)} must fit the ${gigabytes(limit)} of this machine, on which its adapter computes. ${way} or a GPU.`,
+    `memory: weights, cache and activations of ${gigabytes(all)} must fit the ${gigabytes(limit)} of this machine, on which its adapter computes. ${way} or a GPU.`,
   ];
 }
 
@@ -69,8 +68,6 @@ const rows = (title: string, values: Readonly<Record<string, number>>, format: (
     ([name, value], i) => `${(i ? '' : title).padEnd(12)} ${name.padEnd(20)} ${format(value).padStart(12)}`,
   );
 
-const total = (values: Readonly<Record<string, number>>): number =>
-  Object.values(values).reduce((sum, value) => sum + value, 0);
 const withTotal = (values: Readonly<Record<string, number>>): Record<string, number> => ({
   ...values,
   all: total(values),

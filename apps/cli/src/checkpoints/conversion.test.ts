@@ -6,7 +6,7 @@ import { patchNumberPresets } from '@star-webgpu/vqvae/scales';
 import { publishedStar, refinerNames, resized, starBuffers, trainerCheckpoint, written } from '../testing/published.ts';
 import type { Conversion, ConversionOptions } from './conversion.ts';
 import { convertStar } from './convert-star.ts';
-import { withNullDevice } from './planned.ts';
+import { withNullDevice } from '../null-device.ts';
 import { findModels } from './recognise.ts';
 import { fittingWeights } from './write-model.ts';
 

@@ -2,7 +2,7 @@ import { ClipVision, loadClip, parseClipConfig, unusedClipWeights } from '@star-
 import { ClipText, readTokenizerFiles } from '@star-webgpu/text-encoder';
 import { type Conversion, type ConversionOptions, jsonFile } from './conversion.ts';
 import { readConfig, smallFiles, tokenizerFolder } from './convert-text.ts';
-import { recorded, shapesOf } from './planned.ts';
+import { recorded, shapesOf } from '../null-device.ts';
 import type { Found } from './recognise.ts';
 
 /** A CLIP model of ours, both towers, from a published folder. */

@@ -19,7 +19,7 @@ import type { TorchValue } from '@star-webgpu/tensor-webgpu/torch';
 import { patchNumberPresets, tokenCount } from '@star-webgpu/vqvae/scales';
 import { type Conversion, type ConversionOptions, jsonFile } from './conversion.ts';
 import { listedPatchNumbers } from './patch-numbers.ts';
-import { recorded, shapesOf } from './planned.ts';
+import { recorded, shapesOf } from '../null-device.ts';
 import { countOf, type Found, sideOf } from './recognise.ts';
 
 type Tensors = ReadonlyMap<string, StoredTensor>;

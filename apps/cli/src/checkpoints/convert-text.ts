@@ -12,7 +12,7 @@ import {
   type TextModel,
 } from '@star-webgpu/text-encoder';
 import { type Conversion, type ConversionOptions, jsonFile } from './conversion.ts';
-import { recorded, shapesOf } from './planned.ts';
+import { recorded, shapesOf } from '../null-device.ts';
 import type { Found } from './recognise.ts';
 
 /** Files that show that a folder has a tokenizer. */

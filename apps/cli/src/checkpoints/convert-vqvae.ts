@@ -8,7 +8,7 @@ import {
   vqvaeConfig,
 } from '@star-webgpu/vqvae';
 import { type Conversion, type ConversionOptions, jsonFile } from './conversion.ts';
-import { recorded, shapesOf } from './planned.ts';
+import { recorded, shapesOf } from '../null-device.ts';
 import { countOf, type Found, sideOf } from './recognise.ts';
 
 type Tensors = ReadonlyMap<string, StoredTensor>;

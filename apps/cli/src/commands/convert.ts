@@ -8,7 +8,7 @@ import { convertText, smallFiles } from '../checkpoints/convert-text.ts';
 import { convertVqvae } from '../checkpoints/convert-vqvae.ts';
 import type { Conversion, ConversionOptions } from '../checkpoints/conversion.ts';
 import { type Checkpoint, openCheckpoint } from '../checkpoints/open-checkpoint.ts';
-import { withNullDevice } from '../checkpoints/planned.ts';
+import { withNullDevice } from '../null-device.ts';
 import { findModels, type Found, type Kind, kinds } from '../checkpoints/recognise.ts';
 import { writeModel, type WrittenModel } from '../checkpoints/write-model.ts';
 import { openSession } from '../device.ts';

@@ -7,7 +7,7 @@ import { cutPrompts } from '../cut-prompts.ts';
 import { openSession } from '../device.ts';
 import { openModel } from '../model.ts';
 import { listOf, wholeNumber } from '../numbers.ts';
-import { interruptSignal, print, say } from '../output.ts';
+import { interruptSignal, printDrawn, say } from '../output.ts';
 import { fileStem, resizedPicture, writePicture } from '../pictures.ts';
 import { type SamplingFlags, samplingOptions, seedsOf, withSamplingFlags } from '../sampling-flags.ts';
 
@@ -77,9 +77,7 @@ async function runEdit(prompt: string, _: unknown, command: Command): Promise<vo
     await writePicture(await finishedEdit(pictureAt(drawn, i), canvas, flags), 0, file);
     files.push(file);
   }
-  const seconds = (performance.now() - started) / 1000;
-  print(flags.json ? JSON.stringify({ adapter: session.description, seconds, files }) : files.join('\n'));
-  say(`${files.length} ${files.length === 1 ? 'picture' : 'pictures'} in ${seconds.toFixed(1)} s`);
+  printDrawn({ adapter: session.description, files, pictures: files.length, started }, flags.json);
   pipeline.dispose();
   await session.close();
 }

@@ -7,7 +7,7 @@ import { cutPrompts } from '../cut-prompts.ts';
 import { openSession } from '../device.ts';
 import { openModel } from '../model.ts';
 import { wholeNumber } from '../numbers.ts';
-import { interruptSignal, print, say } from '../output.ts';
+import { interruptSignal, printDrawn, say } from '../output.ts';
 import { mapsOfStep, type WordMap } from '../heat-maps.ts';
 import { fileStem, writeGrid, writePicture } from '../pictures.ts';
 import { openPreset, presetNames, reportPreset } from '../preset.ts';
@@ -114,9 +114,7 @@ async function runSample(prompt: string, _: unknown, command: Command): Promise<
     await writeGrid(finished, { columns }, file);
     files.push(file);
   }
-  const seconds = (performance.now() - started) / 1000;
-  print(flags.json ? JSON.stringify({ adapter: session.description, seconds, files }) : files.join('\n'));
-  say(`${orders.length} ${orders.length === 1 ? 'picture' : 'pictures'} in ${seconds.toFixed(1)} s`);
+  printDrawn({ adapter: session.description, files, pictures: orders.length, started }, flags.json);
   pipeline.dispose();
   await session.close();
 }

@@ -8,7 +8,7 @@ import { captionFeatures, pictureTokens, type TrainingBatch } from '@star-webgpu
 import { loadVqvae } from '@star-webgpu/vqvae';
 import { openSession } from '../device.ts';
 import { drawnCaptions, frozenDigests, frozenFolders } from '../frozen-encoders.ts';
-import { duration, interruptSignal, print, Progress, say } from '../output.ts';
+import { countdown, duration, interruptSignal, print, say } from '../output.ts';
 import { putAbout, putCaption, putTokens } from '../token-file.ts';
 import { parseTrainConfig, type RefinerRun, type StarRun } from '../train-config.ts';
 import { openData, pictureCount, sizesOf, type TrainingData } from '../training-data.ts';
@@ -107,7 +107,8 @@ async function tokenize(writer: PackWriter, work: Work): Promise<{ pictures: num
 async function tokenizePictures(writer: PackWriter, folder: string, work: Work): Promise<number> {
   const { config, data, signal } = work;
   const vqvae = (await loadVqvae(folderFiles(folder))).freeze();
-  const progress = counted('pictures', pictureCount(data));
+  const total = pictureCount(data);
+  const progress = countdown(total, (done) => `${done} of ${total} pictures`);
   const known = new Set<string>();
   const { batch } = config.training;
   for await (const loaded of loadEvaluation({ ...data, batch, size: sizesOf(config, vqvae.config) })) {
@@ -140,7 +141,7 @@ function filledUp(
 
 async function encodeCaptions(writer: PackWriter, text: TextEncoder, { config, data, signal }: Work): Promise<number> {
   const captions = [...drawnCaptions(config, data)];
-  const progress = counted('captions', captions.length);
+  const progress = countdown(captions.length, (done) => `${done} of ${captions.length} captions`);
   const { batch } = config.training;
   for (let at = 0; at < captions.length; at += batch) {
     signal.throwIfAborted();
@@ -150,14 +151,4 @@ async function encodeCaptions(writer: PackWriter, text: TextEncoder, { config, d
     progress(at + some.length);
   }
   return captions.length;
-}
-
-/** Shows how far a count is, and how long the rest takes. */
-function counted(what: string, total: number): (done: number) => void {
-  const [progress, started] = [new Progress(), performance.now()];
-  return (done) => {
-    const left = ((performance.now() - started) / 1000 / done) * (total - done);
-    progress.show(`${done} of ${total} ${what}, ${duration(left)} left`, done === total);
-    if (done === total) progress.end();
-  };
 }

@@ -2,7 +2,7 @@ import { appendFile, mkdir, readFile, rename, stat, writeFile } from 'node:fs/pr
 import { dirname, join } from 'node:path';
 import type { PromptSuite } from '@star-webgpu/metrics';
 import { pictureAt, type Pictures, type Pipeline, type PromptOptions } from '@star-webgpu/sampler';
-import { duration, Progress } from '../output.ts';
+import { countdown } from '../output.ts';
 import { gridPng, picturePng } from '../pictures.ts';
 import { digestOf } from './identity.ts';
 import { readPicture, type PictureSource } from './sources.ts';
@@ -81,8 +81,8 @@ async function drawMissing(
   missing: readonly Job[],
   { folder, batch, sampling, signal, total }: DrawOptions & { readonly total: number },
 ): Promise<void> {
-  const progress = new Progress();
-  const started = performance.now();
+  const there = total - missing.length;
+  const progress = countdown(missing.length, (done) => `drawn ${there + done} of ${total}`);
   for (let start = 0; start < missing.length; start += batch) {
     const jobs = missing.slice(start, start + batch);
     const before = performance.now();
@@ -93,14 +93,8 @@ async function drawMissing(
       await writeWhole(join(folder, file), await picturePng(pictureAt(pictures, i)));
       await appendFile(join(folder, timesFile), `${JSON.stringify({ file, seed, seconds })}\n`);
     }
-    const done = start + jobs.length;
-    const left = ((performance.now() - started) / 1000 / done) * (missing.length - done);
-    progress.show(
-      `drawn ${total - missing.length + done} of ${total}, ${duration(left)} left`,
-      done === missing.length,
-    );
+    progress(start + jobs.length);
   }
-  if (missing.length) progress.end();
 }
 
 /** Beside the pictures: a line for each with its seed and its time. */

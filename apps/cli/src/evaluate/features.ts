@@ -7,7 +7,7 @@ import {
   type InceptionTap,
   type Picture,
 } from '@star-webgpu/metrics';
-import { duration, Progress } from '../output.ts';
+import { countdown } from '../output.ts';
 import type { PictureSource, SourcePicture } from './sources.ts';
 
 /** Layers of the Inception network by their published channels. */
@@ -105,15 +105,12 @@ async function fill(
   compute: (pictures: AsyncIterable<Picture>) => AsyncIterable<Float32Array>,
 ): Promise<void> {
   if (!pictures.length) return;
-  const progress = new Progress();
-  const [started, before] = [performance.now(), store.count];
+  const before = store.count;
+  const progress = countdown(pictures.length, (done) => `${what}: ${before + done} of ${total}`);
   for await (const row of compute(readAll(pictures, signal))) {
     await store.add(row);
-    const done = store.count - before;
-    const left = ((performance.now() - started) / 1000 / done) * (pictures.length - done);
-    progress.show(`${what}: ${store.count} of ${total}, ${duration(left)} left`, done === pictures.length);
+    progress(store.count - before);
   }
-  progress.end();
 }
 
 /** Pictures decoded one after the other, until the signal stops them. */
