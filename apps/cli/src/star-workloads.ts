@@ -1,4 +1,4 @@
-import { generate, type GuidedText, SamplingPlans } from '@star-webgpu/sampler';
+import { finishedPictures, generate, type GuidedText, SamplingPlans } from '@star-webgpu/sampler';
 import { Star, type StarConfig, starConfig } from '@star-webgpu/star-transformer';
 import {
   abs,
@@ -61,10 +61,8 @@ export function starSamplingWork(): Workload {
   const plans = new SamplingPlans();
   const models = { star: new Star(config).freeze(), vqvae: new Vqvae(vqvaeConfig({ channels: 32 })).freeze(), plans };
   const text: GuidedText = { conditional: drawnText(1, 1), unconditional: drawnText(1, 2) };
-  const last = config.patchNumbers.length - 1;
   const run = async (): Promise<void> => {
-    for await (const { scale, decode } of generate(models, text, { guidance: 4, seed: 1 }))
-      if (scale === last) await decode();
+    await finishedPictures(models, generate(models, text, { guidance: 4, seed: 1 }));
   };
   const dispose = (): void => {
     for (const { states, mask, pooled } of [text.conditional, text.unconditional])

@@ -85,6 +85,16 @@ export async function* generate(
   }
 }
 
+/** Draws all scales and decodes the last one: the pictures of a sampling of which no scale is shown before. */
+export async function finishedPictures(
+  { star }: Pick<Models, 'star'>,
+  steps: AsyncIterable<ScaleStep>,
+): Promise<Pictures> {
+  const last = star.config.patchNumbers.length - 1;
+  for await (const { scale, decode } of steps) if (scale === last) return await decode();
+  throw new Error(`pictures: the last scale, ${last}, was never drawn.`);
+}
+
 /** @throws SamplingOptionsError unless tokens and weights have a row for all pictures, or one each */
 function checkGiven(given: GivenTokens, B: number, L: number): void {
   const faults = (['tokens_BL', 'weights_BL'] as const)

@@ -2,7 +2,14 @@ export { ModelsError } from './check-models.ts';
 export { type Drawn, draw, type ScalePlace } from './draw.ts';
 export { type EditedPicture, editPicture, type EditOptions, encodePicture } from './edit.ts';
 export { filterTokens } from './filter.ts';
-export { generate, type GenerateOptions, type GuidedText, type Models, type ScaleStep } from './generate.ts';
+export {
+  finishedPictures,
+  generate,
+  type GenerateOptions,
+  type GuidedText,
+  type Models,
+  type ScaleStep,
+} from './generate.ts';
 export { guide, scaleRatio } from './guidance.ts';
 export { fromPictures, pictureAt, type Pictures, toPictures } from './image.ts';
 export {

@@ -1,3 +1,4 @@
+import { jsonFile } from '@star-webgpu/tensor-webgpu';
 import { type Ratio, ratios } from '@star-webgpu/vqvae';
 import { scaleRatio } from './guidance.ts';
 import {
@@ -144,7 +145,7 @@ export function parseSamplingDefaults(text: string): SamplingDefaults {
 /** The file of a model's own defaults. */
 export const samplingFile = (defaults: SamplingDefaults): readonly [path: string, bytes: Uint8Array] => [
   'sampling.json',
-  new TextEncoder().encode(`${JSON.stringify(defaults, null, 2)}\n`),
+  jsonFile(defaults),
 ];
 
 /** Fills in the defaults and checks ranges, for so many pictures and a transformer. @throws SamplingOptionsError listing every fault. */

@@ -1,10 +1,10 @@
-import { type Precision, type ReadFile, readText } from '@star-webgpu/tensor-webgpu';
+import { insideOf, type Precision, type ReadFile, readText } from '@star-webgpu/tensor-webgpu';
 import { loadStar, saveStar } from '@star-webgpu/star-transformer';
 import { loadTextEncoder, saveTextEncoder, type TextEncoder } from '@star-webgpu/text-encoder';
 import { loadVqvae, saveVqvae } from '@star-webgpu/vqvae';
 import { checkModels } from './check-models.ts';
 import { type EditedPicture, editPicture, type EditOptions } from './edit.ts';
-import type { Models, ScaleStep } from './generate.ts';
+import { finishedPictures, type Models, type ScaleStep } from './generate.ts';
 import { generateFromPrompts, type PromptModels, type PromptOptions } from './generate-from-prompts.ts';
 import type { Pictures } from './image.ts';
 import { parseSamplingDefaults, type SamplingDefaults, samplingFile } from './options.ts';
@@ -44,9 +44,7 @@ export class Pipeline implements PromptModels {
 
   /** Draws one picture a prompt and gives the finished ones. */
   async pictures(prompts: readonly Prompt[], options: PromptOptions = {}): Promise<Pictures> {
-    const last = this.star.config.patchNumbers.length - 1;
-    for await (const step of this.generate(prompts, options)) if (step.scale === last) return await step.decode();
-    throw new Error('pictures: the last scale was never drawn.');
+    return finishedPictures(this, this.generate(prompts, options));
   }
 
   /** Frees all models, and what was recorded of samplings. */
@@ -62,17 +60,13 @@ export interface LoadPipelineOptions {
 
 /** Opens the folders `star`, `vqvae` and `text` of a model, and its sampling.json if it has one. @throws the errors of their loaders, each naming what is wrong. */
 export async function loadPipeline(read: ReadFile, { precision = 'f32' }: LoadPipelineOptions = {}): Promise<Pipeline> {
-  const inside =
-    (folder: string): ReadFile =>
-    (name) =>
-      read(`${folder}/${name}`);
   // A folder need not have the file; what a reader says of a missing one differs from place to place.
   const written = await read('sampling.json').catch(() => undefined);
   const defaults = written ? parseSamplingDefaults(await readText(written)) : {};
   const [star, vqvae, text] = await Promise.all([
-    loadStar(inside('star'), { dtype: precision }),
-    loadVqvae(inside('vqvae'), { dtype: precision }),
-    loadTextEncoder(inside('text'), { dtype: precision }),
+    loadStar(insideOf(read, 'star'), { dtype: precision }),
+    loadVqvae(insideOf(read, 'vqvae'), { dtype: precision }),
+    loadTextEncoder(insideOf(read, 'text'), { dtype: precision }),
   ]);
   return new Pipeline({ star, vqvae, text, precision }, defaults);
 }

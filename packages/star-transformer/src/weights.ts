@@ -1,4 +1,5 @@
 import {
+  jsonFile,
   openWeights,
   type ReadFile,
   readText,
@@ -40,7 +41,7 @@ export async function loadStar(
 /** The files of a model folder, by name. */
 export async function saveStar(star: Star, dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, Uint8Array>> {
   return new Map([
-    ['config.json', new TextEncoder().encode(`${JSON.stringify(star.config, null, 2)}\n`)],
+    ['config.json', jsonFile(star.config)],
     ['model.safetensors', writeSafetensors(await star.hostWeights(dtype))],
   ]);
 }

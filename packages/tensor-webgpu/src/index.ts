@@ -53,6 +53,8 @@ export {
   type ByteSource,
   bytesSource,
   type FileBytes,
+  insideOf,
+  jsonFile,
   readBytes,
   type ReadFile,
   readText,

@@ -1,12 +1,6 @@
 import { type FileBytes, type ReadFile, readText } from '@star-webgpu/tensor-webgpu';
 import { TextError } from './errors.ts';
 
-/** A reader of a folder inside. */
-export const insideOf =
-  (read: ReadFile, folder: string): ReadFile =>
-  (file) =>
-    read(`${folder}/${file}`);
-
 /** Bytes of a file that need not be there; what a reader says of a missing one differs from place to place. */
 export const readOptional = async (read: ReadFile, file: string): Promise<FileBytes | undefined> =>
   read(file).catch(() => undefined);

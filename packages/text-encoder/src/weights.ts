@@ -1,7 +1,14 @@
-import { openWeights, type ReadFile, withParameters, writeSafetensors } from '@star-webgpu/tensor-webgpu';
+import {
+  insideOf,
+  jsonFile,
+  openWeights,
+  type ReadFile,
+  withParameters,
+  writeSafetensors,
+} from '@star-webgpu/tensor-webgpu';
 import { TextEncoder } from './encoder.ts';
 import { TextError } from './errors.ts';
-import { insideOf, parseObject, readOptional } from './read-file.ts';
+import { parseObject, readOptional } from './read-file.ts';
 import { plainNames, storedConfig, storedModel, type TextModel } from './text-model.ts';
 import { readTokenizerFiles } from './tokenizer-files.ts';
 import { Tokenizer, type TokenizerOptions } from './tokenizer.ts';
@@ -74,11 +81,8 @@ export async function saveTextEncoder(
 ): Promise<Map<string, Uint8Array>> {
   const weights = writeSafetensors(await model.hostWeights(dtype), { format: 'pt' });
   return new Map([
-    ['config.json', jsonBytes(storedConfig(model))],
+    ['config.json', jsonFile(storedConfig(model))],
     ['model.safetensors', weights],
-    ['tokenizer.json', jsonBytes(tokenizer.json)],
+    ['tokenizer.json', jsonFile(tokenizer.json)],
   ]);
 }
-
-const jsonBytes = (value: unknown): Uint8Array =>
-  new globalThis.TextEncoder().encode(`${JSON.stringify(value, undefined, 2)}\n`);

@@ -1,4 +1,11 @@
-import { openWeights, type ReadFile, readText, withParameters, writeSafetensors } from '@star-webgpu/tensor-webgpu';
+import {
+  jsonFile,
+  openWeights,
+  type ReadFile,
+  readText,
+  withParameters,
+  writeSafetensors,
+} from '@star-webgpu/tensor-webgpu';
 import { type VqvaeConfig, vqvaeConfig } from './config.ts';
 import { Vqvae } from './vqvae.ts';
 
@@ -21,7 +28,7 @@ export async function loadVqvae(readFile: ReadFile, { dtype = 'f32' }: LoadVqvae
 /** The files of a model folder, by name. */
 export async function saveVqvae(vqvae: Vqvae, dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, Uint8Array>> {
   return new Map([
-    ['config.json', new TextEncoder().encode(`${JSON.stringify(vqvae.config, null, 2)}\n`)],
+    ['config.json', jsonFile(vqvae.config)],
     ['model.safetensors', writeSafetensors(await vqvae.hostWeights(dtype))],
   ]);
 }

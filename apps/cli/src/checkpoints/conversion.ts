@@ -34,6 +34,3 @@ export interface Conversion {
   /** What was done that the user should know. */
   readonly notes: readonly string[];
 }
-
-/** A value as a file of JSON. */
-export const jsonFile = (value: unknown): Uint8Array => new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);

@@ -1,6 +1,7 @@
 import { ClipVision, loadClip, parseClipConfig, unusedClipWeights } from '@star-webgpu/metrics';
+import { jsonFile } from '@star-webgpu/tensor-webgpu';
 import { ClipText, readTokenizerFiles } from '@star-webgpu/text-encoder';
-import { type Conversion, type ConversionOptions, jsonFile } from './conversion.ts';
+import type { Conversion, ConversionOptions } from './conversion.ts';
 import { readConfig, smallFiles, tokenizerFolder } from './convert-text.ts';
 import { recorded, shapesOf } from '../null-device.ts';
 import type { Found } from './recognise.ts';

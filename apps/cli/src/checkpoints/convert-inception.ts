@@ -5,7 +5,8 @@ import {
   publishedInceptionConfig,
   unusedInceptionWeights,
 } from '@star-webgpu/metrics';
-import { type Conversion, jsonFile } from './conversion.ts';
+import { jsonFile } from '@star-webgpu/tensor-webgpu';
+import type { Conversion } from './conversion.ts';
 import { type Found, sideOf } from './recognise.ts';
 
 /** Filters of the published network's first layer. */

@@ -10,6 +10,7 @@ import {
 import {
   hostRandom,
   hostTensor,
+  jsonFile,
   readStored,
   hostFloats,
   storedTensor,
@@ -17,7 +18,7 @@ import {
 } from '@star-webgpu/tensor-webgpu';
 import type { TorchValue } from '@star-webgpu/tensor-webgpu/torch';
 import { patchNumberPresets, tokenCount } from '@star-webgpu/vqvae/scales';
-import { type Conversion, type ConversionOptions, jsonFile } from './conversion.ts';
+import type { Conversion, ConversionOptions } from './conversion.ts';
 import { listedPatchNumbers } from './patch-numbers.ts';
 import { recorded, shapesOf } from '../null-device.ts';
 import { countOf, type Found, sideOf } from './recognise.ts';

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { folderFiles } from '@star-webgpu/tensor-webgpu/node';
-import { readBytes, type ReadFile, readText } from '@star-webgpu/tensor-webgpu';
+import { jsonFile, readBytes, type ReadFile, readText } from '@star-webgpu/tensor-webgpu';
 import {
   loadTextEncoder,
   plainNames,
@@ -11,7 +11,7 @@ import {
   T5Text,
   type TextModel,
 } from '@star-webgpu/text-encoder';
-import { type Conversion, type ConversionOptions, jsonFile } from './conversion.ts';
+import type { Conversion, ConversionOptions } from './conversion.ts';
 import { recorded, shapesOf } from '../null-device.ts';
 import type { Found } from './recognise.ts';
 

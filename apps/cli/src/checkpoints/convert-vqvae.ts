@@ -1,4 +1,4 @@
-import type { StoredTensor } from '@star-webgpu/tensor-webgpu';
+import { jsonFile, type StoredTensor } from '@star-webgpu/tensor-webgpu';
 import {
   loadVqvae,
   publishedConfig,
@@ -7,7 +7,7 @@ import {
   type VqvaeConfig,
   vqvaeConfig,
 } from '@star-webgpu/vqvae';
-import { type Conversion, type ConversionOptions, jsonFile } from './conversion.ts';
+import type { Conversion, ConversionOptions } from './conversion.ts';
 import { recorded, shapesOf } from '../null-device.ts';
 import { countOf, type Found, sideOf } from './recognise.ts';
 

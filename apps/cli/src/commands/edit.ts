@@ -1,6 +1,13 @@
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
-import { pasteOutside, pictureAt, type Pictures, type Pipeline, wholeRegion } from '@star-webgpu/sampler';
+import {
+  finishedPictures,
+  pasteOutside,
+  pictureAt,
+  type Pictures,
+  type Pipeline,
+  wholeRegion,
+} from '@star-webgpu/sampler';
 import { imageSize } from '@star-webgpu/vqvae';
 import { boxOf, type Canvas, extended, readMask, readPicture, resizedRegion } from '../canvas.ts';
 import { cutPrompts } from '../cut-prompts.ts';
@@ -113,7 +120,6 @@ async function drawEdits(pipeline: Pipeline, canvas: Canvas, { prompt, seeds, fl
     picture: { count: 1, ...(await resizedPicture(canvas.picture, size)) },
     prompts: seeds.map(() => prompt),
   };
-  const scales = pipeline.star.config.patchNumbers.length;
   const options = {
     ...samplingOptions(flags),
     region: await resizedRegion(canvas.region, size),
@@ -123,8 +129,7 @@ async function drawEdits(pipeline: Pipeline, canvas: Canvas, { prompt, seeds, fl
     ...(flags.variation !== undefined && { keepScales: flags.variation }),
   };
   say(`"${prompt}", ${seeds.length === 1 ? 'seed' : 'seeds'} ${seeds.join(', ')}`);
-  for await (const { scale, decode } of pipeline.edit(edited, options)) if (scale === scales - 1) return await decode();
-  throw new Error('edit: the last scale was never drawn.');
+  return finishedPictures(pipeline, pipeline.edit(edited, options));
 }
 
 /** A result at the canvas' size, with the given pixels outside the region. */

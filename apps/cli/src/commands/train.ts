@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { loadBatches, type PictureSize } from '@star-webgpu/data-lmdb';
 import {
+  finishedPictures,
   generateFromPrompts,
   type PromptModels,
   type SamplingDefaults,
@@ -201,17 +202,8 @@ const previewOf =
   (models: PromptModels, { every, prompts, sampling }: PreviewOptions): Preview =>
   async (folder, step) => {
     if (step % every !== 0) return;
-    const last = models.star.config.patchNumbers.length - 1;
-    for await (const { scale, decode } of generateFromPrompts(models, prompts, {
-      ...sampling,
-      seed: 1,
-    }))
-      if (scale === last)
-        await writeGrid(
-          [await decode()],
-          { columns: prompts.length },
-          join(folder, `step-${String(step).padStart(8, '0')}.png`),
-        );
+    const pictures = await finishedPictures(models, generateFromPrompts(models, prompts, { ...sampling, seed: 1 }));
+    await writeGrid([pictures], { columns: prompts.length }, join(folder, `step-${String(step).padStart(8, '0')}.png`));
   };
 
 interface Loop {

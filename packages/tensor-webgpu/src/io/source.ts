@@ -12,6 +12,12 @@ export type FileBytes = Uint8Array | ByteSource;
 /** Gives a file of a folder by its path inside it; a source where the file may be too large for one array. */
 export type ReadFile = (path: string) => Promise<FileBytes>;
 
+/** The reader of a folder inside another's. */
+export const insideOf =
+  (read: ReadFile, folder: string): ReadFile =>
+  (path) =>
+    read(`${folder}/${path}`);
+
 /** A file that ends before what was asked of it, or cannot be read. */
 export class SourceError extends Error {
   constructor(message: string) {
@@ -48,6 +54,10 @@ export const readBytes = async (file: FileBytes): Promise<Uint8Array> =>
 
 /** A file's text. */
 export const readText = async (file: FileBytes): Promise<string> => new TextDecoder().decode(await readBytes(file));
+
+/** The bytes of a file of JSON, for people to read: two spaces a level and a newline at its end. */
+export const jsonFile = (value: unknown): Uint8Array =>
+  new TextEncoder().encode(`${JSON.stringify(value, undefined, 2)}\n`);
 
 /** Bytes read at once: enough that reading dominates, few enough that memory stays small. A multiple of every element's size. */
 const pieceBytes = 4 << 20;
