@@ -1,3 +1,4 @@
+import { meanDeviation } from './mean-deviation.ts';
 import { MetricError } from './picture.ts';
 
 export interface InceptionScore {
@@ -24,9 +25,7 @@ export function inceptionScore(
     );
   const cut = (i: number): number => Math.floor((i * logits.length) / splits);
   const scores = Array.from({ length: splits }, (_, i) => splitScore(logits.slice(cut(i), cut(i + 1))));
-  const mean = scores.reduce((sum, score) => sum + score, 0) / splits;
-  const variance = scores.reduce((sum, score) => sum + (score - mean) ** 2, 0) / splits;
-  return { mean, deviation: Math.sqrt(variance), splits };
+  return { ...meanDeviation(scores), splits };
 }
 
 /** exp(mean over pictures of sum p (log p - log q)), q the mean of the p. */

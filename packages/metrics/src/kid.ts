@@ -1,6 +1,7 @@
 import { hostRandom } from '@star-webgpu/tensor-webgpu';
 import { productsOf } from './distances.ts';
 import { checkSets, type FeatureSets } from './features.ts';
+import { meanDeviation } from './mean-deviation.ts';
 
 export interface KidOptions {
   /** Subsets whose distances are averaged. */
@@ -35,9 +36,7 @@ export async function kid(sets: FeatureSets, options: KidOptions = {}): Promise<
         references: drawn(sets.references, subsetSize, random.uniform),
       }),
     );
-  const mean = distances.reduce((sum, value) => sum + value, 0) / subsets;
-  const variance = distances.reduce((sum, value) => sum + (value - mean) ** 2, 0) / subsets;
-  return { mean, deviation: Math.sqrt(variance), subsets, subsetSize };
+  return { ...meanDeviation(distances), subsets, subsetSize };
 }
 
 /** Different items in random order. */

@@ -1,4 +1,5 @@
-import { concat, embedding, fixTokens, type Tensor, zeros } from '@star-webgpu/tensor-webgpu';
+import { openCodes } from '@star-webgpu/star-transformer';
+import { embedding, fixTokens, type Tensor } from '@star-webgpu/tensor-webgpu';
 import { tokenCounts } from './token-counts.ts';
 
 /**
@@ -55,12 +56,12 @@ export function drawStable(
   tokens_Bl: Tensor,
   { codebook_VZ, scale, version, steps }: StableOptions,
 ): Tensor {
-  const [open, Z] = codebook_VZ.shape as [number, number];
-  const rows = concat([codebook_VZ, zeros([1, Z], { dtype: codebook_VZ.dtype })], 0);
+  const open = codebook_VZ.shape[0]!;
+  const codes = openCodes(codebook_VZ);
   const main_BlV = version === '1024' && scale < lastScales ? heads.main() : undefined;
   return tokenCounts(tokens_Bl.shape[1]!, steps).reduce((fixed_Bl, count, step) => {
     const given_BlV = step < randomSteps ? main_BlV : undefined;
-    const logits_BlV = given_BlV ?? heads.refined(embedding(rows, fixed_Bl));
+    const logits_BlV = given_BlV ?? heads.refined(embedding(codes, fixed_Bl));
     const { drawn_Bl, scores_Bl } = heads.draw(logits_BlV, step);
     const fix = (tokens: Tensor, scores: Tensor, among: 'open' | 'all'): Tensor =>
       fixTokens(tokens, { drawn: drawn_Bl, scores, count, open, among });

@@ -10,7 +10,7 @@ export {
 export { type BlockText, disposeCache, firstRows, type KeyValues, type KvCache } from './kv-cache.ts';
 export { starInit, type StarInit } from './init.ts';
 export { blockCausalLimits } from './mask.ts';
-export { Refiner, type RefinerContext, type RefinerLoss, type RefinerState } from './refiner.ts';
+export { openCodes, Refiner, type RefinerContext, type RefinerLoss, type RefinerState } from './refiner.ts';
 export { ropeAngles, ropeTable } from './rope.ts';
 export { Star, type StarInput, type StepInput, type StepFeatures, type StepResult } from './star.ts';
 export type { WatchedText } from './watch.ts';

@@ -1,14 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import {
-  backward,
-  concat,
-  embedding,
-  slice,
-  tensor,
-  type Tensor,
-  withPrecision,
-  zeros,
-} from '@star-webgpu/tensor-webgpu';
+import { backward, embedding, slice, tensor, type Tensor, withPrecision } from '@star-webgpu/tensor-webgpu';
 import {
   expectClose,
   goldenWeights,
@@ -20,7 +11,7 @@ import {
   testDevice,
 } from '@star-webgpu/tensor-webgpu/testing';
 import { publishedRefiner, type StarConfig, starConfig } from './config.ts';
-import type { Refiner, RefinerContext } from './refiner.ts';
+import { openCodes, type Refiner, type RefinerContext } from './refiner.ts';
 import { Star } from './star.ts';
 import { golden, maskOf, referenceConfig as plain } from './testing/reference.ts';
 import { loadStar, saveStar } from './weights.ts';
@@ -39,9 +30,8 @@ let targets: Tensor;
 
 /** Code vectors of fixed tokens, zeros for the others. */
 function codesOf(codebook_VZ: Tensor): Tensor {
-  const rows = concat([codebook_VZ, zeros([1, 8])], 0);
   const known = tokens.map((token, i) => (fixed[i] ? token : 64));
-  return embedding(rows, tensor(known, [2, 80], { dtype: 'u32' }));
+  return embedding(openCodes(codebook_VZ), tensor(known, [2, 80], { dtype: 'u32' }));
 }
 
 beforeAll(async () => {

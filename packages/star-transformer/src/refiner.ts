@@ -41,6 +41,10 @@ export interface RefinerContext {
   readonly latent?: MapSize;
 }
 
+/** The code vectors that a refiner is given, by token: the codebook, and zeros for V, an open token. [V, Z] -> [V + 1, Z]. */
+export const openCodes = (codebook_VZ: Tensor): Tensor =>
+  concat([codebook_VZ, zeros([1, codebook_VZ.shape[1]!], { dtype: codebook_VZ.dtype })], 0);
+
 /** What stays the same while tokens are fixed, step after step. */
 export interface RefinerState {
   /** The leading token. [B, 1, C]. */

@@ -1,5 +1,4 @@
 import {
-  concat,
   embedding,
   hostRandom,
   noGrad,
@@ -7,9 +6,8 @@ import {
   slice,
   type Tensor,
   writeSafetensors,
-  zeros,
 } from '@star-webgpu/tensor-webgpu';
-import type { Refiner } from '@star-webgpu/star-transformer';
+import { openCodes, type Refiner } from '@star-webgpu/star-transformer';
 import type { HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from '../stage.ts';
 import { modelFiles, type ReadInputs, StarInputs, type StarInputsOptions, type StarModels } from './star-inputs.ts';
 
@@ -85,11 +83,9 @@ export class RefinerStage implements Stage {
       const text = this.inputsOf.text(inputs);
       const features_BLC = star.features({ input_BlZ, text, latent });
       const [L, l] = [features_BLC.shape[1]!, known_Bl.shape[1]!];
-      const { codebook } = vqvae.quantizer;
-      const rows = concat([codebook, zeros([1, codebook.shape[1]!])], 0);
       return {
         context: { features_BlC: slice(features_BLC, 1, L - l, L), pooled_BD: text.pooled, latent },
-        codes_BlZ: embedding(rows, known_Bl),
+        codes_BlZ: embedding(openCodes(vqvae.quantizer.codebook), known_Bl),
       };
     });
     const hidden_BlC = this.refiner.features(this.refiner.beginAll(context), codes_BlZ);
