@@ -7,11 +7,13 @@ import { loadTextEncoder, type TextEncoder } from '@star-webgpu/text-encoder';
 import { captionFeatures, pictureTokens, type TrainingBatch } from '@star-webgpu/trainer';
 import { loadVqvae } from '@star-webgpu/vqvae';
 import { openSession } from '../device.ts';
-import { drawnCaptions, frozenDigests, frozenFolders } from '../frozen-encoders.ts';
+import { drawnCaptions, frozenDigests, frozenFolders } from '../train/frozen.ts';
 import { countdown, duration, interruptSignal, print, say } from '../output.ts';
-import { putAbout, putCaption, putTokens } from '../token-file.ts';
-import { parseTrainConfig, type RefinerRun, type StarRun } from '../train-config.ts';
-import { openData, pictureCount, sizesOf, type TrainingData } from '../training-data.ts';
+import { putAbout, putCaption, putTokens } from '../train/token-file.ts';
+import { parseTrainConfig } from '../train/config/parse.ts';
+import type { RefinerRun } from '../train/config/refiner.ts';
+import type { StarRun } from '../train/config/star.ts';
+import { openData, pictureCount, sizesOf, type TrainingData } from '../train/data.ts';
 
 interface Flags {
   readonly config: string;

@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import type { PictureSize } from '@star-webgpu/data-lmdb';
-import { folderDigest } from './folder-digest.ts';
+import { folderDigest } from '../folder-digest.ts';
 import { openTokens, type TokenFile } from './token-file.ts';
-import type { RefinerRun, StarRun } from './train-config.ts';
-import { captionsOf, sizedPictures, type TrainingData } from './training-data.ts';
+import type { RefinerRun } from './config/refiner.ts';
+import type { StarRun } from './config/star.ts';
+import { captionsOf, sizedPictures, type TrainingData } from './data.ts';
 
 /** Folders of the encoders that do not learn; no text where one learns along. */
 export interface FrozenFolders {

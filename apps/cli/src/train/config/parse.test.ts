@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { parseTrainConfig, trainConfigJsonSchema } from './train-config.ts';
+import { parseTrainConfig, trainConfigJsonSchema } from './parse.ts';
 
-const folder = new URL('../../../configs/', import.meta.url);
+const folder = new URL('../../../../../configs/', import.meta.url);
 const textOf = (name: string): string => readFileSync(new URL(name, folder), 'utf8');
 const names = readdirSync(folder).filter((name) => name.endsWith('.json') && name !== 'schema.json');
 

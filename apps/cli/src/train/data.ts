@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { loadEvaluation, openPack, type Pack, type PictureSize } from '@star-webgpu/data-lmdb';
 import { imageSide, imageSize, type VqvaeConfig } from '@star-webgpu/vqvae';
-import type { TrainConfig } from './train-config.ts';
+import type { TrainConfig } from './config/parse.ts';
 
 /** The pictures of a training config. */
 export interface TrainingData {

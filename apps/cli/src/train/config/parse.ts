@@ -1,0 +1,78 @@
+import { z } from 'zod';
+import { refinerRun } from './refiner.ts';
+import { starRun } from './star.ts';
+import { vqvaeRun } from './vqvae.ts';
+
+/** What a training config may say. */
+const trainConfigSchema = z.discriminatedUnion('stage', [vqvaeRun, starRun, refinerRun]);
+
+/** A training run, as configs/*.json describe it. */
+export type TrainConfig = z.infer<typeof trainConfigSchema>;
+
+/** A config with faults, all of them named. */
+class ConfigError extends Error {
+  constructor(file: string, faults: readonly string[]) {
+    super(
+      `${file} has ${faults.length} ${faults.length === 1 ? 'fault' : 'faults'}:\n${faults.map((fault) => `  ${fault}`).join('\n')}`,
+    );
+    this.name = 'ConfigError';
+  }
+}
+
+/** Checks a config, after `path=value` overrides. @throws ConfigError listing every fault with its path. */
+export function parseTrainConfig(file: string, text: string, overrides: readonly string[]): TrainConfig {
+  const value = parseJson(file, text);
+  const faults = overrides.flatMap((override) => applyOverride(value, override));
+  const parsed = trainConfigSchema.safeParse(value);
+  if (!parsed.success)
+    faults.push(...parsed.error.issues.map(({ path, message }) => `${path.join('.') || '(root)'}: ${message}`));
+  else faults.push(...contradictions(parsed.data));
+  if (faults.length || !parsed.success) throw new ConfigError(file, faults);
+  return parsed.data;
+}
+
+/** Faults of several fields together. */
+function contradictions(config: TrainConfig): string[] {
+  const tokens = config.stage === 'vqvae' && config.data.tokens !== undefined;
+  const text = config.stage === 'star' && (config.text === undefined) === (config.textFolder === undefined);
+  return [
+    ...(tokens ? ['data.tokens: stage vqvae reads pictures'] : []),
+    ...(text ? ['text, textFolder: must be given one or the other'] : []),
+  ];
+}
+
+function parseJson(file: string, text: string): Record<string, unknown> {
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch (error) {
+    throw new ConfigError(file, [`not JSON: ${error instanceof Error ? error.message : String(error)}`]);
+  }
+}
+
+/** Sets one value by its path; JSON where it parses, else text. Returns what is wrong with it. */
+function applyOverride(config: Record<string, unknown>, override: string): string[] {
+  const equals = override.indexOf('=');
+  if (equals < 1) return [`--set ${override}: must be path=value`];
+  const path = override.slice(0, equals).split('.');
+  const last = path.pop()!;
+  let place: Record<string, unknown> = config;
+  for (const key of path) {
+    const next = place[key];
+    if (typeof next !== 'object' || next === null) return [`--set ${override}: there is no ${path.join('.')}`];
+    place = next as Record<string, unknown>;
+  }
+  place[last] = jsonOrText(override.slice(equals + 1));
+  return [];
+}
+
+function jsonOrText(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text;
+  }
+}
+
+/** The JSON schema of training configs, as configs/schema.json holds it. */
+export const trainConfigJsonSchema = (): string =>
+  `${JSON.stringify(z.toJSONSchema(trainConfigSchema, { io: 'input' }), null, 2)}\n`;

@@ -1,0 +1,14 @@
+import type { PictureSize } from '@star-webgpu/data-lmdb';
+import type { Stage } from '@star-webgpu/trainer';
+import type { Preview } from './preview.ts';
+import type { TokenFile } from './token-file.ts';
+
+/** What is trained, and how it is shown pictures. */
+export interface Trained {
+  readonly stage: Stage;
+  /** Sizes that pictures are loaded at, one a ratio. */
+  readonly sizes: readonly PictureSize[];
+  /** Instead of pictures. */
+  readonly tokens?: TokenFile | undefined;
+  readonly preview?: Preview;
+}
