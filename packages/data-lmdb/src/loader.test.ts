@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { loadBatches, loadEvaluation, type Batch, type TrainingOptions } from './loader.ts';
+import { range } from './order.ts';
 import { pack } from './pack.ts';
+import { hashWords } from './random.ts';
 import { openPack, type Pack } from './reader.ts';
 import { folderSource } from './sources.ts';
 import { plainPng, writeColors, writeFiles } from './testing/pictures.ts';
@@ -182,6 +184,78 @@ describe('loadBatches', () => {
     const start = { epoch: 0, step: 2 };
     await expect(take(loadBatches({ packs, batch: 1, size: 3, seed: 1, start }), 1)).rejects.toThrow(
       'loadBatches: start.step must lie in 0..1, got 2. Begin with the cursor of this data.',
+    );
+  });
+});
+
+describe('a run that is cut anywhere and goes on with another number of ranks', () => {
+  /** What all ranks of a world see together from a cursor on. */
+  async function together(options: TrainingOptions, worldSize: number, count: number): Promise<Batch[]> {
+    const ranks = await Promise.all(
+      range(0, worldSize).map((rank) => take(loadBatches({ ...options, rank, worldSize }), count)),
+    );
+    return range(0, count).map((i) => {
+      const parts = ranks.map((batches) => batches[i] as Batch);
+      const [, channels, height, width] = parts[0]!.shape;
+      return {
+        ...parts[0]!,
+        images: Float32Array.from(parts.flatMap(({ images }) => [...images])),
+        shape: [parts.reduce((sum, { shape }) => sum + shape[0], 0), channels, height, width],
+        captions: parts.flatMap(({ captions }) => captions),
+        keys: parts.flatMap(({ keys }) => keys),
+      };
+    });
+  }
+
+  it('sees exactly the batches of the unbroken run of one process: 30 random cuts, worlds of 1 to 6, by weight too', async () => {
+    const sizes = [
+      { height: 4, width: 4 },
+      { height: 3, width: 5 },
+    ];
+    const packs = [await shapes({ a: 7, b: 4, c: 3 }), await colors(9)];
+    const random = (n: number, below: number): number => hashWords(n, below) % below;
+    for (const [variant, more] of [
+      { size: 3 },
+      { size: sizes, group: 2 },
+      { size: sizes, weights: [1, 4] },
+    ].entries()) {
+      const options: TrainingOptions = { packs, batch: 12, seed: 11 + variant, ...more };
+      const steps = 24;
+      const unbroken = await together(options, 1, steps);
+      for (const cut of range(0, 10)) {
+        const stop = random(100 * variant + cut, steps - 4);
+        const worldSize = [1, 2, 3, 4, 6][cut % 5] as number;
+        const start = (unbroken[stop] as Batch).cursor;
+        const resumed = await together({ ...options, start }, worldSize, 3);
+        expect(resumed, `variant ${variant}, cut at ${stop}, ${worldSize} ranks`).toEqual(
+          unbroken.slice(stop + 1, stop + 4),
+        );
+      }
+    }
+  });
+});
+
+describe('packs by weight', () => {
+  it('are seen as often as their weights say, one batch like another', async () => {
+    const packs = [await shapes({ a: 7, b: 0, c: 0 }), await colors(9)];
+    const epoch = await take(loadBatches({ packs, batch: 4, size: 3, seed: 1, weights: [3, 1] }), 4);
+    const keys = epoch.flatMap((batch) => batch.keys);
+    expect(keys.filter((key) => key.startsWith('a'))).toHaveLength(12);
+    expect(epoch.at(-1)!.cursor).toEqual({ epoch: 1, step: 0 });
+  });
+
+  it('draw another caption at each visit within an epoch', async () => {
+    const packs = [await shapes({ a: 8, b: 8, c: 4 }), await colors(1)];
+    const [batch] = await take(loadBatches({ packs, batch: 20, size: 3, seed: 1, weights: [1, 20] }), 1);
+    const captions = batch!.captions.filter((_, i) => batch!.keys[i] === 'p00');
+    expect(captions.length).toBeGreaterThan(15);
+    expect(new Set(captions)).toEqual(new Set(['number 0', 'the picture after -1']));
+  });
+
+  it.each([[[1]], [[1, 0]], [[1, Number.NaN]]])('%j for two packs is refused', async (weights) => {
+    const packs = [await colors(1), await colors(2)];
+    await expect(take(loadBatches({ packs, batch: 1, size: 3, seed: 1, weights }), 1)).rejects.toThrow(
+      `loadBatches: weights must be a positive number for each of the 2 packs, got [${weights.join(', ')}]. Correct the list.`,
     );
   });
 });

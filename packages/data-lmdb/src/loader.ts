@@ -2,6 +2,7 @@ import pLimit from 'p-limit';
 import { type Bucket, type PictureSize, sortIntoBuckets } from './buckets.ts';
 import { decodeSingleThreaded } from './decode.ts';
 import { check, PackError } from './errors.ts';
+import { checkWeights, type Mixture, plainMixture, type Visit, weightedMixture } from './mixture.ts';
 import { bucketOrder, bucketSteps, following, range, share, type Cursor } from './order.ts';
 import { mapOrdered } from './parallel.ts';
 import { hashText, hashWords, seedWords } from './random.ts';
@@ -48,6 +49,8 @@ export interface TrainingOptions extends LoadOptions {
   start?: Cursor;
   /** Batches in a row of one size, such as those that make one step of training together. Default 1. */
   group?: number;
+  /** How often each pack is seen, in proportion: a positive number a pack. Default: every picture of all packs once an epoch. */
+  weights?: readonly number[];
   /** `random`: one caption drawn for each visit (default). `first`: always the main one. */
   caption?: 'random' | 'first';
 }
@@ -75,7 +78,7 @@ export async function* loadBatches(options: TrainingOptions): AsyncGenerator<Bat
   const items = select(options);
   const { batch, seed, start = { epoch: 0, step: 0 }, rank = 0, worldSize = 1, group = 1 } = options;
   const buckets = bucketsOf(items, options.size).filter(({ members }) => members.length > 0);
-  const counts = buckets.map(({ members }) => members.length);
+  const { counts, visitAt } = mixtureOf(items, buckets, options);
   const steps = bucketSteps(counts, { batch, group });
   check(
     start.step < steps,
@@ -84,10 +87,10 @@ export async function* loadBatches(options: TrainingOptions): AsyncGenerator<Bat
   const read = createReader(items, buckets, options);
   yield* mapOrdered(cursors(start, steps), ahead(options), async (cursor) => {
     const { bucket, items: places } = bucketOrder({ ...cursor, counts, batch, group, seed, rank, worldSize });
-    const { size, members } = buckets[bucket] as Bucket;
-    const chosen = places.map((place) => members[place] as number);
-    const captionOf = options.caption === 'first' ? mainCaption : drawnCaption(seed, cursor.epoch);
-    return { ...(await assemble(chosen, { items, read, captionOf, size })), cursor: following(cursor, steps) };
+    const { size } = buckets[bucket] as Bucket;
+    const visits = places.map((place) => visitAt({ bucket, place, epoch: cursor.epoch }));
+    const captionOf = options.caption === 'first' ? mainCaption : drawnCaption(seed);
+    return { ...(await assemble(visits, { items, read, captionOf, size })), cursor: following(cursor, steps) };
   });
 }
 
@@ -109,7 +112,8 @@ export async function* loadEvaluation(options: LoadOptions): AsyncGenerator<Batc
   });
   const read = createReader(items, buckets, options);
   yield* mapOrdered(chunks.entries(), ahead(options), async ([step, { size, chosen }]) => {
-    const made = await assemble(chosen, { items, read, captionOf: mainCaption, size });
+    const visits = chosen.map((item) => ({ item, pass: 0 }));
+    const made = await assemble(visits, { items, read, captionOf: mainCaption, size });
     return { ...made, cursor: following({ epoch: 0, step }, chunks.length) };
   });
 }
@@ -131,22 +135,33 @@ interface Item {
   key: string;
 }
 
-type CaptionChoice = (key: string, captions: readonly string[]) => string;
+/** Each item once an epoch, or the packs by their weights. */
+function mixtureOf(items: readonly Item[], buckets: readonly Bucket[], options: TrainingOptions): Mixture {
+  const { packs, weights, seed } = options;
+  if (weights === undefined) return plainMixture(buckets);
+  checkWeights(weights, packs.length);
+  return weightedMixture(buckets, { sources: items.map(({ pack }) => packs.indexOf(pack)), weights, seed });
+}
+
+type CaptionChoice = (key: string, captions: readonly string[], pass: number) => string;
 /** RGB bytes [height, width, 3] of the item at an index; an item is read at one size only. */
 type PixelReader = (index: number, size: PictureSize) => Promise<Uint8Array>;
 /** Pictures as planes, one behind the other. */
 type PlanesReader = (chosen: readonly number[], size: PictureSize) => Promise<Float32Array<ArrayBuffer>>;
 
 async function assemble(
-  chosen: readonly number[],
+  visits: readonly Visit[],
   context: { items: readonly Item[]; read: PlanesReader; captionOf: CaptionChoice; size: PictureSize },
 ): Promise<Omit<Batch, 'cursor'>> {
   const { items, read, captionOf, size } = context;
-  const visited = chosen.map((index) => items[index] as Item);
+  const visited = visits.map(({ item, pass }) => ({ ...(items[item] as Item), pass }));
   return {
-    images: await read(chosen, size),
-    shape: [chosen.length, 3, size.height, size.width],
-    captions: visited.map(({ pack, key }) => captionOf(key, pack.record(key).captions)),
+    images: await read(
+      visits.map(({ item }) => item),
+      size,
+    ),
+    shape: [visits.length, 3, size.height, size.width],
+    captions: visited.map(({ pack, key, pass }) => captionOf(key, pack.record(key).captions, pass)),
     keys: visited.map(({ key }) => key),
   };
 }
@@ -217,9 +232,9 @@ function matches(record: PackRecord, labels: Readonly<Record<string, readonly st
 
 const mainCaption: CaptionChoice = (_key, captions) => captions[0] as string;
 
-function drawnCaption(seed: number, epoch: number): CaptionChoice {
+function drawnCaption(seed: number): CaptionChoice {
   const words = seedWords(seed);
-  return (key, captions) => captions[hashWords(...words, epoch, hashText(key)) % captions.length] as string;
+  return (key, captions, pass) => captions[hashWords(...words, pass, hashText(key)) % captions.length] as string;
 }
 
 function* cursors(start: Cursor, steps: number): Generator<Cursor, void, undefined> {

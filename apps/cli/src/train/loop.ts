@@ -24,6 +24,7 @@ export function runLoop({ stage, sizes, tokens, preview }: Trained, { config, ou
     batches: (start) =>
       loadBatches({
         ...data,
+        ...(config.data.weights && { weights: config.data.weights }),
         batch: training.batch,
         size: sizes,
         group: training.accumulate,

@@ -36,6 +36,15 @@ describe('parseTrainConfig', () => {
     expect([config.training.batch, config.data.packs]).toEqual([3, ['a', 'b']]);
   });
 
+  it('wants a weight for each pack where there are any', () => {
+    const twoPacks = 'data.packs=["a","b"]';
+    const config = parseTrainConfig('x', textOf('tiny-star.json'), [twoPacks, 'data.weights=[1,3]']);
+    expect(config.data.weights).toEqual([1, 3]);
+    expect(() => parseTrainConfig('x', textOf('tiny-star.json'), [twoPacks, 'data.weights=[1]'])).toThrow(
+      'data.weights: must be one number for each of the 2 packs, got 1',
+    );
+  });
+
   it('names a file that is not JSON, and an unknown stage', () => {
     expect(() => parseTrainConfig('x.json', '{', [])).toThrow(/x\.json has 1 fault:\n {2}not JSON: /);
     expect(() => parseTrainConfig('x.json', '{"stage":"gan"}', [])).toThrow(/stage/);

@@ -34,9 +34,13 @@ export function parseTrainConfig(file: string, text: string, overrides: readonly
 /** Faults of several fields together. */
 function contradictions(config: TrainConfig): string[] {
   const tokens = config.stage === 'vqvae' && config.data.tokens !== undefined;
+  const { packs, weights } = config.data;
   const text = config.stage === 'star' && (config.text === undefined) === (config.textFolder === undefined);
   return [
     ...(tokens ? ['data.tokens: stage vqvae reads pictures'] : []),
+    ...(weights && weights.length !== packs.length
+      ? [`data.weights: must be one number for each of the ${packs.length} packs, got ${weights.length}`]
+      : []),
     ...(text ? ['text, textFolder: must be given one or the other'] : []),
   ];
 }

@@ -6,6 +6,8 @@ export const share = z.number().min(0).max(1);
 
 export const data = z.strictObject({
   packs: z.array(z.string()).nonempty(),
+  /** How often each pack is seen, in proportion, one number a pack; every picture once an epoch without it. */
+  weights: z.array(z.number().positive()).optional(),
   /** A file with one key a line; all pictures without it. */
   keysFile: z.string().optional(),
   /** Side of square pictures in pixels. */
