@@ -40,6 +40,7 @@ export default defineConfig({
           ['use-in-your-code', 'Use in your code'],
           ['published-weights', 'Use the published weights'],
           ['training', 'Training'],
+          ['config', 'Config reference'],
           ['evaluate', 'Evaluate'],
           ['adapters', 'Adapters'],
           ['offline', 'Without network or Node'],

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { parseTrainConfig, trainConfigJsonSchema } from './parse.ts';
+import { parseTrainConfig } from './parse.ts';
 
 const folder = new URL('../../../../../configs/', import.meta.url);
 const textOf = (name: string): string => readFileSync(new URL(name, folder), 'utf8');
@@ -48,11 +48,5 @@ describe('parseTrainConfig', () => {
   it('names a file that is not JSON, and an unknown stage', () => {
     expect(() => parseTrainConfig('x.json', '{', [])).toThrow(/x\.json has 1 fault:\n {2}not JSON: /);
     expect(() => parseTrainConfig('x.json', '{"stage":"gan"}', [])).toThrow(/stage/);
-  });
-});
-
-describe('configs/schema.json', () => {
-  it('is what the checks say; tsx tools/write-schema.main.ts writes it anew', () => {
-    expect(textOf('schema.json')).toBe(trainConfigJsonSchema());
   });
 });

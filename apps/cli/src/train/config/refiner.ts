@@ -1,19 +1,23 @@
 import { z } from 'zod';
-import { $schema, count, data, preview, sampling, share, training } from './shared.ts';
+import { $schema, captionDropout, captions, count, data, preview, sampling, seed, training, whole } from './shared.ts';
 
 export const refinerRun = z.strictObject({
   $schema,
-  stage: z.literal('refiner'),
-  seed: z.number().int().min(0),
+  stage: z.literal('refiner').describe('What is trained: `star train` must name the same.'),
+  seed,
   data,
-  /** Folder of the trained model: star, text and vqvae. All of it stays as it is. */
-  modelFolder: z.string(),
-  /** What a model that has no refiner is given; one that has it goes on with its own. */
-  refiner: z.strictObject({ depth: count, sampleFrom: z.number().int().min(0) }),
+  modelFolder: z
+    .string()
+    .describe('Folder of the finished model with `star/`, `text/` and `vqvae/`, which stays as it is.'),
+  refiner: z
+    .strictObject({
+      depth: count.describe('Number of its blocks; 3 as published.'),
+      sampleFrom: whole.describe('Index of the first scale that it predicts, counted from 0; 9 as published.'),
+    })
+    .describe('What a model that has no refiner is given; it must be that of a model that has one.'),
   training,
-  captionDropout: share,
-  captions: z.enum(['random', 'first']),
-  /** Instead of what the model's folder says. */
+  captionDropout,
+  captions,
   sampling: sampling.optional(),
   preview: preview.optional(),
 });

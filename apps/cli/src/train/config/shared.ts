@@ -1,59 +1,105 @@
 import { ratios } from '@star-webgpu/vqvae';
 import { z } from 'zod';
 
+// Every key has a description, and a unit where it has one: configs/schema.json and docs/guide/config.md are made of them.
+
 export const count = z.number().int().positive();
+export const whole = z.number().int().min(0);
 export const share = z.number().min(0).max(1);
 
-export const data = z.strictObject({
-  packs: z.array(z.string()).nonempty(),
-  /** How often each pack is seen, in proportion, one number a pack; every picture once an epoch without it. */
-  weights: z.array(z.number().positive()).optional(),
-  /** A file with one key a line; all pictures without it. */
-  keysFile: z.string().optional(),
-  /** Side of square pictures in pixels. */
-  size: count,
-  /** Ratios of width to height: each picture is resized to the nearest, and a batch has one. */
-  ratios: z.array(z.enum(ratios)).nonempty().default(['1:1']),
-  /** What `star tokenize` made of these pictures and their captions: neither encoder is needed then. Stages star and refiner only. */
-  tokens: z.string().optional(),
-});
-
-export const training = z.strictObject({
-  batch: count,
-  /** Batches that make one step. */
-  accumulate: count.default(1),
-  steps: count,
-  learningRate: z.number().positive(),
-  warmupSteps: z.number().int().min(0),
-  schedule: z
-    .string()
-    .regex(/^(cos|exp|lin(00|0(\.\d+)?)?)$/, 'must be cos, lin, lin0, lin00, exp or lin followed by a number in 0..1'),
-  /** Share of the learning rate at the last step. */
-  finalRate: share,
-  weightDecay: z.number().min(0),
-  clipNorm: z.number().positive(),
-  /** Type of the operands of products; f16 wants an adapter with half floats. */
-  precision: z.enum(['f32', 'f16']).default('f32'),
-  saveEvery: count,
-  keepCheckpoints: count,
-});
-
 /** For editors, which check and complete a file that names its schema. */
-export const $schema = z.string().optional();
+export const $schema = z.string().describe('Path of `configs/schema.json`, for editors.').optional();
 
-/** What a finished model is best drawn with; its folder keeps it. */
+export const seed = whole.describe('Decides initial weights, order of pictures, drawn captions and dropped branches.');
+
+export const data = z
+  .strictObject({
+    packs: z.array(z.string()).nonempty().describe('Packs that `star pack` made.'),
+    weights: z
+      .array(z.number().positive())
+      .describe(
+        'How often each pack is seen, in proportion, one number a pack; every picture once an epoch without it.',
+      )
+      .optional(),
+    keysFile: z.string().describe('File with one key a line, of the pictures to use; all without it.').optional(),
+    size: count.meta({
+      description: 'Side of square pictures: the last patch number times the downsampling of the VQVAE.',
+      unit: 'pixels',
+    }),
+    ratios: z
+      .array(z.enum(ratios))
+      .nonempty()
+      .describe('Ratios of width to height: each picture is resized to the nearest, and a batch has one.')
+      .default(['1:1']),
+    tokens: z
+      .string()
+      .describe('File that `star tokenize` made of these pictures and captions, instead of encoding them anew.')
+      .optional(),
+  })
+  .describe('The pictures with their captions.');
+
+export const training = z
+  .strictObject({
+    batch: count.meta({ description: 'Pictures that go through the model at once.', unit: 'pictures' }),
+    accumulate: count.meta({ description: 'Batches whose mean gradient makes one step.', unit: 'batches' }).default(1),
+    steps: count.meta({ description: 'Length of the run.', unit: 'steps' }),
+    learningRate: z.number().positive().describe('The highest learning rate, at the end of the warm-up.'),
+    warmupSteps: whole.meta({
+      description: 'Linear warm-up from 0.5% of the learning rate.',
+      unit: 'steps',
+    }),
+    schedule: z
+      .string()
+      .regex(/^(cos|exp|lin(00|0(\.\d+)?)?)$/, 'must be cos, lin, lin0, lin00, exp or lin followed by a number in 0..1')
+      .describe(
+        'How the learning rate falls behind the warm-up: `cos`, a cosine; `lin00`, a line; `lin` and `lin0`, flat for 15% or 5% and then a line; `lin0.3`, two lines that meet behind 30%; `exp`, flat for 15% and then exponential.',
+      ),
+    finalRate: share.describe('Share of the learning rate that is left at the last step.'),
+    weightDecay: z.number().min(0).describe('Weight decay of AdamW; biases and tensors of one axis have none.'),
+    clipNorm: z.number().positive().describe('Largest norm of all gradients together.'),
+    precision: z
+      .enum(['f32', 'f16'])
+      .describe('Type of the operands of products; with `f16`, weights and sums stay f32 and gradients have a scale.')
+      .default('f32'),
+    saveEvery: count.meta({ description: 'Distance of checkpoints.', unit: 'steps' }),
+    keepCheckpoints: count.meta({ description: 'Newest checkpoints that are kept.', unit: 'checkpoints' }),
+  })
+  .describe('The optimiser, the length of the run, and its checkpoints.');
+
+export const captionDropout = share.describe(
+  'Share of captions that the empty one replaces; guidance wants about 0.1.',
+);
+
+export const captions = z
+  .enum(['random', 'first'])
+  .describe('`random` draws one of a picture’s captions at each visit, `first` takes the main one.');
+
 export const sampling = z
   .strictObject({
-    guidance: z.number().min(0),
-    topK: z.number().int().min(0),
-    topP: share,
-    smooth: z.boolean(),
-    refine: z.union([
-      z.boolean(),
-      z.strictObject({ version: z.enum(['1024', 'new']), steps: count.max(64) }).partial(),
-    ]),
+    guidance: z.number().min(0).describe('Strength of guidance.'),
+    topK: whole.meta({ description: 'Tokens kept for each draw, 0 for all.', unit: 'tokens' }),
+    topP: share.describe('Share of the probability kept for each draw, 0 for all.'),
+    smooth: z.boolean().describe('Mixes codes instead of drawing one.'),
+    refine: z
+      .union([
+        z.boolean(),
+        z
+          .strictObject({
+            version: z.enum(['1024', 'new']).describe('Which head draws the large scales.'),
+            steps: count.max(64).meta({ description: 'Steps of each refined scale.', unit: 'steps' }),
+          })
+          .partial(),
+      ])
+      .describe('Whether a refiner draws the large scales, and how.'),
   })
-  .partial();
+  .partial()
+  .describe(
+    'What the finished model is best drawn with; its folder keeps it as `sampling.json`. The refiner’s model keeps its own without it.',
+  );
 
-/** Pictures drawn with the weights of every so many steps; never without it. */
-export const preview = z.strictObject({ every: count, prompts: z.array(z.string()).nonempty() });
+export const preview = z
+  .strictObject({
+    every: count.meta({ description: 'Distance of previews.', unit: 'steps' }),
+    prompts: z.array(z.string()).nonempty().describe('What is drawn, always with the same seed.'),
+  })
+  .describe('Pictures of fixed prompts by the weights as they are; none without it.');

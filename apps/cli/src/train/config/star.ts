@@ -1,33 +1,41 @@
 import { z } from 'zod';
-import { $schema, count, data, preview, sampling, share, training } from './shared.ts';
+import { $schema, captionDropout, captions, count, data, preview, sampling, seed, share, training } from './shared.ts';
 
 export const starRun = z.strictObject({
   $schema,
-  stage: z.literal('star'),
-  seed: z.number().int().min(0),
+  stage: z.literal('star').describe('What is trained: `star train` must name the same.'),
+  seed,
   data,
-  /** Folder of the trained VQVAE. */
-  vqvaeFolder: z.string(),
-  /** Sizes of a text encoder that learns along; or name a `textFolder`. */
+  vqvaeFolder: z.string().describe('Folder of the trained VQVAE.'),
   text: z
     .strictObject({
-      layers: count,
-      width: count,
-      heads: count,
-      mlpWidth: count,
-      positions: count,
-      vocabSize: count.min(258),
+      layers: count.describe('Number of blocks.'),
+      width: count.describe('Width of the states.'),
+      heads: count.describe('Attention heads; the width of each is a multiple of 4.'),
+      mlpWidth: count.describe('Hidden width of the feed-forward part.'),
+      positions: count.meta({ description: 'Tokens of the longest caption.', unit: 'tokens' }),
+      vocabSize: count.min(258).meta({
+        description: 'Largest vocabulary that is made of the captions.',
+        unit: 'tokens',
+      }),
     })
+    .describe('Sizes of a text encoder that learns along; or give `textFolder`.')
     .optional(),
-  /** Folder of a text encoder that stays as it is. */
-  textFolder: z.string().optional(),
-  star: z.strictObject({ depth: count, width: count, heads: count, dropPath: share }),
+  textFolder: z.string().describe('Folder of a text encoder that stays as it is; or give `text`.').optional(),
+  star: z
+    .strictObject({
+      depth: count.describe('Number of blocks.'),
+      width: count.describe('Width of the residual stream.'),
+      heads: count.describe('Attention heads; the width of each is a multiple of 4.'),
+      dropPath: share.describe(
+        'Share of branches that are dropped at the last block; earlier ones drop linearly less.',
+      ),
+    })
+    .describe('Sizes of the transformer.'),
   training,
-  /** Share of captions replaced by the empty one. */
-  captionDropout: share,
-  /** Which captions are drawn: all of a picture's, or its first. */
-  captions: z.enum(['random', 'first']),
-  labelSmoothing: share,
+  captionDropout,
+  captions,
+  labelSmoothing: share.describe('Share of each target that is spread over the codebook.'),
   sampling: sampling.optional(),
   preview: preview.optional(),
 });

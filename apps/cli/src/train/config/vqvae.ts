@@ -1,34 +1,47 @@
 import { z } from 'zod';
-import { $schema, count, data, share, training } from './shared.ts';
+import { $schema, count, data, seed, share, training, whole } from './shared.ts';
 
-const vqvae = z.strictObject({
-  channels: count,
-  channelMultipliers: z.array(count).nonempty(),
-  residualBlocks: count,
-  attention: z.boolean(),
-  normGroups: count,
-  codebookSize: count.min(2),
-  codeWidth: count,
-  patchNumbers: z.array(count).nonempty(),
-  phis: z.number().int().min(0),
-  phiShare: share,
-  beta: z.number().min(0),
-  cosineLookup: z.boolean(),
-});
+const vqvae = z
+  .strictObject({
+    channels: count.meta({ description: 'Width of the first level.', unit: 'channels' }),
+    channelMultipliers: z
+      .array(count)
+      .nonempty()
+      .describe('Width of each level as a multiple of `channels`; every level but the last halves the picture.'),
+    residualBlocks: count.describe('Residual blocks a level in the encoder; the decoder has one more.'),
+    attention: z.boolean().describe('Self-attention in the middle and at the last level.'),
+    normGroups: count.describe('Groups of every group normalisation; they divide every width.'),
+    codebookSize: count.min(2).meta({ description: 'Rows of the codebook.', unit: 'codes' }),
+    codeWidth: count.describe('Width of a code, a multiple of 4.'),
+    patchNumbers: z.array(count).nonempty().meta({
+      description: 'Sides of the token maps, coarse to fine; the last is that of the latent map.',
+      unit: 'tokens',
+    }),
+    phis: whole.describe('Phi convolutions that the scales share; 0 gives each scale its own.'),
+    phiShare: share.describe('Share of the convolution in phi(x) = (1 - share) x + share conv(x).'),
+    beta: z.number().min(0).describe('Weight of the commitment loss beside the codebook loss.'),
+    cosineLookup: z.boolean().describe('Looks codes up by the cosine instead of the distance.'),
+  })
+  .describe('Sizes and options of the VQVAE.');
 
 export const vqvaeRun = z.strictObject({
   $schema,
-  stage: z.literal('vqvae'),
-  seed: z.number().int().min(0),
+  stage: z.literal('vqvae').describe('What is trained: `star train` must name the same.'),
+  seed,
   data,
   vqvae,
   training,
-  loss: z.strictObject({
-    absoluteWeight: z.number().min(0),
-    quantizeWeight: z.number().min(0),
-    reviveEvery: z.number().int().min(0),
-    reviveUntil: z.number().int().min(0),
-  }),
+  loss: z
+    .strictObject({
+      absoluteWeight: z.number().min(0).describe('Weight of the mean absolute error beside the mean squared one.'),
+      quantizeWeight: z.number().min(0).describe('Weight of the codebook and commitment losses.'),
+      reviveEvery: whole.meta({
+        description: 'Distance of revivals: codes that nothing hit since the last are replaced; 0 for none.',
+        unit: 'steps',
+      }),
+      reviveUntil: whole.meta({ description: 'No revivals from this step on.', unit: 'steps' }),
+    })
+    .describe('What is minimised.'),
 });
 
 export type VqvaeRun = z.infer<typeof vqvaeRun>;
