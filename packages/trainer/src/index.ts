@@ -14,4 +14,4 @@ export { type CaptionFeatures, captionFeatures, pictureTokens, type TokenCache }
 export { StarStage, type StarStageOptions } from './stages/star.ts';
 export { VqvaeStage, type VqvaeStageOptions } from './stages/vqvae.ts';
 export { type StepNumbers, type StepResult, TrainStep } from './step.ts';
-export { type StepReport, train, type TrainOptions } from './train.ts';
+export { type Averaged, type StepReport, train, type TrainOptions } from './train.ts';

@@ -22,7 +22,10 @@ export interface AdamWStep {
   readonly clipNorm: number;
 }
 
-/** AdamW over named parameters (betas 0.9 and 0.95), with norm clipping; a step whose gradients are not finite changes nothing. */
+/**
+ * AdamW over named parameters (betas 0.9 and 0.95), with norm clipping, and with a moving average of the weights where asked; a step whose
+ * gradients are not finite changes nothing.
+ */
 export class AdamW {
   private readonly named: ReadonlyMap<string, Tensor>;
   private readonly optimizer: MultiAdamW;
@@ -36,13 +39,15 @@ export class AdamW {
       readonly betas?: readonly [number, number];
       /** Gradients are those of a loss times this scale. */
       readonly lossScale?: LossScale;
+      /** Keeps a moving average of the weights: step t decays it by min(averageDecay, (1 + t) / (10 + t)). */
+      readonly averageDecay?: number | undefined;
     } = {},
   ) {
-    const { betas = [0.9, 0.95], lossScale } = options;
+    const { betas = [0.9, 0.95], lossScale, averageDecay } = options;
     this.lossScale = lossScale;
     this.named = new Map(parameters);
     const members = [...parameters].map(([name, parameter]) => ({ parameter, decayed: isDecayed(name, parameter) }));
-    this.optimizer = new MultiAdamW(members, { betas, lossScale });
+    this.optimizer = new MultiAdamW(members, { betas, lossScale, averageDecay });
   }
 
   /** Steps taken so far. */
@@ -71,18 +76,32 @@ export class AdamW {
     return this.optimizer.update(gradients);
   }
 
-  /** The moments on the host, by name. */
+  /** Runs something with the averaged weights in place, if averages are kept; the weights themselves come back behind it. */
+  async averaged<T>(run: () => Promise<T>): Promise<T> {
+    this.optimizer.swapAverages();
+    try {
+      return await run();
+    } finally {
+      this.optimizer.swapAverages();
+    }
+  }
+
+  /** Leaves the averaged weights in place, if averages are kept: the end of a run. */
+  finish(): void {
+    this.optimizer.swapAverages();
+  }
+
+  /** Moments and averages on the host, by name. */
   async state(): Promise<Map<string, HostTensor>> {
     const state = new Map<string, HostTensor>();
     const moments = await this.optimizer.moments();
     [...this.named].forEach(([name, { shape }], i) => {
-      state.set(`${name}.first`, hostTensor(moments[i]!.first, shape));
-      state.set(`${name}.second`, hostTensor(moments[i]!.second, shape));
+      for (const [kind, values] of Object.entries(moments[i]!)) state.set(`${name}.${kind}`, hostTensor(values, shape));
     });
     return state;
   }
 
-  /** Goes on from saved moments. @throws Error naming the moments that are missing. */
+  /** Goes on from a saved state; averages that it does not hold begin with the weights. @throws Error naming the moments that are missing. */
   load(state: ReadonlyMap<string, HostTensor>, steps: number): void {
     const names = [...this.named.keys()];
     const missing = names.filter((name) => !state.has(`${name}.first`) || !state.has(`${name}.second`));
@@ -90,9 +109,13 @@ export class AdamW {
       throw new Error(
         `optimizer: moments of ${missing.join(', ')} are missing. The checkpoint belongs to another model.`,
       );
-    const moment = (name: string): Float32Array => hostFloats(state.get(name)!);
+    const kept = (name: string): Float32Array => hostFloats(state.get(name)!);
     this.optimizer.loadMoments(
-      names.map((name) => ({ first: moment(`${name}.first`), second: moment(`${name}.second`) })),
+      names.map((name) => ({
+        first: kept(`${name}.first`),
+        second: kept(`${name}.second`),
+        ...(state.has(`${name}.average`) && { average: kept(`${name}.average`) }),
+      })),
     );
     this.stepCount = steps;
   }

@@ -21,6 +21,9 @@ export interface StepReport {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
+/** Runs something with averaged weights in place. */
+export type Averaged = <T>(run: () => Promise<T>) => Promise<T>;
+
 export interface TrainOptions {
   readonly stage: Stage;
   /** Batches from a cursor on, without end. */
@@ -38,18 +41,25 @@ export interface TrainOptions {
   readonly saveEvery: number;
   /** Checkpoints kept. */
   readonly keep: number;
-  readonly onStep?: (report: StepReport) => void | Promise<void>;
+  /** Decay of a moving average of the weights, which makes the finished model; none if not given. */
+  readonly averageDecay?: number | undefined;
+  /** Behind each step; `averaged` runs something with the averaged weights in place, or with the weights where no averages are kept. */
+  readonly onStep?: (report: StepReport, averaged: Averaged) => void | Promise<void>;
   /** A checkpoint was found and the run goes on from it, or a broken one was passed over. */
   readonly onNotice?: (text: string) => void;
   /** Saves and stops behind the running step. */
   readonly signal?: AbortSignal;
 }
 
-/** Trains until the schedule's last step, going on from the newest whole checkpoint of the folder. Resolves to the steps done. */
+/**
+ * Trains until the schedule's last step, going on from the newest whole checkpoint of the folder. Resolves to the steps done; the stage is
+ * left with the averaged weights, where they are kept and the last step is done.
+ */
 export async function train(options: TrainOptions): Promise<number> {
   const { stage, schedule, signal } = options;
   const lossScale = options.precision === 'f16' ? new LossScale() : undefined;
-  const optimizer = new AdamW(stage.parameters(), { ...(lossScale && { lossScale }) });
+  const { averageDecay } = options;
+  const optimizer = new AdamW(stage.parameters(), { ...(lossScale && { lossScale }), averageDecay });
   const step = new TrainStep(stage, optimizer, options.precision);
   let cursor = await resume(options, optimizer);
   let done = optimizer.steps;
@@ -66,7 +76,7 @@ export async function train(options: TrainOptions): Promise<number> {
       cursor = batches.at(-1)!.cursor;
       done++;
       const speed = pace.tick(batches.reduce((images, { shape }) => images + shape[0], 0));
-      await options.onStep?.({
+      const report = {
         ...numbers,
         step: done,
         steps: schedule.steps,
@@ -74,13 +84,15 @@ export async function train(options: TrainOptions): Promise<number> {
         learningRate,
         imagesPerSecond: speed,
         eta: (schedule.steps - done) * pace.seconds,
-      });
+      };
+      await options.onStep?.(report, (run) => optimizer.averaged(run));
       const stop = done >= schedule.steps || (signal?.aborted ?? false);
       if (stop || done % options.saveEvery === 0) await save(options, optimizer, cursor);
       if (stop) break;
     }
   }
   step.dispose();
+  if (done >= schedule.steps) optimizer.finish();
   optimizer.dispose();
   lossScale?.dispose();
   return done;

@@ -177,6 +177,49 @@ describe('train', () => {
     for (const model of [whole, first, second]) model.dispose();
   });
 
+  it('ends with averaged weights, the same after a stop; shows them in between, and puts the weights back', async () => {
+    const averageDecay = 0.5;
+    const [plain, whole] = [new Vqvae(config, { seed: 1 }), new Vqvae(config, { seed: 1 })];
+    const seen: Record<string, string[]> = { plain: [], before: [], averaged: [], after: [] };
+    await train(
+      optionsFor(plain, 8, {
+        folder: join(folder, 'plain'),
+        onStep: async () => void seen['plain']!.push(await bytesOf(plain)),
+      }),
+    );
+    await train(
+      optionsFor(whole, 8, {
+        averageDecay,
+        folder: join(folder, 'whole'),
+        onStep: async (_, averaged) => {
+          seen['before']!.push(await bytesOf(whole));
+          await averaged(async () => void seen['averaged']!.push(await bytesOf(whole)));
+          seen['after']!.push(await bytesOf(whole));
+        },
+      }),
+    );
+    expect(seen['before']).toEqual(seen['plain']);
+    expect(seen['after']).toEqual(seen['plain']);
+    expect(seen['averaged']).not.toContain(seen['plain']!.at(-1));
+    expect(await bytesOf(whole)).toBe(seen['averaged']!.at(-1));
+    const [first, second, again] = [1, 2, 3].map((seed) => new Vqvae(config, { seed })) as [Vqvae, Vqvae, Vqvae];
+    const controller = new AbortController();
+    await train(
+      optionsFor(first, 8, {
+        averageDecay,
+        signal: controller.signal,
+        onStep: ({ step }) => void (step === 5 && controller.abort()),
+      }),
+    );
+    expect(await bytesOf(first)).toBe(seen['plain']![4]);
+    // once to the end, and once more from the end
+    for (const model of [second, again]) {
+      await train(optionsFor(model, 8, { averageDecay }));
+      expect(await bytesOf(model)).toBe(await bytesOf(whole));
+    }
+    for (const model of [plain, whole, first, second, again]) model.dispose();
+  });
+
   it('gives the same weights each time, bit for bit, over twenty steps', async () => {
     const runs: string[] = [];
     for (const name of ['first', 'second']) {

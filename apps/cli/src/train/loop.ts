@@ -41,10 +41,11 @@ export function runLoop({ stage, sizes, tokens, preview }: Trained, { config, ou
     folder: join(out, 'checkpoints'),
     saveEvery: training.saveEvery,
     keep: training.keepCheckpoints,
-    onStep: async (report) => {
+    averageDecay: training.ema?.decay,
+    onStep: async (report, averaged) => {
       progress.show(progressLine(report), report.step === report.steps);
       await appendFile(log, `${JSON.stringify(report)}\n`);
-      await preview?.(join(out, 'previews'), report.step);
+      if (preview?.isDue(report.step)) await averaged(() => preview.draw(join(out, 'previews'), report.step));
     },
     onNotice: say,
     signal: interruptSignal(),

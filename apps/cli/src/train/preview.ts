@@ -8,8 +8,12 @@ import type { RefinerRun } from './config/refiner.ts';
 import type { StarRun } from './config/star.ts';
 import { samplingOf } from './sampling.ts';
 
-/** Writes pictures of the weights as they are into a folder. */
-export type Preview = (folder: string, step: number) => Promise<void>;
+/** Pictures of the weights as they are. */
+export interface Preview {
+  isDue(step: number): boolean;
+  /** Writes them into a folder. */
+  draw(folder: string, step: number): Promise<void>;
+}
 
 /** Previews, where a config wants them: all models are there then. */
 export async function previewIn(
@@ -27,10 +31,10 @@ export async function previewIn(
 
 type PreviewOptions = NonNullable<StarRun['preview']> & { readonly sampling: SamplingDefaults | undefined };
 
-const previewOf =
-  (models: PromptModels, { every, prompts, sampling }: PreviewOptions): Preview =>
-  async (folder, step) => {
-    if (step % every !== 0) return;
+const previewOf = (models: PromptModels, { every, prompts, sampling }: PreviewOptions): Preview => ({
+  isDue: (step) => step % every === 0,
+  draw: async (folder, step) => {
     const pictures = await finishedPictures(models, generateFromPrompts(models, prompts, { ...sampling, seed: 1 }));
     await writeGrid([pictures], { columns: prompts.length }, join(folder, `step-${String(step).padStart(8, '0')}.png`));
-  };
+  },
+});

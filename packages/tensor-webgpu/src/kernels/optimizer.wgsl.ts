@@ -192,9 +192,9 @@ interface ControlSpec extends Readonly<Record<string, number | string | boolean>
 }
 
 /**
- * norm = |g| / S;  control = (rate, correction, 1 - rate decay, min(1, clip / (norm + 1e-6)) / S, 1 if all g are finite).
+ * norm = |g| / S;  control = (rate, correction, 1 - rate decay, min(1, clip / (norm + 1e-6)) / S, 1 if all g are finite, 1 - average decay).
  * Loss scale: S doubles after `growth` finite steps in a row, up to `most`, and halves when a gradient was not finite, down to 1.
- * settings: (rate / (1 - b1^t), sqrt(1 - b2^t), rate decay, clip), scale: (S, finite steps in a row).  One workgroup.
+ * settings: (rate / (1 - b1^t), sqrt(1 - b2^t), rate decay, clip, 1 - average decay), scale: (S, finite steps in a row).  One workgroup.
  */
 export const stepControlKernel: Kernel<ControlSpec> = defineKernel<ControlSpec>({
   name: 'step-control',
@@ -216,6 +216,7 @@ export const stepControlKernel: Kernel<ControlSpec> = defineKernel<ControlSpec>(
   control[2] = 1.0 - settings[2];
   control[3] = min(1.0, settings[3] / (length + 1e-6)) / used;
   control[4] = select(0.0, 1.0, finite);
+  control[5] = settings[4];
   ${
     scaled
       ? `let good = scale[1] + 1.0;
@@ -229,26 +230,34 @@ export const stepControlKernel: Kernel<ControlSpec> = defineKernel<ControlSpec>(
 });
 
 /** Numbers of a step that `stepControlKernel` writes. */
-export const controlSize = 5;
+export const controlSize = 6;
 
-/** Tensors of a dispatch of `multiAdamKernel` under a limit of storage bindings: a parameter and a gradient each, beside moments and control. */
-export const adamTensors = (bindings: number): number => Math.min(8, Math.floor((bindings - 3) / 2));
+/** Tensors of a dispatch of `multiAdamKernel` under a limit of storage bindings: a parameter and a gradient each, beside moments, averages and control. */
+export const adamTensors = (bindings: number, averaged: boolean): number =>
+  Math.min(8, Math.floor((bindings - (averaged ? 4 : 3)) / 2));
+
+interface MultiAdamSpec extends MultiSpec {
+  /** Keeps an exponential moving average of the parameters. */
+  readonly averaged: boolean;
+}
 
 /**
  * AdamW over several tensors at once: m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  p = keep p - rate m / (sqrt(v) / correction + eps), g scaled by the control's factor.
- * first, second: the moments of all of them one behind the other, each from vector `at`; control as `stepControlKernel` writes it.  One workgroup a block of one tensor.
+ * average += (1 - average decay) (p - average), where averages are kept.
+ * first, second, average: those of all of them one behind the other, each from vector `at`; control as `stepControlKernel` writes it.  One workgroup a block of one tensor.
  */
-export const multiAdamKernel: Kernel<MultiSpec> = defineKernel<MultiSpec>({
+export const multiAdamKernel: Kernel<MultiAdamSpec> = defineKernel<MultiAdamSpec>({
   name: 'multi-adam',
-  bindings: ({ type, count }) => ({
+  bindings: ({ type, count, averaged }) => ({
     ...Object.fromEntries(indices(count).map((s) => [`p${s}`, 'read_write vec4<f32>' as Binding])),
     ...Object.fromEntries(indices(count).map((s) => [`g${s}`, `read ${elementType(type, 4)}` as Binding])),
     first: 'read_write vec4<f32>',
     second: 'read_write vec4<f32>',
+    ...(averaged && { average: 'read_write vec4<f32>' as Binding }),
     control: 'read f32',
   }),
   uniforms: { beta1: 'f32', beta2: 'f32', eps: 'f32', ...table(['end', 'size', 'at', 'decayed'], 8) },
-  code: ({ type, count }) => `
+  code: ({ type, count, averaged }) => `
 @compute @workgroup_size(${multiGroup})
 fn main(${flatParameters}) {
   let block = ${flatGroup};
@@ -263,8 +272,9 @@ ${perTensor(
       first[u.at${s} + i] = m;
       second[u.at${s} + i] = v;
       p${s}[i] = p${s}[i] * select(1.0, control[2], u.decayed${s} != 0u) - rate * m / (sqrt(v) / correction + u.eps);
+      ${averaged ? `average[u.at${s} + i] += control[5] * (p${s}[i] - average[u.at${s} + i]);` : ''}
     `,
 )}
 }`,
-  examples: multiExamples,
+  examples: [...multiExamples.map((spec) => ({ ...spec, averaged: false })), { type: 'f32', count: 5, averaged: true }],
 });

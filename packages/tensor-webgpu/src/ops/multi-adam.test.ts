@@ -6,7 +6,7 @@ import { type Tensor, tensor, zeros } from '../tensor.ts';
 import { expectClose, hashed, hashedValues, testDevice } from '../testing/index.ts';
 import { mul } from './elementwise.ts';
 import { LossScale } from './loss-scale.ts';
-import { MultiAdamW } from './multi-adam.ts';
+import { MultiAdamW, type MultiAdamWOptions } from './multi-adam.ts';
 import { sum } from './reduce.ts';
 
 beforeAll(testDevice);
@@ -59,10 +59,13 @@ const startValues = (): Float32Array[] => sizes.map((size, t) => hashedValues(`p
 const gradientValues = (step: number): Float32Array[] =>
   sizes.map((size, t) => hashedValues(`g${t}/${step}`, size, 0.3));
 const upload = (all: readonly Float32Array[]): Tensor[] => all.map((values) => tensor(values, [values.length]));
-const optimizerOf = (parameters: readonly Tensor[], lossScale?: LossScale): MultiAdamW =>
+const optimizerOf = (
+  parameters: readonly Tensor[],
+  options: Pick<MultiAdamWOptions, 'lossScale' | 'averageDecay'> = {},
+): MultiAdamW =>
   new MultiAdamW(
     parameters.map((parameter, t) => ({ parameter, decayed: t % 2 === 1 })),
-    { betas, lossScale },
+    { betas, ...options },
   );
 
 describe('MultiAdamW', () => {
@@ -130,6 +133,65 @@ describe('MultiAdamW', () => {
   });
 });
 
+describe('averages of MultiAdamW', () => {
+  const numbers = { learningRate: 0.05, weightDecay: 0.1, clipNorm: 1 };
+
+  it('follow the rule, decay by decay, and are exchanged with the parameters and back', async () => {
+    const [averaged, plain] = [upload(startValues()), upload(startValues())];
+    const optimizer = optimizerOf(averaged, { averageDecay: 0.3 });
+    const without = optimizerOf(plain);
+    const averages = startValues().map((values) => Array.from(values));
+    for (let step = 1; step <= 6; step++) {
+      for (const one of [optimizer, without]) one.step(upload(gradientValues(step)), { ...numbers, step });
+      // 2/11, 3/12, then the decay itself
+      const decay = Math.min(0.3, (1 + step) / (10 + step));
+      for (const [t, average] of averages.entries()) {
+        const now = await plain[t]!.data();
+        now.forEach((value, i) => (average[i] = average[i]! * decay + value * (1 - decay)));
+      }
+    }
+    for (const [t, parameter] of averaged.entries()) await expectClose(parameter, plain[t]!, 0);
+    optimizer.swapAverages();
+    for (const [t, parameter] of averaged.entries()) await expectClose(parameter, averages[t]!, 1e-6);
+    optimizer.swapAverages();
+    for (const [t, parameter] of averaged.entries()) await expectClose(parameter, plain[t]!, 0);
+    for (const one of [optimizer, without]) one.dispose();
+  });
+
+  it('are left alone by a step whose gradients are not finite', async () => {
+    const parameters = upload(startValues());
+    const optimizer = optimizerOf(parameters, { averageDecay: 0.9 });
+    optimizer.step(upload(gradientValues(1)), { ...numbers, step: 1 });
+    const before = await optimizer.moments();
+    const broken = gradientValues(2);
+    broken[3]![5] = Number.NaN;
+    optimizer.step(upload(broken), { ...numbers, step: 2 });
+    expect(await optimizer.moments()).toEqual(before);
+    optimizer.dispose();
+  });
+
+  it('go on bit for bit from what was kept, and from the parameters where nothing was', async () => {
+    const [whole, broken] = [upload(startValues()), upload(startValues())];
+    const one = optimizerOf(whole, { averageDecay: 0.9 });
+    const [before, after] = [1, 2].map(() => optimizerOf(broken, { averageDecay: 0.9 })) as [MultiAdamW, MultiAdamW];
+    for (const step of [1, 2]) one.step(upload(gradientValues(step)), { ...numbers, step });
+    before.step(upload(gradientValues(1)), { ...numbers, step: 1 });
+    const kept = await before.moments();
+    after.loadMoments(kept);
+    after.step(upload(gradientValues(2)), { ...numbers, step: 2 });
+    expect(await after.moments()).toEqual(await one.moments());
+    after.loadMoments(kept.map(({ first, second }) => ({ first, second })));
+    for (const [t, { average }] of (await after.moments()).entries()) expect(average).toEqual(await broken[t]!.data());
+    for (const optimizer of [one, before, after]) optimizer.dispose();
+  });
+
+  it('refuse a decay of 1', () => {
+    expect(() => optimizerOf([zeros([2])], { averageDecay: 1 })).toThrow(
+      'MultiAdamW: averageDecay must be from 0 to below 1, got 1.',
+    );
+  });
+});
+
 /** The rule in plain code: double after `growth` finite steps in a row, halve at a fault. */
 function scaleAfter(faults: readonly boolean[], growth: number): { scale: number; finiteSteps: number } {
   let [scale, finiteSteps] = [2 ** 11, 0];
@@ -182,7 +244,7 @@ describe('LossScale', () => {
     const [a, b] = [hashed('p', [9]), hashed('p', [9])];
     for (const parameter of [a, b]) parameter.requiresGrad = true;
     const lossScale = new LossScale();
-    const [plain, scaled] = [optimizerOf([a]), optimizerOf([b], lossScale)];
+    const [plain, scaled] = [optimizerOf([a]), optimizerOf([b], { lossScale })];
     const numbers = { learningRate: 0.1, weightDecay: 0, clipNorm: 1, step: 1 };
     const lossOf = (p: Tensor): Tensor => sum(mul(p, mul(p, p)));
     const norms = [

@@ -8,7 +8,7 @@ import { empty, type Tensor, zeros } from '../tensor.ts';
 import { blockEnds, measure, tableUniforms } from './gradient-norm.ts';
 import { launch } from './launch.ts';
 import type { LossScale } from './loss-scale.ts';
-import { contiguous } from './view.ts';
+import { clone, contiguous, reshape, slice, writeSlice } from './view.ts';
 
 /** A parameter, and whether weight decay applies to it. */
 export interface AdamWParameter {
@@ -21,6 +21,11 @@ export interface MultiAdamWOptions {
   readonly eps?: number;
   /** Gradients are those of a loss times this scale; each step updates it. */
   readonly lossScale?: LossScale | undefined;
+  /**
+   * Keeps an exponential moving average of the parameters, of this decay in the long run: step t decays by min(decay, (1 + t) / (10 + t)),
+   * so that the first steps are soon forgotten.
+   */
+  readonly averageDecay?: number | undefined;
 }
 
 /** What changes from step to step. */
@@ -33,19 +38,22 @@ export interface AdamWNumbers {
   readonly step: number;
 }
 
-/** Running moments of one parameter on the host, as many values as it has elements. */
+/** Running moments of one parameter on the host, and its average where one is kept: as many values each as it has elements. */
 export interface Moments {
   readonly first: Float32Array;
   readonly second: Float32Array;
+  readonly average?: Float32Array;
 }
 
-/** Parameters that one dispatch steps, with their moments one behind the other, each from a whole vector on. */
+/** What is kept for each element of a parameter. */
+type Kept = keyof Moments;
+
+/** Parameters that one dispatch steps, with what is kept of them one behind the other, each from a whole vector on. */
 interface Group {
   readonly members: readonly AdamWParameter[];
-  /** First vector of each member's moments. */
+  /** First vector of what is kept of each member. */
   readonly starts: readonly number[];
-  readonly first: Tensor;
-  readonly second: Tensor;
+  readonly arenas: Readonly<Partial<Record<Kept, Tensor>> & Record<'first' | 'second', Tensor>>;
 }
 
 const vectorsOf = ({ size }: Tensor): number => Math.ceil(size / 4);
@@ -54,7 +62,7 @@ const vectorsOf = ({ size }: Tensor): number => Math.ceil(size / 4);
  * AdamW (Loshchilov and Hutter, 2019) over all parameters of a model in a few dispatches, with norm clipping; a step whose gradients are not finite changes nothing.
  *
  * Parameters and gradients stay tensors of their own, several of them bound to a dispatch, because every op takes its operands from the start of a storage:
- * views into one arena would have to be copied out before each product. Moments, which nobody else reads, share an arena a dispatch.
+ * views into one arena would have to be copied out before each product. Moments and averages, which nobody else reads, share an arena a dispatch.
  * Rate, bias corrections, decay, clip factor and the verdict on the gradients reach the kernels through small tensors,
  * so that the same dispatches serve every step.
  */
@@ -63,24 +71,32 @@ export class MultiAdamW {
   private readonly betas: readonly [number, number];
   private readonly eps: number;
   private readonly lossScale: LossScale | undefined;
-  /** (rate / (1 - b1^t), sqrt(1 - b2^t), rate x decay, clip norm): f32 [4]. */
+  private readonly averageDecay: number | undefined;
+  /** (rate / (1 - b1^t), sqrt(1 - b2^t), rate x decay, clip norm, 1 - average decay): f32 [5]. */
   private readonly settings: Tensor;
 
   constructor(
     parameters: readonly AdamWParameter[],
-    { betas = [0.9, 0.999], eps = 1e-8, lossScale }: MultiAdamWOptions = {},
+    { betas = [0.9, 0.999], eps = 1e-8, lossScale, averageDecay }: MultiAdamWOptions = {},
   ) {
+    check(
+      'MultiAdamW',
+      averageDecay === undefined || (averageDecay >= 0 && averageDecay < 1),
+      () => `averageDecay must be from 0 to below 1, got ${averageDecay}.`,
+    );
     for (const { parameter } of parameters)
       check(
         'MultiAdamW',
         parameter.dtype === 'f32' && parameter.isPacked,
         () => `parameters must be packed f32 tensors, got ${parameter.dtype} with strides [${parameter.strides}].`,
       );
-    this.groups = groupsOf(parameters);
+    this.groups = groupsOf(parameters, averageDecay !== undefined);
+    startAverages(this.groups);
     this.betas = betas;
     this.eps = eps;
     this.lossScale = lossScale;
-    this.settings = zeros([4]).keep();
+    this.averageDecay = averageDecay;
+    this.settings = zeros([5]).keep();
   }
 
   /** One step in place, gradients in the order of the parameters. Returns the norm of the unscaled gradients before clipping, f32 []. */
@@ -93,11 +109,13 @@ export class MultiAdamW {
   prepare({ learningRate, weightDecay, clipNorm, step }: AdamWNumbers): void {
     check('MultiAdamW', Number.isInteger(step) && step >= 1, () => `step must count from 1, got ${step}.`);
     const [beta1, beta2] = this.betas;
+    const averageDecay = Math.min(this.averageDecay ?? 0, (1 + step) / (10 + step));
     const values = [
       learningRate / (1 - beta1 ** step),
       Math.sqrt(1 - beta2 ** step),
       learningRate * weightDecay,
       clipNorm,
+      1 - averageDecay,
     ];
     this.settings.storage.device.write(this.settings.buffer, Float32Array.from(values));
   }
@@ -130,7 +148,7 @@ export class MultiAdamW {
     return { norm, control };
   }
 
-  private stepGroup({ members, starts, first, second }: Group, gradients: readonly Tensor[], control: Tensor): void {
+  private stepGroup({ members, starts, arenas }: Group, gradients: readonly Tensor[], control: Tensor): void {
     const parameters = members.map(({ parameter }) => parameter);
     const ends = blockEnds(parameters);
     const numbered = (name: string, tensors: readonly Tensor[]): Record<string, Tensor> =>
@@ -142,56 +160,79 @@ export class MultiAdamW {
       decayed: members.map(({ decayed }) => Number(decayed)),
     };
     launch(multiAdamKernel, {
-      spec: { type: 'f32', count: members.length } as const,
-      tensors: { ...numbered('p', parameters), ...numbered('g', gradients), first, second, control },
+      spec: { type: 'f32', count: members.length, averaged: arenas.average !== undefined } as const,
+      tensors: { ...numbered('p', parameters), ...numbered('g', gradients), ...arenas, control },
       uniforms: { beta1: this.betas[0], beta2: this.betas[1], eps: this.eps, ...tableUniforms(columns) },
       grid: foldGrid(ends.at(-1)!),
     });
   }
 
-  /** Moments of every parameter on the host, in their order. */
+  /** What is kept of every parameter on the host, in their order. */
   async moments(): Promise<Moments[]> {
     const all: Moments[] = [];
-    for (const { members, starts, first, second } of this.groups) {
-      const [m, v] = [await first.data(), await second.data()];
+    for (const { members, starts, arenas } of this.groups) {
+      const values: [string, Float32Array][] = [];
+      for (const [name, arena] of Object.entries(arenas)) values.push([name, await arena.data()]);
       members.forEach(({ parameter: { size } }, s) => {
-        const [from, to] = [4 * starts[s]!, 4 * starts[s]! + size];
-        all.push({ first: m.slice(from, to), second: v.slice(from, to) });
+        const own = values.map(([name, kept]) => [name, kept.slice(4 * starts[s]!, 4 * starts[s]! + size)]);
+        all.push(Object.fromEntries(own) as Moments);
       });
     }
     return all;
   }
 
-  /** Goes on from saved moments, in the order of the parameters. */
+  /** Goes on from what was kept, in the order of the parameters; an average that was not kept begins with the parameter as it is. */
   loadMoments(moments: readonly Moments[]): void {
+    startAverages(this.groups);
     let at = 0;
-    for (const { members, starts, first, second } of this.groups) {
+    for (const { members, starts, arenas } of this.groups) {
       const own = moments.slice(at, (at += members.length));
-      for (const [arena, name] of [
-        [first, 'first'],
-        [second, 'second'],
-      ] as const) {
+      for (const [name, arena] of Object.entries(arenas) as [Kept, Tensor][]) {
+        if (own.some((moment) => !moment[name])) continue;
         const values = new Float32Array(arena.size);
-        own.forEach((moment, s) => values.set(moment[name], 4 * starts[s]!));
+        own.forEach((moment, s) => values.set(moment[name]!, 4 * starts[s]!));
         arena.storage.device.write(arena.buffer, values);
       }
     }
   }
 
-  /** Frees moments and settings; parameters and loss scale belong to others. */
+  /** Exchanges parameters and their averages, bit for bit: the second call puts both back. Nothing where no averages are kept. */
+  swapAverages(): void {
+    eachAverage(this.groups, (parameter, arena, start) => {
+      const own = clone(parameter);
+      writeSlice(parameter, slice(arena, 0, start, start + parameter.size), { axis: 0, start: 0 });
+      writeSlice(arena, own, { axis: 0, start });
+    });
+  }
+
+  /** Frees moments, averages and settings; parameters and loss scale belong to others. */
   dispose(): void {
-    for (const tensor of [this.settings, ...this.groups.flatMap(({ first, second }) => [first, second])])
+    for (const tensor of [this.settings, ...this.groups.flatMap(({ arenas }) => Object.values(arenas))])
       tensor.dispose();
   }
 }
 
+/** Shows every parameter, flat, with the arena that holds its average and its start there. */
+function eachAverage(groups: readonly Group[], see: (parameter: Tensor, arena: Tensor, start: number) => void): void {
+  for (const { members, starts, arenas } of groups)
+    members.forEach(({ parameter }, s) =>
+      scope(() =>
+        noGrad(() => arenas.average && see(reshape(parameter, [parameter.size]), arenas.average, 4 * starts[s]!)),
+      ),
+    );
+}
+
+/** Lets averages begin with the parameters as they are. */
+const startAverages = (groups: readonly Group[]): void =>
+  eachAverage(groups, (parameter, arena, start) => writeSlice(arena, parameter, { axis: 0, start }));
+
 /** Neighbours that bind together, and whose moments fit one binding. */
-function groupsOf(parameters: readonly AdamWParameter[]): Group[] {
+function groupsOf(parameters: readonly AdamWParameter[], averaged: boolean): Group[] {
   const groups: AdamWParameter[][] = [];
   let vectors = 0;
   for (const member of parameters) {
     const { device } = member.parameter.storage;
-    const most = adamTensors(device.gpu.limits.maxStorageBuffersPerShaderStage);
+    const most = adamTensors(device.gpu.limits.maxStorageBuffersPerShaderStage, averaged);
     const own = vectorsOf(member.parameter);
     const fits =
       groups.length > 0 && groups.at(-1)!.length < most && 16 * (vectors + own) <= device.largestBindingBytes;
@@ -199,10 +240,10 @@ function groupsOf(parameters: readonly AdamWParameter[]): Group[] {
     else groups.push([member]);
     vectors = fits ? vectors + own : own;
   }
-  return groups.map(groupOf);
+  return groups.map((members) => groupOf(members, averaged));
 }
 
-function groupOf(members: readonly AdamWParameter[]): Group {
+function groupOf(members: readonly AdamWParameter[], averaged: boolean): Group {
   const starts: number[] = [];
   let vectors = 0;
   for (const { parameter } of members) {
@@ -211,7 +252,7 @@ function groupOf(members: readonly AdamWParameter[]): Group {
   }
   const { device } = members[0]!.parameter.storage;
   const arena = (): Tensor => zeros([4 * vectors], { device }).keep();
-  return { members, starts, first: arena(), second: arena() };
+  return { members, starts, arenas: { first: arena(), second: arena(), ...(averaged && { average: arena() }) } };
 }
 
 function checkGradient(parameter: Tensor, gradient: Tensor | undefined): void {

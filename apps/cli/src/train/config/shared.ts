@@ -61,6 +61,18 @@ export const training = z
       .enum(['f32', 'f16'])
       .describe('Type of the operands of products; with `f16`, weights and sums stay f32 and gradients have a scale.')
       .default('f32'),
+    ema: z
+      .strictObject({
+        decay: z
+          .number()
+          .min(0)
+          .lt(1)
+          .describe(
+            'What is left of it after a step; less in the first ones: min(decay, (1 + t) / (10 + t)) at step t.',
+          ),
+      })
+      .describe('A moving average of the weights, of which previews and the finished model are made; none without it.')
+      .optional(),
     saveEvery: count.meta({ description: 'Distance of checkpoints.', unit: 'steps' }),
     keepCheckpoints: count.meta({ description: 'Newest checkpoints that are kept.', unit: 'checkpoints' }),
   })
