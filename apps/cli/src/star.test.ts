@@ -360,6 +360,36 @@ describe('star pack', () => {
     expect(JSON.parse(stdout)).toMatchObject({ packed: 1 });
   });
 
+  it('packs in files of so many pictures what the filters leave', async () => {
+    const pictures = join(folder, 'pictures');
+    await writeFile(join(folder, 'scores.json'), JSON.stringify({ 0: 5, 1: 6, 2: 4.9, 3: 7 }));
+    await writeFile(join(folder, 'not.txt'), '3\r\n');
+    const out = join(folder, 'filtered.lmdb');
+    const filters = [
+      '--scores',
+      join(folder, 'scores.json'),
+      '--min-score',
+      '5',
+      '--except-keys',
+      join(folder, 'not.txt'),
+    ];
+    const args = ['pack', pictures, '--out', out, '--shard-size', '1', '--min-side', '16', '--max-aspect', '1'];
+    const { code, stdout, stderr } = await runStar([...args, ...filters, '--json']);
+    expect(code, stderr).toBe(0);
+    const { packed, refused } = JSON.parse(stdout) as { packed: number; refused: { file: string; reason: string }[] };
+    expect(packed).toBe(2);
+    expect(refused.map(({ file, reason }) => `${file}: ${reason}`)).toEqual([
+      '2.png: its score of 4.9 is below 5',
+      '3.png: its key is among those to leave out',
+      'broken.png: it has no score',
+    ]);
+    const half = await runStar([...args, '--min-score', '5']);
+    expect([half.code, half.stderr]).toEqual([
+      1,
+      'error: pack: --scores and --min-score must be given together, got one. Add the other.\n',
+    ]);
+  });
+
   it('exports a pack as tar shards, which can be packed again', async () => {
     const shards = join(folder, 'shards');
     const pack = join(folder, 'new folder', 'a.lmdb');
@@ -399,10 +429,15 @@ describe('star pack', () => {
 });
 
 describe('star train', () => {
+  beforeAll(async () => {
+    await writePictures(join(folder, 'to train on'));
+    await runStar(['pack', join(folder, 'to train on'), '--out', join(folder, 'train.lmdb')]);
+  });
+
   const config = {
     stage: 'vqvae',
     seed: 1,
-    data: { packs: ['new folder/a.lmdb'], size: 16 },
+    data: { packs: ['train.lmdb'], size: 16 },
     vqvae: {
       channels: 4,
       channelMultipliers: [1, 1],

@@ -1,5 +1,5 @@
-/** What went wrong: the wrong kind of file, a wrong argument, nothing to pack, a full disk, something absent. */
-export type PackErrorKind = 'format' | 'argument' | 'empty' | 'disk-full' | 'missing';
+/** What went wrong: the wrong kind of file, a wrong argument, nothing to pack, a full disk, something absent, another process at work. */
+export type PackErrorKind = 'format' | 'argument' | 'empty' | 'disk-full' | 'missing' | 'busy';
 
 /** A fault of a pack, its source or an argument; the message ends with the remedy. */
 export class PackError extends Error {
@@ -40,7 +40,7 @@ export function explainDiskFull(error: unknown, path: string): unknown {
   return new PackError(
     'disk-full',
     `pack: disk must have room for the pack, got "${reason}" while writing ${path}. ` +
-      'Free some space or pack to another disk; what was there before is unchanged.',
+      'Free some space and pack again, which goes on from there, or pack to another disk; what was there before is unchanged.',
     { path, cause: error },
   );
 }

@@ -1,4 +1,4 @@
-import { open, readdir } from 'node:fs/promises';
+import { access, open, readdir } from 'node:fs/promises';
 import { extname, join, relative, sep } from 'node:path';
 import { codeOf, PackError } from './errors.ts';
 
@@ -18,6 +18,14 @@ export async function listFiles(folder: string): Promise<string[]> {
   const found = await explainMissing(folder, readdir(folder, { recursive: true, withFileTypes: true }));
   const files = found.filter((entry) => !entry.isDirectory() && !entry.name.startsWith('.'));
   return files.map((entry) => toPosix(relative(folder, join(entry.parentPath, entry.name)))).toSorted();
+}
+
+/** Whether there is a file or a folder of that path. */
+export async function exists(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** A place in a file. */

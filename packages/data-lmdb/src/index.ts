@@ -1,6 +1,7 @@
 export type { PictureSize } from './buckets.ts';
 export { PackError, type PackErrorKind } from './errors.ts';
 export { emojiSource, type EmojiOptions } from './emoji.ts';
+export type { PackFilters } from './filters.ts';
 export {
   loadBatches,
   loadEvaluation,
@@ -29,5 +30,5 @@ export type { PackSource, Refusal, SourceEntry } from './source.ts';
 export { sourceOf } from './source-of.ts';
 export { folderSource, jsonlSource, tsvSource } from './sources.ts';
 export { toPixels, toPng, toSize, toSquare, type PngEncoding } from './transform.ts';
-export { createPack, type PackWriter } from './writer.ts';
+export { createPack, type PackWriter, type WriterOptions } from './writer.ts';
 export { webDatasetSource, type WebDatasetOptions, writeWebDataset } from './webdataset.ts';

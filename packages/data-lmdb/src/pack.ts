@@ -1,18 +1,24 @@
+import { createHash } from 'node:crypto';
 import { rename, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { cleanCaptions } from './captions.ts';
 import { decodeSingleThreaded, inspectPicture, type PictureInfo } from './decode.ts';
-import { codeOf, explainDiskFull, messageOf, PackError } from './errors.ts';
+import { check, codeOf, explainDiskFull, messageOf, PackError } from './errors.ts';
+import { faultOfKey, faultOfSize, fittingCaptions, type PackFilters } from './filters.ts';
 import { mapOrdered } from './parallel.ts';
 import { MAX_KEY_BYTES, type PackRecord } from './schema.ts';
 import type { PackSource, Refusal, SourceEntry } from './source.ts';
 import { toPng, type PngEncoding } from './transform.ts';
-import { createPack, packName, synchronise, temporaryPath, type PackWriter } from './writer.ts';
+import { type LmdbWriter, openWriter, packName, synchronise } from './writer.ts';
 
 /** Where packing stands. */
 export interface PackProgress {
   /** Pictures seen, refused ones included. */
   done: number;
   total: number;
+  /** How many of them an earlier packing that was stopped or killed had seen. */
+  resumed: number;
   /** Bytes packed. */
   bytes: number;
   /** Pictures a second since the start. */
@@ -25,11 +31,15 @@ export interface PackOptions {
   name?: string;
   /** `keep` the bytes as they are (default), or write them anew as PNG on white, optionally as squares of one size. */
   encode?: 'keep' | PngEncoding;
-  /** Pictures decoded at a time. Default 2. */
+  /** What is left out, beside what is broken or has no caption. */
+  filters?: PackFilters;
+  /** Pictures a file: a pack of more has further files in a folder beside it. Default 10,000. */
+  shardSize?: number;
+  /** Pictures decoded at a time. Default: one a core. */
   threads?: number;
   /** Called after each picture. */
   onProgress?: (progress: PackProgress) => void;
-  /** Stops packing with the signal's reason; what was there before stays. */
+  /** Stops packing with the signal's reason; what was there before stays, and packing the same again goes on from there. */
   signal?: AbortSignal;
 }
 
@@ -49,77 +59,94 @@ interface Prepared {
 }
 
 /**
- * Packs a source into one LMDB file at `path`, with `<name>.json` (what it holds) and, when any picture was refused,
+ * Packs a source into an LMDB file at `path`, with `<name>.json` (what it holds) and, when any picture was refused,
  * `<name>.refused.jsonl` beside it. A broken picture or a missing caption is listed and packing goes on.
- * The pack appears in one step at the end: a full disk, a kill or an empty source leave what was there before.
+ * The pack appears in one step at the end: a full disk, a kill or an empty source leave what was there before. After a full disk, a kill
+ * or an abort the same source and options go on where packing was; files of pictures must not change meanwhile.
  */
 export async function pack(source: PackSource, path: string, options: PackOptions = {}): Promise<PackReport> {
+  const { name = packName(path), shardSize = 10_000 } = options;
+  check(
+    Number.isInteger(shardSize) && shardSize > 0,
+    () => `pack: shardSize must be a whole number from 1, got ${shardSize}. Choose another.`,
+  );
   if (source.entries.length === 0) throw nothingToPack(source.refused, path, source.origin);
   decodeSingleThreaded();
-  const writer = await createPack(path, options.name ?? packName(path));
+  const writer = await openWriter(path, { name, job: identityOf(source, options), shardSize });
   try {
-    const refused = [...source.refused, ...(await writeEntries(writer, source.entries, options))];
-    const packed = source.entries.length + source.refused.length - refused.length;
-    if (packed === 0) throw nothingToPack(refused, path, source.origin);
-    const report = { path, packed, bytes: writer.bytes, refused };
-    await stageSummary(report, options.name ?? packName(path));
-    await writer.commit();
-    await publishSummary(report);
+    await writeEntries(writer, source.entries, options);
+    const refused = [...source.refused, ...writer.refused];
+    if (writer.size === 0) throw nothingToPack(refused, path, source.origin);
+    const report = { path, packed: writer.size, bytes: writer.bytes, refused };
+    await stageSummary(report, name, writer.folder);
+    await writer.commit(() => publishSummary(report, writer.folder));
     return report;
   } catch (error) {
-    await discardSummary(path);
-    await writer.abort();
+    await (error instanceof PackError && error.kind === 'empty' ? writer.abort() : writer.suspend());
     throw error;
   }
 }
 
-async function writeEntries(
-  writer: PackWriter,
-  entries: readonly SourceEntry[],
-  options: PackOptions,
-): Promise<Refusal[]> {
-  const { encode = 'keep', threads = 2, onProgress, signal } = options;
-  const refused: Refusal[] = [];
+/** Tells a source and all options that decide what the pack will hold from others. */
+function identityOf({ entries }: PackSource, { name, encode, shardSize, filters = {} }: PackOptions): string {
+  const hash = createHash('sha256');
+  for (const { key, file, captions, labels } of entries) hash.update(JSON.stringify([key, file, captions, labels]));
+  const sets = [filters.keys ?? [], filters.exceptKeys ?? [], filters.score?.of ?? []].map((set) => [...set]);
+  hash.update(JSON.stringify([name, encode, shardSize, filters, filters.score?.least, sets]));
+  return hash.digest('hex');
+}
+
+async function writeEntries(writer: LmdbWriter, entries: readonly SourceEntry[], options: PackOptions): Promise<void> {
+  const { threads = availableParallelism(), onProgress, signal } = options;
+  const resumed = writer.done;
   const began = performance.now();
-  let done = 0;
-  for await (const outcome of mapOrdered(entries, threads, (entry) => prepare(entry, encode))) {
+  for await (const outcome of mapOrdered(entries.slice(resumed), threads, (entry) => prepare(entry, options))) {
     signal?.throwIfAborted();
-    const refusal = 'reason' in outcome ? outcome : write(writer, outcome);
-    if (refusal !== undefined) refused.push(refusal);
-    done += 1;
-    const rate = (1000 * done) / Math.max(1, performance.now() - began);
-    onProgress?.({ done, total: entries.length, bytes: writer.bytes, rate });
+    writer.deal(isTwice(writer, outcome) ?? outcome);
+    const { done, bytes } = writer;
+    const rate = (1000 * (done - resumed)) / Math.max(1, performance.now() - began);
+    onProgress?.({ done, total: entries.length, resumed, bytes, rate });
   }
-  return refused;
 }
 
-function write(writer: PackWriter, { key, record, image }: Prepared): Refusal | undefined {
-  if (writer.has(key)) return { file: record.source, reason: `another picture has the key ${key} already` };
-  writer.put(key, record, image);
-  return undefined;
+function isTwice(writer: LmdbWriter, outcome: Prepared | Refusal): Refusal | undefined {
+  if ('reason' in outcome || !writer.has(outcome.key)) return undefined;
+  return { file: outcome.record.source, reason: `another picture has the key ${outcome.key} already` };
 }
 
-async function prepare(entry: SourceEntry, encode: 'keep' | PngEncoding): Promise<Prepared | Refusal> {
-  const captions = cleanCaptions(entry.captions);
-  const source = entry.file;
-  if (captions.length === 0) return { file: source, reason: entry.captionFault ?? 'no caption' };
-  if (Buffer.byteLength(entry.key) > MAX_KEY_BYTES) return { file: source, reason: 'path too long for a key' };
+async function prepare(
+  entry: SourceEntry,
+  { encode = 'keep', filters = {} }: PackOptions,
+): Promise<Prepared | Refusal> {
+  const file = entry.file;
+  const refuse = (reason: string): Refusal => ({ file, reason });
+  const all = cleanCaptions(entry.captions);
+  const captions = fittingCaptions(all, filters);
+  if (all.length === 0) return refuse(entry.captionFault ?? 'no caption');
+  if (captions.length === 0) return refuse(`none of its ${all.length} captions has a length that is wanted`);
+  if (Buffer.byteLength(entry.key) > MAX_KEY_BYTES) return refuse('path too long for a key');
+  const unwanted = faultOfKey(entry, filters);
+  if (unwanted !== undefined) return refuse(unwanted);
   try {
-    const { image, info } = await encoded(await entry.read(), encode);
-    return { key: entry.key, record: { captions, ...info, source, labels: entry.labels ?? {} }, image };
+    const bytes = await entry.read();
+    const original = await inspectPicture(bytes);
+    const unfit = faultOfSize(original, filters);
+    if (unfit !== undefined) return refuse(unfit);
+    const { image, info } =
+      encode === 'keep' ? { image: bytes, info: original } : await encoded(bytes, original, encode);
+    return { key: entry.key, record: { captions, ...info, source: file, labels: entry.labels ?? {} }, image };
   } catch (error) {
-    return { file: source, reason: reasonOf(error) };
+    return refuse(reasonOf(error));
   }
 }
 
 async function encoded(
   bytes: Uint8Array,
-  encode: 'keep' | PngEncoding,
+  original: PictureInfo,
+  encode: PngEncoding,
 ): Promise<{ image: Uint8Array; info: PictureInfo }> {
-  const info = await inspectPicture(bytes);
-  if (encode === 'keep') return { image: bytes, info };
   const { size } = encode;
-  const { width, height } = size === undefined ? info : { width: size, height: size };
+  const { width, height } = size === undefined ? original : { width: size, height: size };
   return { image: await toPng(bytes, encode), info: { width, height, mime: 'image/png' } };
 }
 
@@ -131,36 +158,30 @@ function reasonOf(error: unknown): string {
 const SUMMARY = '.json';
 const REFUSED = '.refused.jsonl';
 
-/** Writes the files beside the pack under temporary names, so that a full disk shows before the pack is replaced. */
-async function stageSummary(report: PackReport, name: string): Promise<void> {
+/** Writes the files beside the pack into a folder, so that a full disk shows before the pack is replaced. */
+async function stageSummary(report: PackReport, name: string, folder: string): Promise<void> {
   const { path, packed, bytes, refused } = report;
   const holdings = { name, packed, bytes, refused: refused.length };
-  await stage(path, SUMMARY, `${JSON.stringify(holdings, null, 2)}\n`);
-  await stage(path, REFUSED, refused.map((refusal) => `${JSON.stringify(refusal)}\n`).join(''));
-}
-
-/** Moves the staged files to their places; nothing refused means no list of it. */
-async function publishSummary({ path, refused }: PackReport): Promise<void> {
-  const stem = path.slice(0, -'.lmdb'.length);
-  await rename(stagedAt(path, SUMMARY), stem + SUMMARY);
-  await rename(stagedAt(path, REFUSED), stem + REFUSED);
-  if (refused.length === 0) await rm(stem + REFUSED);
-}
-
-async function discardSummary(path: string): Promise<void> {
-  await Promise.all([SUMMARY, REFUSED].map((ending) => rm(stagedAt(path, ending), { force: true })));
-}
-
-async function stage(path: string, ending: string, text: string): Promise<void> {
   try {
-    await writeFile(stagedAt(path, ending), text);
-    await synchronise(stagedAt(path, ending));
+    await writeThrough(join(folder, SUMMARY), `${JSON.stringify(holdings, null, 2)}\n`);
+    await writeThrough(join(folder, REFUSED), refused.map((refusal) => `${JSON.stringify(refusal)}\n`).join(''));
   } catch (error) {
     throw explainDiskFull(error, path);
   }
 }
 
-const stagedAt = (path: string, ending: string): string => temporaryPath(path) + ending;
+async function writeThrough(file: string, text: string): Promise<void> {
+  await writeFile(file, text);
+  await synchronise(file);
+}
+
+/** Moves the staged files to their places; nothing refused means no list of it. */
+async function publishSummary({ path, refused }: PackReport, folder: string): Promise<void> {
+  const stem = path.slice(0, -'.lmdb'.length);
+  await rename(join(folder, SUMMARY), stem + SUMMARY);
+  await rename(join(folder, REFUSED), stem + REFUSED);
+  if (refused.length === 0) await rm(stem + REFUSED);
+}
 
 function nothingToPack(refused: readonly Refusal[], path: string, origin: string): PackError {
   const first = refused[0];

@@ -1,10 +1,10 @@
-import { mkdtemp, realpath, rm, symlink } from 'node:fs/promises';
+import { access, mkdtemp, realpath, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { codeOf, PackError } from './errors.ts';
 import { checkLmdbFile } from './lmdb-file.ts';
-import { decodeArray, LAYOUT, parseHeader, type PackRecord, type StoredArray } from './schema.ts';
+import { decodeArray, LAYOUT, type PackHeader, parseHeader, type PackRecord, type StoredArray } from './schema.ts';
 
 /** One picture with all that is known of it. */
 export interface PackedPicture extends PackRecord {
@@ -34,18 +34,91 @@ export interface Pack {
 }
 
 /**
- * Opens a pack for reading. A file that is no pack of ours, of another version, or of LMDB data format 1 is refused
+ * Opens a pack for reading, all its files. A file that is no pack of ours, of another version, or of LMDB data format 1 is refused
  * before the lmdb library sees it.
  */
 export async function openPack(path: string): Promise<Pack> {
-  await checkLmdbFile(path);
-  const root = await openEnvironment(path);
+  const { header, parts } = await openParts(path);
+  return new LmdbPack(path, header.name, parts);
+}
+
+/** The open files of a pack, the first with its header. */
+export async function openParts(path: string): Promise<{ header: PackHeader; parts: PackPart[] }> {
+  const first = await PackPart.open(path);
+  const parts = [first];
   try {
-    const header = parseHeader(root.get(LAYOUT.header), path);
-    return new LmdbPack(path, root, header.name);
+    const header = first.header();
+    for (const file of await partFiles(path, header)) {
+      await explainAbsent(file, header);
+      parts.push(await PackPart.open(file));
+    }
+    return { header, parts };
   } catch (error) {
-    await root.close();
+    for (const part of parts) await part.close();
     throw error;
+  }
+}
+
+/** The folder that the pack at a path keeps its further files in; none where there is no such pack. */
+export async function partsFolder(path: string): Promise<string | undefined> {
+  const first = await PackPart.open(path).catch(() => undefined);
+  if (first === undefined) return undefined;
+  try {
+    const [file] = first.isPack() ? await partFiles(path, first.header()) : [];
+    return file === undefined ? undefined : dirname(file);
+  } finally {
+    await first.close();
+  }
+}
+
+/** A link to a pack has its further files where the pack is. */
+async function partFiles(path: string, { parts = [] }: PackHeader): Promise<string[]> {
+  if (parts.length === 0) return [];
+  const folder = dirname(await realpath(path));
+  return parts.map((part) => join(folder, part));
+}
+
+async function explainAbsent(file: string, { parts = [] }: PackHeader): Promise<void> {
+  await access(file).catch((cause: unknown) => {
+    throw new PackError(
+      'missing',
+      `openPack: pack must have all of its ${parts.length + 1} files, got none at ${file}. Copy the folder ${dirname(file)} too.`,
+      { path: file, cause },
+    );
+  });
+}
+
+/** One file of a pack, open for reading. */
+export class PackPart {
+  readonly path: string;
+  readonly records: Database<PackRecord, string>;
+  readonly images: Database<Buffer, string>;
+  readonly arrays: Database<Buffer, string[]>;
+  private readonly root: RootDatabase<Buffer, string>;
+
+  private constructor(path: string, root: RootDatabase<Buffer, string>) {
+    this.path = path;
+    this.root = root;
+    this.records = root.openDB(LAYOUT.records, { encoding: 'json' });
+    this.images = root.openDB(LAYOUT.images, { encoding: 'binary' });
+    this.arrays = root.openDB(LAYOUT.arrays, { encoding: 'binary' });
+  }
+
+  static async open(path: string): Promise<PackPart> {
+    await checkLmdbFile(path);
+    return new PackPart(path, await openEnvironment(path));
+  }
+
+  isPack(): boolean {
+    return this.root.doesExist(LAYOUT.header);
+  }
+
+  header(): PackHeader {
+    return parseHeader(this.root.get(LAYOUT.header), this.path);
+  }
+
+  async close(): Promise<void> {
+    await this.root.close();
   }
 }
 
@@ -53,51 +126,50 @@ class LmdbPack implements Pack {
   readonly path: string;
   readonly name: string;
   readonly size: number;
-  readonly root: RootDatabase<Buffer, string>;
-  readonly records: Database<PackRecord, string>;
-  readonly images: Database<Buffer, string>;
-  readonly arrays: Database<Buffer, string[]>;
+  private readonly parts: readonly PackPart[];
 
-  constructor(path: string, root: RootDatabase<Buffer, string>, name: string) {
+  constructor(path: string, name: string, parts: readonly PackPart[]) {
     this.path = path;
     this.name = name;
-    this.root = root;
-    this.records = root.openDB(LAYOUT.records, { encoding: 'json' });
-    this.images = root.openDB(LAYOUT.images, { encoding: 'binary' });
-    this.arrays = root.openDB(LAYOUT.arrays, { encoding: 'binary' });
-    this.size = this.records.getKeysCount();
+    this.parts = parts;
+    this.size = parts.reduce((sum, { records }) => sum + records.getKeysCount(), 0);
   }
 
   keys(): string[] {
-    return [...this.records.getKeys()];
+    const keys = this.parts.flatMap(({ records }) => [...records.getKeys()]);
+    return this.parts.length === 1 ? keys : keys.toSorted();
   }
 
   has(key: string): boolean {
-    return this.records.doesExist(key);
+    return this.parts.some(({ records }) => records.doesExist(key));
   }
 
   get(key: string): PackedPicture {
-    return { ...this.record(key), image: this.found(this.images.getBinary(key), key) };
+    return { ...this.record(key), image: this.found(key, ({ images }) => images.getBinary(key)) };
   }
 
   record(key: string): PackRecord {
-    return this.found(this.records.get(key), key);
+    return this.found(key, ({ records }) => records.get(key));
   }
 
   arrayKeys(kind: string): string[] {
-    return [...this.arrays.getKeys({ start: [kind], end: [kind, '\u{10ffff}'] })].map((key) => key[1] as string);
+    const range = { start: [kind], end: [kind, '\u{10ffff}'] };
+    return this.parts.flatMap(({ arrays }) => [...arrays.getKeys(range)].map((key) => key[1] as string));
   }
 
   getArray(kind: string, key: string): StoredArray {
-    return decodeArray(this.found(this.arrays.getBinary([kind, key]), `${kind} of ${key}`));
+    return decodeArray(this.found(`${kind} of ${key}`, ({ arrays }) => arrays.getBinary([kind, key])));
   }
 
   async close(): Promise<void> {
-    await this.root.close();
+    for (const part of this.parts) await part.close();
   }
 
-  private found<Value>(value: Value | undefined, key: string): Value {
-    if (value !== undefined) return value;
+  private found<Value>(key: string, look: (part: PackPart) => Value | undefined): Value {
+    for (const part of this.parts) {
+      const value = look(part);
+      if (value !== undefined) return value;
+    }
     throw new PackError('missing', `get: key must be in the pack, got ${key} for ${this.path}. See keys().`, {
       path: this.path,
     });

@@ -49,8 +49,8 @@ describe('header', () => {
   const bytes = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
 
   it('a pack of a later version is refused by its version', () => {
-    expect(() => parseHeader(bytes({ format: 'star-webgpu-pack', version: 2 }), 'a.lmdb')).toThrow(
-      'openPack: pack version must be 1, got 2 at a.lmdb. Update @star-webgpu/data-lmdb, or pack the data again.',
+    expect(() => parseHeader(bytes({ format: 'star-webgpu-pack', version: 3 }), 'a.lmdb')).toThrow(
+      'openPack: pack version must be 1 or 2, got 3 at a.lmdb. Update @star-webgpu/data-lmdb, or pack the data again.',
     );
   });
 

@@ -3,11 +3,23 @@ import { PackError } from './errors.ts';
 /** The mark that every pack of ours carries. */
 export const FORMAT = 'star-webgpu-pack';
 
-/** The version of the layout that this package writes, and the only one it reads. */
+/** Versions of the layout: of a pack in one file, and of one whose header lists further files. */
 export const VERSION = 1;
+export const VERSION_OF_PARTS = 2;
 
-/** Where things live: the header under a key of the root, one named database for each kind of content. */
-export const LAYOUT = { header: 'header', records: 'records', images: 'images', arrays: 'arrays' } as const;
+/**
+ * Where things live: the header, and how far writing came, under keys of the root; one named database for each kind of content, for the
+ * checksums of pictures and arrays, and for what was refused.
+ */
+export const LAYOUT = {
+  header: 'header',
+  standing: 'standing',
+  records: 'records',
+  images: 'images',
+  arrays: 'arrays',
+  checksums: 'checksums',
+  refusals: 'refusals',
+} as const;
 
 /** LMDB holds keys of up to 1978 bytes; kind and key of an array share them. */
 export const MAX_KEY_BYTES = 900;
@@ -15,11 +27,13 @@ export const MAX_KEY_BYTES = 900;
 /** What a pack says about itself. */
 export interface PackHeader {
   format: typeof FORMAT;
-  version: typeof VERSION;
+  version: typeof VERSION | typeof VERSION_OF_PARTS;
   /** Name of the data set. */
   name: string;
   /** How many pictures it holds. */
   pictures: number;
+  /** Its further files, from the folder of the first. */
+  parts?: readonly string[];
 }
 
 /** What is known of one picture, without its bytes. */
@@ -105,10 +119,10 @@ export function parseHeader(bytes: Uint8Array | undefined, path: string): PackHe
       { path },
     );
   }
-  if (header['version'] !== VERSION) {
+  if (header['version'] !== VERSION && header['version'] !== VERSION_OF_PARTS) {
     throw new PackError(
       'format',
-      `openPack: pack version must be ${VERSION}, got ${String(header['version'])} at ${path}. ` +
+      `openPack: pack version must be ${VERSION} or ${VERSION_OF_PARTS}, got ${String(header['version'])} at ${path}. ` +
         'Update @star-webgpu/data-lmdb, or pack the data again.',
       { path },
     );

@@ -99,7 +99,7 @@ describe('writeWebDataset', () => {
     await writeColors(join(folder, 'in/v1.5'), 5);
     await pack(await folderSource(join(folder, 'in')), join(folder, 'colors.lmdb'));
     const before = await open(join(folder, 'colors.lmdb'));
-    const labelled = await createPack(join(folder, 'labelled.lmdb'), 'labelled');
+    const labelled = await createPack(join(folder, 'labelled.lmdb'), { name: 'labelled' });
     for (const key of before.keys()) {
       const { image, ...record } = before.get(key);
       labelled.put(`${key}.x`, { ...record, labels: { kind: key } }, image);
