@@ -21,6 +21,7 @@ const commands: Readonly<Record<string, () => Promise<(program: Command) => void
   convert: async () => (await import('./commands/convert.ts')).addConvert,
   inspect: async () => (await import('./commands/inspect.ts')).addInspect,
   verify: async () => (await import('./commands/verify.ts')).addVerify,
+  serve: async () => (await import('./commands/serve.ts')).addServe,
   doctor: async () => (await import('./commands/doctor.ts')).addDoctor,
   bench: async () => (await import('./commands/bench.ts')).addBench,
 };

@@ -36,6 +36,7 @@ export default defineConfig({
           ['command-line', 'Command line'],
           ['control-the-sampler', 'Control the sampler'],
           ['edit-a-picture', 'Edit a picture'],
+          ['serve-pictures', 'Serve pictures'],
           ['your-own-pictures', 'Your own pictures'],
           ['use-in-your-code', 'Use in your code'],
           ['published-weights', 'Use the published weights'],

@@ -1,0 +1,108 @@
+import { ReadableStream } from 'node:stream/web';
+import { createRoute } from '@hono/zod-openapi';
+import type { Pipeline } from '@star-webgpu/sampler';
+import type { App } from './app.ts';
+import { drawPictures } from './drawing.ts';
+import { failureOf } from './failures.ts';
+import type { Limits } from './limits.ts';
+import { WorkQueue } from './queue.ts';
+import {
+  drawnPictures,
+  drawnScale,
+  failure,
+  health,
+  imagesRequest,
+  type Asked,
+  queuePlace,
+  servedModel,
+  type ServedModel,
+} from './schema.ts';
+import { answerEvents, type Event } from './stream.ts';
+
+export interface RouteOptions {
+  readonly pipeline: Pipeline;
+  readonly model: ServedModel;
+  readonly limits: Limits;
+  /** Ends all drawings. */
+  readonly signal: AbortSignal;
+}
+
+const eventStream = `With \`stream\`: server-sent events. \`waiting\` (QueuePlace) while others are drawn, \`scale\` (DrawnScale) for each scale, then
+\`finished\` (DrawnPictures) or \`failed\` (Failure).`;
+
+const json = <Schema>(description: string, schema: Schema) => ({
+  description,
+  content: { 'application/json': { schema } },
+});
+
+/** Adds everything under /v1. */
+export function addRoutes(app: App, { pipeline, model, limits, signal }: RouteOptions): void {
+  const queue = new WorkQueue(limits.queue);
+  for (const [name, schema] of Object.entries({ QueuePlace: queuePlace, DrawnScale: drawnScale }))
+    app.openAPIRegistry.register(name, schema);
+
+  app.openapi(
+    createRoute({ method: 'get', path: '/v1/model', responses: { 200: json('what is served', servedModel) } }),
+    (context) => context.json(model, 200),
+  );
+  app.openapi(
+    createRoute({ method: 'get', path: '/v1/health', responses: { 200: json('how busy the server is', health) } }),
+    (context) => context.json({ waiting: queue.waiting, drawing: queue.busy }, 200),
+  );
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/v1/images',
+      description: 'Draws pictures. A client that hangs up ends its drawing.',
+      request: {
+        body: { required: true, content: { 'application/json': { schema: imagesRequest(limits) } } },
+      },
+      responses: {
+        200: {
+          description: eventStream,
+          content: {
+            'application/json': { schema: drawnPictures },
+            'text/event-stream': { schema: { type: 'string' } },
+          },
+        },
+        400: json('a field is wrong, or the model has no such option', failure),
+        413: json('the body is too large', failure),
+        503: json('too many requests wait', failure),
+      },
+    }),
+    async (context) => {
+      const { stream, ...asked } = context.req.valid('json');
+      const gone = new AbortController();
+      const ended = AbortSignal.any([signal, context.req.raw.signal, gone.signal]);
+      context.env.outgoing.once('close', () => gone.abort());
+      if (stream) {
+        const onGone = (): void => gone.abort();
+        return answerEvents(context, eventsOf(asked, ended), { stall: limits.stall, onGone });
+      }
+      const drawn = await queue.run(() => drawPictures(pipeline, asked, { signal: ended }), { signal: ended });
+      context.env.outgoing.setTimeout(limits.stall, () => context.env.outgoing.destroy());
+      return context.json(drawn, 200);
+    },
+  );
+
+  /** Events of a drawing from the moment it waits; none waits for its reader. */
+  function eventsOf(asked: Asked, ended: AbortSignal): ReadableStream<Event> {
+    return new ReadableStream<Event>(
+      {
+        start: (controller) => {
+          const tell = (event: Event['event']) => (data: unknown) => controller.enqueue({ event, data });
+          queue
+            .run(() => drawPictures(pipeline, asked, { signal: ended, onScale: tell('scale') }), {
+              signal: ended,
+              onPlace: (waiting) => tell('waiting')({ waiting }),
+            })
+            .then(tell('finished'), (error: unknown) => {
+              if (!ended.aborted) tell('failed')(failureOf(error).failure);
+            })
+            .finally(() => controller.close());
+        },
+      },
+      { highWaterMark: Infinity },
+    );
+  }
+}
