@@ -5,6 +5,7 @@ export {
   writeCheckpoint,
   type WriteOptions,
 } from './checkpoint.ts';
+export { evaluateStage } from './evaluate.ts';
 export { AdamW, type AdamWStep, isDecayed } from './optimizer.ts';
 export { type Schedule, scheduleAt, type ScheduleKind } from './schedule.ts';
 export type { HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from './stage.ts';
@@ -14,4 +15,6 @@ export { type CaptionFeatures, captionFeatures, pictureTokens, type TokenCache }
 export { StarStage, type StarStageOptions } from './stages/star.ts';
 export { VqvaeStage, type VqvaeStageOptions } from './stages/vqvae.ts';
 export { type StepNumbers, type StepResult, TrainStep } from './step.ts';
-export { type Averaged, type StepReport, train, type TrainOptions } from './train.ts';
+export { type Averaged, type Evaluation, type StepReport, train, type TrainOptions } from './train.ts';
+export { type EncodedPicture } from './watch/event.ts';
+export { RunLog } from './watch/run-log.ts';

@@ -28,7 +28,7 @@ export interface HostValues {
 export interface StageOutput {
   /** What is minimised, f32 []. */
   readonly loss: Tensor;
-  /** Numbers to log, f32 [] each. */
+  /** Numbers to log, f32 [] each, or [n] for one of each scale: `name/1` to `name/n`. */
   readonly metrics: Readonly<Record<string, Tensor>>;
   /** What `afterStep` wants to see. */
   readonly observed?: readonly Tensor[];
@@ -41,9 +41,9 @@ export interface Stage {
   parameters(): Map<string, Tensor>;
   /**
    * All that `forward` reads of a batch. `draw` numbers the batches of a run: what is drawn at random depends on it and the seed.
-   * May run the device itself: tokens, cached features.
+   * May run the device itself: tokens, cached features. For an evaluation nothing is dropped, and `draw` counts its own batches.
    */
-  inputs(batch: TrainingBatch, draw: number): Promise<Readonly<Record<string, HostValues>>>;
+  inputs(batch: TrainingBatch, draw: number, evaluating?: boolean): Promise<Readonly<Record<string, HostValues>>>;
   /**
    * Loss of a batch from its inputs on the device, recorded. It is planned once for each size of pictures and shape of inputs, and
    * replayed: everything else that changes comes in the inputs.

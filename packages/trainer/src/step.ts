@@ -9,12 +9,12 @@ import {
   plan,
   PlanArena,
   type Precision,
-  reshape,
   stack,
   type Tensor,
   tensor,
   withPrecision,
 } from '@star-webgpu/tensor-webgpu';
+import { flattened, namesOf, uploaded } from './numbers.ts';
 import type { AdamW, AdamWStep } from './optimizer.ts';
 import type { HostValues, PictureSize, Stage, TrainingBatch } from './stage.ts';
 
@@ -34,7 +34,7 @@ type Inputs<T> = Readonly<Record<string, T>>;
 
 /** What one recorded step leaves on the device. */
 interface StepOutput {
-  /** Loss and metrics of each batch, in the order of `names`. [batches, names]. */
+  /** Loss and metrics of each batch, in the order of `names`. [batches * names]. */
   readonly numbers: Tensor;
   readonly names: readonly string[];
   /** Gradient norm, and the loss scale where there is one. [1 or 2]. */
@@ -118,7 +118,7 @@ export class TrainStep {
 
   private record(inputs: readonly StepInput[]): PlannedStep {
     const places = inputs.map(({ values }) =>
-      Object.fromEntries(Object.entries(values).map(([name, input]) => [name, placeFor(input)])),
+      Object.fromEntries(Object.entries(values).map(([name, input]) => [name, uploaded(input).keep()])),
     );
     const sizes = inputs.map(({ shape: [, , height, width] }) => ({ height, width }));
     const perform = (): StepOutput => withPrecision(this.precision, () => this.perform(places, sizes));
@@ -136,14 +136,13 @@ export class TrainStep {
       const numbers: Inputs<Tensor> = { ...metrics, loss };
       return { numbers, observed };
     });
-    const names = Object.keys(outputs[0]!.numbers);
-    const rows = outputs.flatMap(({ numbers }) => names.map((name) => reshape(numbers[name]!, [])));
+    const names = namesOf(outputs[0]!.numbers);
     return noGrad(() => {
       // The scale as the gradients had it: the update changes it.
       const scale = lossScale ? [clone(lossScale.factor())] : [];
       const norm = this.optimizer.update(gradients);
       return {
-        numbers: stack(rows),
+        numbers: flattened(outputs.flatMap(({ numbers }) => Object.values(numbers))),
         names,
         optimizer: stack([norm, ...scale]),
         observed: outputs.map(({ observed }) => observed),
@@ -151,10 +150,6 @@ export class TrainStep {
     });
   }
 }
-
-/** A tensor on the device for values of this kind and shape. */
-const placeFor = ({ values, shape }: HostValues): Tensor =>
-  tensor(values, shape, { dtype: values instanceof Uint32Array ? 'u32' : 'f32' }).keep();
 
 function fill(places: Inputs<Tensor>, inputs: Inputs<HostValues>): void {
   for (const [name, { values }] of Object.entries(inputs)) assign(places[name]!, values);

@@ -19,6 +19,16 @@ export interface StepReport {
   readonly eta: number;
   /** What the stage measures. */
   readonly metrics: Readonly<Record<string, number>>;
+  /** Numbers of held-out data, at the steps that are evaluated. */
+  readonly evaluation?: Readonly<Record<string, number>>;
+}
+
+/** Measures the model as it is now and then, and behind the last step. */
+export interface Evaluation {
+  /** Steps between evaluations. */
+  readonly every: number;
+  /** Numbers by name; what they mean is not the trainer's business. */
+  readonly measure: (step: number) => Promise<Readonly<Record<string, number>>>;
 }
 
 /** Runs something with averaged weights in place. */
@@ -43,6 +53,8 @@ export interface TrainOptions {
   readonly keep: number;
   /** Decay of a moving average of the weights, which makes the finished model; none if not given. */
   readonly averageDecay?: number | undefined;
+  /** With the averaged weights in place, where they are kept. */
+  readonly evaluation?: Evaluation | undefined;
   /** Behind each step; `averaged` runs something with the averaged weights in place, or with the weights where no averages are kept. */
   readonly onStep?: (report: StepReport, averaged: Averaged) => void | Promise<void>;
   /** A checkpoint was found and the run goes on from it, or a broken one was passed over. */
@@ -76,6 +88,7 @@ export async function train(options: TrainOptions): Promise<number> {
       cursor = batches.at(-1)!.cursor;
       done++;
       const speed = pace.tick(batches.reduce((images, { shape }) => images + shape[0], 0));
+      const evaluation = await evaluated(options, optimizer, done);
       const report = {
         ...numbers,
         step: done,
@@ -84,6 +97,7 @@ export async function train(options: TrainOptions): Promise<number> {
         learningRate,
         imagesPerSecond: speed,
         eta: (schedule.steps - done) * pace.seconds,
+        ...(evaluation && { evaluation }),
       };
       await options.onStep?.(report, (run) => optimizer.averaged(run));
       const stop = done >= schedule.steps || (signal?.aborted ?? false);
@@ -96,6 +110,16 @@ export async function train(options: TrainOptions): Promise<number> {
   optimizer.dispose();
   lossScale?.dispose();
   return done;
+}
+
+/** The numbers of a step that is evaluated. */
+async function evaluated(
+  { evaluation, schedule }: TrainOptions,
+  optimizer: AdamW,
+  step: number,
+): Promise<StepReport['evaluation']> {
+  if (!evaluation || (step % evaluation.every !== 0 && step < schedule.steps)) return undefined;
+  return optimizer.averaged(() => evaluation.measure(step));
 }
 
 /** Batches in groups of one size; a rest that does not fill one is left out. */

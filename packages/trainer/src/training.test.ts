@@ -265,6 +265,27 @@ describe('train', () => {
     for (const model of [whole, split]) model.dispose();
   });
 
+  it('evaluates at intervals and behind the last step, once the step is done', async () => {
+    const model = new Vqvae(config, { seed: 1 });
+    const reports: StepReport[] = [];
+    const measured: string[] = [];
+    const measure = async (step: number): Promise<Record<string, number>> => {
+      measured.push(await bytesOf(model));
+      return { step };
+    };
+    const onStep = (report: StepReport): void => void reports.push(report);
+    await train(optionsFor(model, 8, { evaluation: { every: 3, measure }, onStep }));
+    const found = reports.flatMap(({ step, evaluation }) => (evaluation ? [[step, evaluation['step']]] : []));
+    expect(found).toEqual([
+      [3, 3],
+      [6, 6],
+      [8, 8],
+    ]);
+    expect(measured.at(-1)).toBe(await bytesOf(model));
+    expect(new Set(measured).size).toBe(3);
+    model.dispose();
+  });
+
   it('refuses a folder of another run', async () => {
     const model = new Vqvae(config, { seed: 1 });
     await train(optionsFor(model, 1));

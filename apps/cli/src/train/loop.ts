@@ -1,7 +1,6 @@
-import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadBatches } from '@star-webgpu/data-lmdb';
-import { type Schedule, type ScheduleKind, type StepReport, train } from '@star-webgpu/trainer';
+import { RunLog, type Schedule, type ScheduleKind, type StepReport, train } from '@star-webgpu/trainer';
 import { duration, interruptSignal, Progress, say } from '../output.ts';
 import type { TrainConfig } from './config/parse.ts';
 import type { TrainingData } from './data.ts';
@@ -18,7 +17,7 @@ interface Loop {
 export function runLoop({ stage, sizes, tokens, preview }: Trained, { config, out, data }: Loop): Promise<number> {
   const { training, seed } = config;
   const progress = new Progress();
-  const log = join(out, 'log.jsonl');
+  const log = new RunLog(out);
   return train({
     stage,
     batches: (start) =>
@@ -44,12 +43,15 @@ export function runLoop({ stage, sizes, tokens, preview }: Trained, { config, ou
     averageDecay: training.ema?.decay,
     onStep: async (report, averaged) => {
       progress.show(progressLine(report), report.step === report.steps);
-      await appendFile(log, `${JSON.stringify(report)}\n`);
+      await log.step(report);
       if (preview?.isDue(report.step)) await averaged(() => preview.draw(join(out, 'previews'), report.step));
     },
     onNotice: say,
     signal: interruptSignal(),
-  }).finally(() => progress.end());
+  }).finally(async () => {
+    progress.end();
+    await log.close();
+  });
 }
 
 function scheduleOf({ training }: TrainConfig): Schedule {
@@ -67,6 +69,7 @@ function scheduleOf({ training }: TrainConfig): Schedule {
 }
 
 function progressLine({ step, steps, loss, metrics, imagesPerSecond, eta }: StepReport): string {
-  const measured = Object.entries(metrics).map(([name, value]) => `${name} ${value.toFixed(4)}`);
+  const whole = Object.entries(metrics).filter(([name]) => !name.includes('/'));
+  const measured = whole.map(([name, value]) => `${name} ${value.toFixed(4)}`);
   return `step ${step}/${steps}  loss ${loss.toFixed(4)}  ${measured.join('  ')}  ${imagesPerSecond.toFixed(1)} images/s  ${duration(eta)} left`;
 }

@@ -52,9 +52,9 @@ export class RefinerStage implements Stage {
     return this.refiner.namedParameters('star.');
   }
 
-  async inputs(batch: TrainingBatch, draw: number): Promise<RefinerInputs> {
+  async inputs(batch: TrainingBatch, draw: number, evaluating = false): Promise<RefinerInputs> {
     const { seed } = this.options;
-    const { indices_BL, read } = await this.inputsOf.of(batch, hostRandom(seed, draw));
+    const { indices_BL, read } = await this.inputsOf.of(batch, evaluating ? undefined : hostRandom(seed, draw));
     const [, , height, width] = batch.shape;
     const first = this.refiner.firstToken(this.inputsOf.latentOf({ height, width }));
     const [B, L] = indices_BL.shape as [number, number];

@@ -67,8 +67,11 @@ export class StarInputs {
     if (!trainText) models.text?.model.freeze();
   }
 
-  /** Tokens of a batch, and what the transformer reads; captions are dropped by the next numbers of a random stream. */
-  async of(batch: TrainingBatch, random: HostRandom): Promise<{ indices_BL: HostValues; read: ReadInputs }> {
+  /** Tokens of a batch, and what the transformer reads; captions are dropped by the next numbers of a random stream, if any. */
+  async of(
+    batch: TrainingBatch,
+    random: HostRandom | undefined,
+  ): Promise<{ indices_BL: HostValues; read: ReadInputs }> {
     const known = await this.pictureInputs(batch);
     const [B, L] = [known.length, known[0]!.indices.length];
     const indices = joined(
@@ -79,7 +82,9 @@ export class StarInputs {
       Float32Array,
       known.map((tokens) => tokens.input),
     );
-    const captions = batch.captions.map((caption) => (random.uniform() < this.options.captionDropout ? '' : caption));
+    const captions = batch.captions.map((caption) =>
+      random && random.uniform() < this.options.captionDropout ? '' : caption,
+    );
     const words = this.trainText ? this.ids(captions) : await this.features(captions);
     const { codeWidth } = this.models.star.config;
     return {

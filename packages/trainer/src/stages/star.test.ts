@@ -13,6 +13,7 @@ import { hashedValues, testDevice } from '@star-webgpu/tensor-webgpu/testing';
 import { initText, textConfig, TextEncoder, Tokenizer, trainBpe } from '@star-webgpu/text-encoder';
 import { Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { evaluateStage } from '../evaluate.ts';
 import { AdamW } from '../optimizer.ts';
 import type { Stage, TrainingBatch } from '../stage.ts';
 import { TrainStep } from '../step.ts';
@@ -149,6 +150,41 @@ describe('StarStage', () => {
   it('does not tell captions apart once all of them are dropped', async () => {
     const dropped = await lossesOf(stageWith({ captionDropout: 1 }), 1);
     expect(dropped).toEqual(await lossesOf(stageWith(), 1, { shown: ['', '', ''] }));
+  });
+
+  it('measures each scale: weighted by their tokens, the means are those of all', async () => {
+    const stage = stageWith();
+    const optimizer = new AdamW(stage.parameters());
+    const step = new TrainStep(stage, optimizer);
+    const numbers = { learningRate: 5e-3, weightDecay: 0, clipNorm: 2, step: 0 };
+    const { loss, metrics } = await step.run([batch], numbers);
+    step.dispose();
+    optimizer.dispose();
+    const tokens = [1, 9, 36];
+    const weighted = (name: string): number =>
+      tokens.reduce((sum, count, scale) => sum + (count / 46) * metrics[`${name}/${scale + 1}`]!, 0);
+    expect(Math.abs(weighted('scaleLoss') / loss - 1)).toBeLessThan(1e-5);
+    expect(Math.abs(weighted('scaleAccuracy') - metrics['accuracy']!)).toBeLessThan(1e-6);
+    expect(metrics['lastScale']).toBe(metrics['scaleLoss/3']);
+    expect(Object.keys(metrics)).not.toContain('scaleLoss/4');
+  });
+
+  it('is evaluated without dropping captions or branches, the same each time, as means over pictures', async () => {
+    const cut = (first: number, last: number): TrainingBatch => ({
+      ...batch,
+      images: batch.images.slice(first * 432, last * 432),
+      shape: [last - first, 3, 12, 12],
+      captions: captions.slice(first, last),
+      keys: batch.keys.slice(first, last),
+    });
+    async function* parts(...sizes: readonly TrainingBatch[]): AsyncGenerator<TrainingBatch> {
+      yield* sizes;
+    }
+    const whole = await evaluateStage(stageWith({ captionDropout: 1 }), parts(batch));
+    const split = await evaluateStage(stageWith(), parts(cut(0, 2), cut(2, 3)));
+    expect(Object.keys(split)).toEqual(Object.keys(whole));
+    for (const [name, value] of Object.entries(whole)) expect(Math.abs(split[name]! - value)).toBeLessThan(1e-5);
+    expect(Math.abs(whole['loss']! - (await lossesOf(stageWith(), 1))[0]!)).toBeLessThan(1e-5);
   });
 
   it('leaves a frozen text tower out of what is trained', () => {

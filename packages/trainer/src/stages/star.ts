@@ -1,12 +1,15 @@
 import {
   hostRandom,
   mean,
+  mul,
   noGrad,
   readSafetensors,
   reshape,
   seedWords,
   slice,
+  sum,
   type Tensor,
+  tensor,
 } from '@star-webgpu/tensor-webgpu';
 import { tokenOffsets } from '@star-webgpu/vqvae/scales';
 import type { HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from '../stage.ts';
@@ -19,8 +22,8 @@ export interface StarStageOptions extends StarInputsOptions {
   readonly trainText: boolean;
 }
 
-/** What a step reads of a batch: targets beside what the transformer reads, and the words of the drop-path seed. */
-type StarStageInputs = ReadInputs & Record<'targets_BL' | 'seed', HostValues>;
+/** What a step reads of a batch: targets beside what the transformer reads, and the words of the drop-path seed, if it drops. */
+type StarStageInputs = ReadInputs & Record<'targets_BL', HostValues> & Partial<Record<'seed', HostValues>>;
 
 /** Training of the transformer: cross-entropy of every token of every scale, given all coarser scales and the caption. */
 export class StarStage implements Stage {
@@ -46,24 +49,29 @@ export class StarStage implements Stage {
   }
 
   /** Which captions are dropped depends on seed and draw only, so that a resumed run drops the same. */
-  async inputs(batch: TrainingBatch, draw: number): Promise<StarStageInputs> {
+  async inputs(batch: TrainingBatch, draw: number, evaluating = false): Promise<StarStageInputs> {
     const { seed } = this.options;
-    const { indices_BL, read } = await this.inputsOf.of(batch, hostRandom(seed, draw));
+    const { indices_BL, read } = await this.inputsOf.of(batch, evaluating ? undefined : hostRandom(seed, draw));
+    if (evaluating) return { targets_BL: indices_BL, ...read };
     return { targets_BL: indices_BL, ...read, seed: { values: seedWords([seed + draw]), shape: [1, 2] } };
   }
 
   forward(inputs: Readonly<Record<string, Tensor>>, pictures: PictureSize): StageOutput {
-    const { targets_BL, input_BlZ, seed } = inputs as Record<keyof StarStageInputs, Tensor>;
-    const [B, L] = targets_BL.shape as [number, number];
+    const { targets_BL, input_BlZ } = inputs as Record<'targets_BL' | 'input_BlZ', Tensor>;
+    const { seed: dropPathSeed } = inputs;
     const { star } = this.models;
     const text = this.inputsOf.text(inputs);
     const latent = this.inputsOf.latentOf(pictures);
-    const features_BLC = star.features({ input_BlZ, text, latent, dropPathSeed: seed });
+    const features_BLC = star.features({ input_BlZ, text, latent, ...(dropPathSeed && { dropPathSeed }) });
     const { loss, losses, hits } = star.loss(features_BLC, targets_BL, this.options.labelSmoothing);
-    const last = tokenOffsets(star.config.patchNumbers, latent).at(-2)!;
+    const offsets = tokenOffsets(star.config.patchNumbers, latent);
     return noGrad(() => {
-      const lastScale = mean(slice(reshape(losses, [B, L]), 1, last, L));
-      return { loss, metrics: { lastScale, accuracy: mean(hits) } };
+      const [scaleLoss, scaleAccuracy] = [losses, hits].map((each) =>
+        scaleMeans(reshape(each, targets_BL.shape), offsets),
+      ) as [Tensor, Tensor];
+      const S = scaleLoss.size;
+      const lastScale = reshape(slice(scaleLoss, 0, S - 1, S), []);
+      return { loss, metrics: { lastScale, accuracy: mean(hits), scaleLoss, scaleAccuracy } };
     });
   }
 
@@ -82,4 +90,17 @@ export class StarStage implements Stage {
     const { star, text } = this.models;
     return { star, ...(this.options.trainText && text && { text }) };
   }
+}
+
+/** Mean over the tokens of each scale, by the offsets of all scales and the end. values: [B, L] -> [S]. */
+function scaleMeans(values_BL: Tensor, offsets: readonly number[]): Tensor {
+  const L = values_BL.shape[1]!;
+  const S = offsets.length - 1;
+  const share_LS = new Float32Array(L * S);
+  for (let scale = 0; scale < S; scale++) {
+    const [start, end] = [offsets[scale]!, offsets[scale + 1]!];
+    for (let token = start; token < end; token++) share_LS[token * S + scale] = 1 / (end - start);
+  }
+  const mean_L1 = reshape(mean(values_BL, { axis: 0 }), [L, 1]);
+  return sum(mul(mean_L1, tensor(share_LS, [L, S])), { axis: 0 });
 }
