@@ -1,5 +1,6 @@
 export { backward, vectorJacobian } from './autograd/backward.ts';
 export { noGrad } from './autograd/record.ts';
+export { withGradients } from './autograd/with-gradients.ts';
 export type { MemoryLimits, PoolStats } from './device/buffer-pool.ts';
 export { currentDevice, setDevice } from './device/current.ts';
 export { createDevice, Device, type DeviceOptions, type DeviceStats, type Wait } from './device/device.ts';

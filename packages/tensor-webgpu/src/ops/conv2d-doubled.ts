@@ -61,8 +61,8 @@ export function doubledConv2d({ x, weight, bias, activation }: DoubledConvolutio
   return record('conv2d', y, bias ? [x, weight, bias] : [x, weight], (dy) => {
     const upstream = contiguous(dy);
     const dx = wantsGrad(x) ? inputGradient(upstream, weight, x) : null;
-    const gradients = [dx, weightGradient(x, upstream)];
-    return bias ? [...gradients, sumTo(dy, [weight.shape[0]!])] : gradients;
+    const dWeight = wantsGrad(weight) ? weightGradient(x, upstream) : null;
+    return [dx, dWeight, ...(bias ? [wantsGrad(bias) ? sumTo(dy, [weight.shape[0]!]) : null] : [])];
   });
 }
 

@@ -1,7 +1,10 @@
 import { expect, it } from 'vitest';
 import { describeVariants, expectClose, gradcheck, hashed, hashedValues } from '../testing/index.ts';
+import { backward } from '../autograd/backward.ts';
+import { scope } from '../scope.ts';
 import { type Tensor, tensor } from '../tensor.ts';
 import { conv2d, type Padding } from './conv2d.ts';
+import { sum } from './reduce.ts';
 import { contiguous, permute } from './view.ts';
 
 interface Case {
@@ -83,6 +86,23 @@ describeVariants('conv2d', () => {
     // Biases far from zero on both sides keep the differences away from the kink.
     const far = Float32Array.from({ length: weight[0] }, (_, o) => (o % 2 ? -50 : 50));
     await gradcheck((a, b, c) => run(a!, b!, c!), [inputs[0], inputs[1], tensor(far, [weight[0]])]);
+  });
+
+  it.each([1, 2] as const)('computes no gradient of a filter that is frozen, repeated %i times', async (upsample) => {
+    const [x, weight, bias] = [hashed('x', [1, 6, 5, 8]), hashed('w', [8, 8, 3, 3]), hashed('b', [8])];
+    x.requiresGrad = true;
+    const run = (learns: boolean): { dx: Tensor; dispatches: number } => {
+      for (const one of [weight, bias]) one.requiresGrad = learns;
+      return scope(() => {
+        const y = sum(conv2d(x, weight, { bias, padding: 1, upsample }));
+        const before = x.storage.device.stats().dispatches;
+        const [dx] = backward(y, [x]);
+        return { dx: dx!, dispatches: x.storage.device.stats().dispatches - before };
+      });
+    };
+    const [learning, frozen] = [run(true), run(false)];
+    expect(frozen.dispatches).toBeLessThan(learning.dispatches);
+    await expectClose(frozen.dx, learning.dx, 0);
   });
 
   it('reads a weight that is stored [kh, kw, I, O] where it lies', async () => {

@@ -1,4 +1,4 @@
-import { isRecorded, record } from '../autograd/record.ts';
+import { isRecorded, record, wantsGrad } from '../autograd/record.ts';
 import { check } from '../errors.ts';
 import { empty, type Tensor } from '../tensor.ts';
 import { doubledConv2d } from './conv2d-doubled.ts';
@@ -68,9 +68,9 @@ export function conv2d(input: Tensor, filter: Tensor, options: Conv2dOptions = {
   if (options.upsample === 2) return doubledConv2d({ x: source, weight: kernel, bias, activation });
   const y = forward({ x: source, weight: kernel, bias, activation }, geometry);
   return record('conv2d', y, bias ? [source, kernel, bias] : [source, kernel], (dy) => {
-    const dx = source.requiresGrad || source.node ? inputGradient(dy, kernel, geometry) : null;
-    const gradients = [dx, weightGradient(source, dy, kernel, geometry)];
-    return bias ? [...gradients, sumTo(dy, [O])] : gradients;
+    const dx = wantsGrad(source) ? inputGradient(dy, kernel, geometry) : null;
+    const dWeight = wantsGrad(kernel) ? weightGradient(source, dy, kernel, geometry) : null;
+    return [dx, dWeight, ...(bias ? [wantsGrad(bias) ? sumTo(dy, [O]) : null] : [])];
   });
 }
 

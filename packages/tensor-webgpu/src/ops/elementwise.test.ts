@@ -30,6 +30,7 @@ const unary: [keyof typeof ops, (x: Tensor) => Tensor, (x: number) => number, nu
   ['log', ops.log, Math.log, values(7)],
   ['sqrt', ops.sqrt, Math.sqrt, values(7)],
   ['relu', ops.relu, (x) => Math.max(0, x), signed(7)],
+  ['leakyRelu', (x) => ops.leakyRelu(x, 0.2), (x) => (x > 0 ? x : 0.2 * x), signed(7)],
   ['sigmoid', ops.sigmoid, sigmoid, signed(7)],
   ['tanh', ops.tanh, Math.tanh, signed(7)],
   ['silu', ops.silu, (x) => x * sigmoid(x), signed(7)],

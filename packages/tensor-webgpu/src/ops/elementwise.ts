@@ -120,6 +120,9 @@ const activated = (name: keyof typeof activationRules, x: Tensor): Tensor =>
   unary(name, x, activationRules[name].forward, activationRules[name].backward);
 
 export const relu = (x: Tensor): Tensor => activated('relu', x);
+/** x where it is positive, else a share of it (Maas et al., 2013). */
+export const leakyRelu = (x: Tensor, slope: number): Tensor =>
+  unary('leakyRelu', x, 'select(a * u.s0, a, a > vec4<f32>(0.0))', 'select(a * u.s0, a, b > vec4<f32>(0.0))', [slope]);
 /** x limited to low..high; no gradient outside. */
 export const clamp = (x: Tensor, low: number, high: number): Tensor =>
   unary(
