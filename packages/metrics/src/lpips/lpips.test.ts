@@ -1,5 +1,13 @@
-import { type HostTensor, hostFloats, readSafetensors, writeSafetensors } from '@star-webgpu/tensor-webgpu';
-import { testDevice } from '@star-webgpu/tensor-webgpu/testing';
+import {
+  backward,
+  type HostTensor,
+  hostFloats,
+  readSafetensors,
+  scope,
+  sum,
+  writeSafetensors,
+} from '@star-webgpu/tensor-webgpu';
+import { hashed, hashedValues, relativeError, testDevice } from '@star-webgpu/tensor-webgpu/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Picture } from '../picture.ts';
 import { change, flat, noise } from '../testing/pictures.ts';
@@ -85,19 +93,22 @@ const tables = {
 } as const;
 const windows: Record<string, readonly [number, number]> = { 'alexnet 0': [4, 2], 'alexnet 3': [1, 2] };
 
+/** A picture in -1..1. */
+type Pixels = (c: number, y: number, x: number) => number;
+
+const pixelsOf =
+  ({ width, data }: Picture): Pixels =>
+  (c, y, x) =>
+    data[(y * width + x) * 3 + c]! / 127.5 - 1;
+
 /** The distance, in float64. */
 function distanceByDefinition(
   { network }: LpipsConfig,
   weights: Map<string, HostTensor>,
-  pair: readonly [Picture, Picture],
+  { height, width, pair }: { height: number; width: number; pair: readonly [Pixels, Pixels] },
 ): number {
-  let views = pair.map(({ width, height, data }) =>
-    build(
-      3,
-      [height, width],
-      (c, y, x) =>
-        (data[(y * width + x) * 3 + c]! / 127.5 - 1 - [-0.03, -0.088, -0.188][c]!) / [0.458, 0.448, 0.45][c]!,
-    ),
+  let views = pair.map((pixels) =>
+    build(3, [height, width], (c, y, x) => (pixels(c, y, x) - [-0.03, -0.088, -0.188][c]!) / [0.458, 0.448, 0.45][c]!),
   );
   const { pool, stages } = tables[network];
   return stages.reduce((total, layers, stage) => {
@@ -142,10 +153,42 @@ describe.each(['alexnet', 'vgg16'] as const)('LPIPS with %s', (network) => {
     ] as const;
     const found = await distancesOf(model, pairs);
     for (const [i, pair] of pairs.entries()) {
-      const wanted = distanceByDefinition(config, weights, pair);
+      const { height, width } = pair[0];
+      const wanted = distanceByDefinition(config, weights, {
+        height,
+        width,
+        pair: [pixelsOf(pair[0]), pixelsOf(pair[1])],
+      });
       // Tolerance for outputs of networks in float32.
       expect(Math.abs(found[i]! - wanted)).toBeLessThan(5e-5 * wanted);
     }
+    model.dispose();
+  });
+
+  it('has the gradients of the definition, as a loss wants them', async () => {
+    const weights = smallWeights(config);
+    const model = new Lpips(config).load(weights).freeze();
+    const [height, width] = [35, 33];
+    const shape = [1, height, width, 3];
+    const [got, want] = [Object.assign(hashed('got', shape), { requiresGrad: true }), hashed('want', shape)];
+    const [gradient] = scope(() => backward(sum(model.forward(got, want)), [got]));
+    const [values, others, slopes] = [await got.data(), await want.data(), await gradient!.data()];
+    const at = (c: number, y: number, x: number): number => (y * width + x) * 3 + c;
+    const [found, wanted]: [number[], number[]] = [[], []];
+    for (let i = 0; i < 3; i++) {
+      const direction = hashedValues(`direction/${i}`, values.length);
+      // In float64 steps are short enough to cross no kink.
+      const moved = (step: number): number =>
+        distanceByDefinition(config, weights, {
+          height,
+          width,
+          pair: [(...p) => values[at(...p)]! + step * direction[at(...p)]!, (...p) => others[at(...p)]!],
+        });
+      wanted.push((moved(1e-6) - moved(-1e-6)) / 2e-6);
+      found.push(slopes.reduce((total, slope, k) => total + slope * direction[k]!, 0));
+    }
+    // Tolerance for gradients in float32.
+    expect(relativeError(found, wanted)).toBeLessThan(1e-4);
     model.dispose();
   });
 

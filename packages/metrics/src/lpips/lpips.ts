@@ -1,6 +1,5 @@
 import {
   add,
-  concat,
   conv2d,
   div,
   initZeros,
@@ -13,7 +12,6 @@ import {
   readSafetensors,
   reshape,
   scope,
-  slice,
   square,
   sub,
   type Tensor,
@@ -66,21 +64,23 @@ export class Lpips extends Module {
     }));
   }
 
-  /** Distances of B pairs. got, want: [B, H, W, 3] in -1..1 -> [B]. */
+  /** Distances of B pairs, with gradients to what wants them: frozen, it serves as a loss. got, want: [B, H, W, 3] in -1..1 -> [B]. */
   forward(got_BHW3: Tensor, want_BHW3: Tensor): Tensor {
-    const B = got_BHW3.shape[0]!;
-    // Both go through the network together.
-    let x = div(sub(concat([got_BHW3, want_BHW3], 0), tensor(shift, [3])), tensor(scale, [3]));
-    let total_B: Tensor | undefined;
-    for (const { pool, layers, shares } of this.stages) {
+    const [got, want] = [this.directions(got_BHW3), this.directions(want_BHW3)];
+    const distances = this.stages.map(({ shares }, i) => {
+      const weighted = linear(square(sub(got[i]!, want[i]!)), reshape(shares, [1, shares.size]));
+      return reshape(mean(weighted, { axis: [1, 2] }), [got_BHW3.shape[0]!]);
+    });
+    return distances.reduce((total, distance_B) => add(total, distance_B));
+  }
+
+  /** The features of each stage as vectors of length one. */
+  private directions(x_BHW3: Tensor): Tensor[] {
+    let x = div(sub(x_BHW3, tensor(shift, [3])), tensor(scale, [3]));
+    return this.stages.map(({ pool, layers }) => {
       x = layers.reduce((value, layer) => layer.forward(value), pool ? maxPool2d(x, { size: pool, stride: 2 }) : x);
-      const unit = l2Normalize(x, { eps: 1e-10 });
-      const apart = square(sub(slice(unit, 0, 0, B), slice(unit, 0, B, 2 * B)));
-      const weighted = linear(apart, reshape(shares, [1, shares.size]));
-      const distance_B = reshape(mean(weighted, { axis: [1, 2] }), [B]);
-      total_B = total_B ? add(total_B, distance_B) : distance_B;
-    }
-    return total_B!;
+      return l2Normalize(x, { eps: 1e-10 });
+    });
   }
 }
 
