@@ -1,24 +1,28 @@
-import { type HostRandom, type Tensor } from '@star-webgpu/tensor-webgpu';
+import { type HostRandom, ones, reshape, scatterAdd, stack, type Tensor } from '@star-webgpu/tensor-webgpu';
 
 /** How often each code was used. */
 export interface CodebookUsage {
-  /** Share of codes used at all. */
+  /** Share of codes that are used often enough to count. */
   readonly used: number;
   /** exp of the entropy of the use: the number of codes that would be used as unevenly if used evenly. */
   readonly perplexity: number;
 }
 
-/** Adds hits of codes to counts by code. */
-export function countHits(counts: Float64Array, indices: ArrayLike<number>): void {
-  for (let i = 0; i < indices.length; i++) counts[indices[i]!]!++;
-}
+/** Hits of each code at each scale. indices: u32 [B, l] of every scale -> f32 [S, V]. */
+export const codeHits = (indices: readonly Tensor[], codebookSize: number): Tensor =>
+  stack(
+    indices.map((one) =>
+      reshape(scatterAdd(ones([one.size, 1]), reshape(one, [one.size]), codebookSize), [codebookSize]),
+    ),
+  );
 
-/** Usage from counts by code. */
-export function codebookUsage(counts: ArrayLike<number>): CodebookUsage {
-  const all = Array.from(counts);
+/** Usage from hits by code; a code counts as used if it has more than `least` of the hits that even use would give it. */
+export function codebookUsage(hits: ArrayLike<number>, least = 0): CodebookUsage {
+  const all = Array.from(hits);
   const total = all.reduce((sum, count) => sum + count, 0);
   const entropy = all.reduce((sum, count) => (count > 0 ? sum - (count / total) * Math.log(count / total) : sum), 0);
-  return { used: all.filter((count) => count > 0).length / all.length, perplexity: Math.exp(entropy) };
+  const enough = (least * total) / all.length;
+  return { used: all.filter((count) => count > enough).length / all.length, perplexity: Math.exp(entropy) };
 }
 
 export interface Revival {

@@ -9,7 +9,8 @@ export class Decoder extends Module {
   /** From the narrowest level to the widest picture. */
   private readonly levels: readonly { readonly level: Level; readonly up: Upsample | undefined }[];
   private readonly norm: GroupNorm;
-  private readonly convOut: Conv2d;
+  /** The features of every pixel to its colours, not clamped. [B, H, W, C] -> [B, H, W, 3]. */
+  readonly lastLayer: Conv2d;
 
   constructor(config: VqvaeConfig, context: BlockContext) {
     super();
@@ -25,15 +26,20 @@ export class Decoder extends Module {
       return { level, up: i > 0 ? this.child(`up.${i}.upsample`, new Upsample(out, context)) : undefined };
     });
     this.norm = this.child('norm_out', new GroupNorm({ channels: widths[0]!, groups: context.normGroups }));
-    this.convOut = this.child('conv_out', convolution(context.random, { in: widths[0]!, out: 3 }));
+    this.lastLayer = this.child('conv_out', convolution(context.random, { in: widths[0]!, out: 3 }));
   }
 
   forward(z_BhwZ: Tensor): Tensor {
+    return this.lastLayer.forward(this.features(z_BhwZ));
+  }
+
+  /** What the last layer reads. [B, h, w, Z] -> [B, H, W, C]. */
+  features(z_BhwZ: Tensor): Tensor {
     let h = this.middle.forward(this.convIn.forward(z_BhwZ));
     for (const { level, up } of this.levels) {
       h = level.forward(h);
       if (up) h = up.forward(h);
     }
-    return this.convOut.forward(this.norm.forward(h, 'silu'));
+    return this.norm.forward(h, 'silu');
   }
 }

@@ -6,7 +6,6 @@ import {
   concat,
   contiguous,
   embedding,
-  hostRandom,
   hostTensor,
   permute,
   reshape,
@@ -30,7 +29,6 @@ import {
   valuesOf,
   withLimits,
 } from '@star-webgpu/tensor-webgpu/testing';
-import { codebookUsage, countHits, reviveDeadCodes } from './codebook.ts';
 import { publishedConfig, vqvaeConfig } from './config.ts';
 import { loadQuantizer } from './quantizer-weights.ts';
 import { type MapSize, phiIndex, tokenCount, tokenMaps, tokenOffsets } from './scales.ts';
@@ -179,18 +177,6 @@ describe('the quantiser', () => {
         await expectClose(next_BlZ, slice(teacher, 1, offsets[scale + 1]! - 1, offsets[scale + 2]! - 1), 1e-6);
     }
     odd.dispose();
-  });
-
-  it('revives codes that nothing hit with looked-up vectors, and leaves the others', async () => {
-    const codebook = tensor([1, 1, 2, 2, 3, 3], [3, 2]);
-    const counts = new Float64Array(3);
-    countHits(counts, [0, 2, 2]);
-    expect(codebookUsage(counts)).toEqual({
-      used: 2 / 3,
-      perplexity: expect.closeTo(Math.exp(Math.log(3) - (2 / 3) * Math.log(2)), 9),
-    });
-    expect(await reviveDeadCodes(codebook, { counts, lookups: Float32Array.of(9, 8), random: hostRandom(1) })).toBe(1);
-    expect([...(await codebook.data())]).toEqual([1, 1, 9, 8, 3, 3]);
   });
 });
 

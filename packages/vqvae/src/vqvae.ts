@@ -19,14 +19,20 @@ import { Decoder } from './decoder.ts';
 import { Encoder } from './encoder.ts';
 import { type Quantized, Quantizer } from './quantizer.ts';
 
+/** A batch in training, up to what the decoder's last layer reads. */
+export interface VqvaeFeatures extends Quantized {
+  /** [B, H, W, C]. */
+  readonly features_BHWC: Tensor;
+  /** Codebook and commitment losses over all scales. */
+  readonly quantizeLoss: Tensor;
+}
+
 /** What a training step needs of one batch. */
-export interface VqvaeTraining extends Quantized {
+export interface VqvaeTraining extends VqvaeFeatures {
   /** [B, 3, H, W], not clamped. */
   readonly reconstruction_B3HW: Tensor;
   /** Mean squared error of the pixels. */
   readonly pixelLoss: Tensor;
-  /** Codebook and commitment losses over all scales. */
-  readonly quantizeLoss: Tensor;
   /** Their sum, the published loss. */
   readonly loss: Tensor;
 }
@@ -70,7 +76,7 @@ export class Vqvae extends Module {
 
   /** Pictures of a summed latent map, clamped to [-1, 1]. [B, h, w, Z] -> [B, H, W, 3]. */
   decode(sum_BhwZ: Tensor): Tensor {
-    return clamp(this.decodeFreely(sum_BhwZ), -1, 1);
+    return clamp(cast(this.decoder.forward(this.postQuantConv.forward(sum_BhwZ)), 'f32'), -1, 1);
   }
 
   /** Pictures through the codebook and back, clamped to [-1, 1]. [B, 3, H, W] -> [B, H, W, 3]. */
@@ -80,13 +86,20 @@ export class Vqvae extends Module {
 
   /** Straight-through reconstruction with the published losses. [B, 3, H, W]. */
   trainForward(images_B3HW: Tensor): VqvaeTraining {
-    const { sum_BhwZ, loss: quantizeLoss, ...quantized } = this.quantizer.trainForward(this.encode(images_B3HW));
-    const reconstruction_B3HW = permute(this.decodeFreely(sum_BhwZ), [0, 3, 1, 2]);
+    const features = this.trainFeatures(images_B3HW);
+    const reconstruction_B3HW = permute(cast(this.lastLayer.forward(features.features_BHWC), 'f32'), [0, 3, 1, 2]);
     const pixelLoss = mean(square(sub(reconstruction_B3HW, images_B3HW)));
-    return { ...quantized, reconstruction_B3HW, pixelLoss, quantizeLoss, loss: add(pixelLoss, quantizeLoss) };
+    return { ...features, reconstruction_B3HW, pixelLoss, loss: add(pixelLoss, features.quantizeLoss) };
   }
 
-  private decodeFreely(sum_BhwZ: Tensor): Tensor {
-    return cast(this.decoder.forward(this.postQuantConv.forward(sum_BhwZ)), 'f32');
+  /** The same up to the decoder's last layer, for losses that want to see its gradient. [B, 3, H, W]. */
+  trainFeatures(images_B3HW: Tensor): VqvaeFeatures {
+    const { sum_BhwZ, loss: quantizeLoss, ...quantized } = this.quantizer.trainForward(this.encode(images_B3HW));
+    return { ...quantized, features_BHWC: this.decoder.features(this.postQuantConv.forward(sum_BhwZ)), quantizeLoss };
+  }
+
+  /** The decoder's last layer: [B, H, W, C] -> [B, H, W, 3], not clamped. */
+  get lastLayer(): Conv2d {
+    return this.decoder.lastLayer;
   }
 }

@@ -6,11 +6,20 @@ import {
   hostRandom,
   mean,
   mul,
+  noGrad,
   readSafetensors,
   sub,
   type Tensor,
 } from '@star-webgpu/tensor-webgpu';
-import { codebookUsage, countHits, reviveDeadCodes, saveVqvae, type Vqvae } from '@star-webgpu/vqvae';
+import {
+  codebookUsage,
+  type CodebookUsage,
+  codeHits,
+  reviveDeadCodes,
+  saveVqvae,
+  UsageMeter,
+  type Vqvae,
+} from '@star-webgpu/vqvae';
 import { joined } from '../joined.ts';
 import type { HostValues, Stage, StageOutput, TrainingBatch } from '../stage.ts';
 
@@ -26,17 +35,27 @@ export interface VqvaeStageOptions {
   readonly reviveUntil: number;
 }
 
+/** What a run goes on from beside its weights; arrays as base64, which is shorter than their digits. */
+interface VqvaeState {
+  readonly counts: string;
+  readonly hits: string;
+  readonly steps: number;
+}
+
 /** Training of the VQVAE: mean absolute and squared error, codebook and commitment losses, revival of dead codes. */
 export class VqvaeStage implements Stage {
   readonly name = 'vqvae';
   private readonly model: Vqvae;
   private readonly options: VqvaeStageOptions;
-  private readonly counts: Float64Array;
+  private readonly usage: UsageMeter;
+  /** Hits of each code since the last revival. */
+  private readonly counts: Float32Array;
 
   constructor(model: Vqvae, options: VqvaeStageOptions) {
     this.model = model;
     this.options = options;
-    this.counts = new Float64Array(model.config.codebookSize);
+    this.usage = new UsageMeter(model.config);
+    this.counts = new Float32Array(model.config.codebookSize);
   }
 
   parameters(): Map<string, Tensor> {
@@ -56,16 +75,20 @@ export class VqvaeStage implements Stage {
       mul(quantizeLoss, this.options.quantizeWeight),
     );
     const metrics = { pixel: pixelLoss, absolute, quantize: quantizeLoss };
-    return { loss, metrics, observed: [concat(indices, 1), concat(lookups.map(detach), 0)] };
+    const hits_SV = noGrad(() => codeHits(indices, this.model.config.codebookSize));
+    return { loss, metrics, observed: [hits_SV, concat(lookups.map(detach), 0)] };
   }
 
   async afterStep(step: number, observed: readonly (readonly Tensor[])[]): Promise<Record<string, number>> {
-    for (const [indices_BL] of observed) countHits(this.counts, await indices_BL!.data());
-    const numbers = { used: codebookUsage(this.counts).used };
+    const hits_SV = summed(await Promise.all(observed.map(([hits]) => hits!.data())));
+    this.usage.add(hits_SV);
+    const V = this.counts.length;
+    hits_SV.forEach((hits, i) => (this.counts[i % V]! += hits));
+    const used = codebookUsage(this.counts).used;
     const { reviveEvery, reviveUntil } = this.options;
     if (reviveEvery > 0 && step < reviveUntil && (step + 1) % reviveEvery === 0)
       await this.revive(step, await Promise.all(observed.map(([, lookups_RZ]) => lookups_RZ!.data())));
-    return numbers;
+    return { used, ...perScale('used', this.usage.scales()), ...perScale('perplexity', this.usage.scales()) };
   }
 
   private async revive(step: number, lookups: readonly Float32Array[]): Promise<void> {
@@ -77,13 +100,16 @@ export class VqvaeStage implements Stage {
     this.counts.fill(0);
   }
 
-  /** Hits of each code since the last revival. */
-  state(): readonly number[] {
-    return [...this.counts];
+  /** How the codes were used: since the last revival, and in the mean. */
+  state(): VqvaeState {
+    const { hits, steps } = this.usage.state();
+    return { counts: toBase64(this.counts), hits: toBase64(hits), steps };
   }
 
   restoreState(state: unknown): void {
-    this.counts.set(state as readonly number[]);
+    const { counts, hits, steps } = state as VqvaeState;
+    this.counts.set(fromBase64(counts));
+    this.usage.restore({ hits: fromBase64(hits), steps });
   }
 
   files(dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, Uint8Array>> {
@@ -94,3 +120,17 @@ export class VqvaeStage implements Stage {
     this.model.load(readSafetensors(await readFile('model.safetensors')));
   }
 }
+
+/** One number of each scale, coarse to fine. */
+const perScale = (name: keyof CodebookUsage, scales: readonly CodebookUsage[]): Record<string, number> =>
+  Object.fromEntries(scales.map((usage, scale) => [`${name}/${scale + 1}`, usage[name]]));
+
+/** The sum of arrays of one length, element by element. */
+const summed = ([first, ...others]: readonly Float32Array[]): Float32Array =>
+  others.reduce((total, values) => total.map((value, i) => value + values[i]!), first!);
+
+const toBase64 = (values: Float32Array): string =>
+  Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString('base64');
+
+const fromBase64 = (text: string): Float32Array =>
+  new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer);
