@@ -1,10 +1,16 @@
 import { type Tensor, tensor } from '@star-webgpu/tensor-webgpu';
 import { type MapSize, tokenOffsets, tokenScales } from '@star-webgpu/vqvae/scales';
 
-/** Keys that each token sees: those of its own scale and of all coarser ones, as one end per token, for latent maps of a size, square if not given. u32 [L]. */
-export function blockCausalLimits(patchNumbers: readonly number[], latent?: MapSize): Tensor {
+/**
+ * Keys that each token sees: those of its own scale and of all coarser ones, as one end per token, for latent maps of a size, square if
+ * not given; or for the first `count` of the tokens alone. u32 [L].
+ */
+export function blockCausalLimits(patchNumbers: readonly number[], latent?: MapSize, count?: number): Tensor {
   const offsets = tokenOffsets(patchNumbers, latent);
-  const ends = tokenScales(patchNumbers, latent).map((scale) => offsets[scale + 1]!);
+  const last = count ?? offsets.at(-1)!;
+  const ends = tokenScales(patchNumbers, latent)
+    .slice(0, last)
+    .map((scale) => Math.min(offsets[scale + 1]!, last));
   return tensor(ends, [ends.length], { dtype: 'u32' });
 }
 

@@ -3,6 +3,7 @@ import {
   backward,
   concat,
   crossEntropy,
+  hostFloats,
   hostTensor,
   mean,
   mul,
@@ -67,8 +68,10 @@ beforeAll(async () => {
   targets = tensor(numbers.get('gt')!.values, [170], { dtype: 'u32' });
 });
 
+type Words = StarInput & { readonly input_BlZ: Tensor };
+
 /** Text and tokens of the published numbers, on the current device. */
-const inputsOf = (): StarInput => ({
+const inputsOf = (): Words => ({
   text: { states: hashed('text', [2, 7, 32]), mask: maskOf([7, 4], 7), pooled: hashed('pool', [2, 32], 0.5) },
   input_BlZ: tensor(numbers.get('var_input')!.values, [2, 84, 8]),
 });
@@ -140,7 +143,7 @@ describe('the published numbers', () => {
 });
 
 /** Logits of all scales, one after the other with a cache. */
-function steppedLogits(model: Star = star, words: StarInput = { input_BlZ, text }): Tensor {
+function steppedLogits(model: Star = star, words: Words = { input_BlZ, text }): Tensor {
   const offsets = tokenOffsets(config.patchNumbers);
   const cache = model.startCache(words.text);
   const steps = offsets.slice(0, -1).map((start, scale) => {
@@ -302,6 +305,30 @@ describe('a model', () => {
     const again = await loadStar(async (name) => files.get(name)!);
     await expectClose(again.forward({ input_BlZ, text }), star.forward({ input_BlZ, text }), 0);
     again.dispose();
+  });
+
+  it('goes on at another size with all its weights: the scales that both have are embedded as they were', async () => {
+    const files = await saveStar(star);
+    const readFile = async (name: string): Promise<Uint8Array> => files.get(name)!;
+    const patchNumbers = [1, 2, 4, 8, 12];
+    const grown = await loadStar(readFile, { changes: { patchNumbers, dropPath: 0.1 }, seed: 5 });
+    expect(grown.config).toEqual({ ...star.config, patchNumbers, dropPath: 0.1 });
+    const [before, after] = [await star.hostWeights(), await grown.hostWeights()];
+    const [old, table] = [hostFloats(before.get('lvl_embed.weight')!), hostFloats(after.get('lvl_embed.weight')!)];
+    expect(table.subarray(0, old.length)).toEqual(old);
+    const fresh = table.subarray(old.length);
+    expect(fresh.length).toBe(128);
+    // drawn with variance 1/(3C), 128 of them: within a fifth, to four standard errors
+    expect(Math.abs(Math.hypot(...fresh) / Math.sqrt(128 / (3 * 128)) - 1)).toBeLessThan(0.25);
+    for (const [name, { bytes }] of before)
+      if (name !== 'lvl_embed.weight') expect(Buffer.compare(after.get(name)!.bytes, bytes), name).toBe(0);
+    // the coarser scales have the same rotations and see nothing of the new one
+    const first = await valuesOf(grown.features({ input_BlZ, text }));
+    expect(relativeError(first, await valuesOf(star.features({ input_BlZ, text })))).toBeLessThan(1e-6);
+    grown.dispose();
+    const fewer = await loadStar(readFile, { changes: { patchNumbers: [1, 2, 4] } });
+    expect(hostFloats((await fewer.hostWeights()).get('lvl_embed.weight')!)).toEqual(old.subarray(0, 3 * 128));
+    fewer.dispose();
   });
 
   it('names every tensor that does not fit', async () => {

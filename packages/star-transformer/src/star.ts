@@ -1,6 +1,7 @@
 import {
   add,
   cast,
+  checkpoint,
   concat,
   currentPrecision,
   embedding,
@@ -16,32 +17,38 @@ import {
   type Seed,
   slice,
   type Tensor,
-  tensor,
   withPrecision,
 } from '@star-webgpu/tensor-webgpu';
 import type { TextFeatures } from '@star-webgpu/text-encoder';
-import { latentSize, type MapSize, tokenCount, tokenMaps, tokenOffsets, tokenScales } from '@star-webgpu/vqvae/scales';
+import { latentSize, type MapSize, tokenCount, tokenMaps, tokenOffsets } from '@star-webgpu/vqvae/scales';
 import type { Positions } from './attention.ts';
 import { Block } from './block.ts';
 import { normEpsilon, type StarConfig } from './config.ts';
 import { starInit } from './init.ts';
 import type { KvCache } from './kv-cache.ts';
-import { blockCausalLimits } from './mask.ts';
 import { Refiner } from './refiner.ts';
 import { ropeTable } from './rope.ts';
+import { type TokenChoice, type TokenTables, tokenTables } from './tables.ts';
 import { AttentionWatch, type WatchedText } from './watch.ts';
 
 /** The stream that blocks add to is f32, whatever parameters and products are: its first sum makes it so. */
 const wide = (x: Tensor): Tensor => cast(x, 'f32');
 
 export interface StarInput {
-  /** The quantiser's teacher-forcing input: tokens of scales 1..S-1. [B, L-1, Z]. */
-  readonly input_BlZ: Tensor;
+  /**
+   * The quantiser's teacher-forcing input: tokens of scales 1..S-1. [B, L-1, Z]. Fewer of them, [B, l-1, Z], stand for the first l tokens,
+   * as if there were no others; nothing at all for the first.
+   */
+  readonly input_BlZ?: Tensor | undefined;
+  /** Places of all l tokens among those of all scales, where some of the last scale are left out. u32 [l]. */
+  readonly places_l?: Tensor | undefined;
   readonly text: TextFeatures;
   /** Size of the latent maps, whose scales have that many tokens; square if not given. */
   readonly latent?: MapSize;
   /** Drops branches at the config's rate, from this seed; absent outside training. */
   readonly dropPathSeed?: Seed;
+  /** Keeps what blocks begin with and nothing inside them: the backward pass computes it again, to the same numbers. */
+  readonly recompute?: boolean | undefined;
 }
 
 /** What a step of sampling is given and gives beside its logits. */
@@ -63,12 +70,6 @@ export interface StepFeatures {
 export interface StepResult extends StepFeatures {
   /** [B, l, V]. */
   readonly logits_BlV: Tensor;
-}
-
-/** What depends on the places of the tokens alone. */
-interface TokenTables extends Required<Pick<Positions, 'rope_ld2' | 'limits_L'>> {
-  /** Scale of each token, u32 [L]. */
-  readonly scales_L: Tensor;
 }
 
 /** The scale-wise transformer: predicts all tokens of each scale from all coarser scales and the text. */
@@ -102,7 +103,7 @@ export class Star extends Module {
     );
     // A stream of its own: the other weights do not depend on whether there is a refiner.
     if (config.refiner) this.refiner = this.child('', new Refiner(config, config.refiner, hostRandom(seed, 1)));
-    this.square = this.tables(latentSize(patchNumbers));
+    this.square = tokenTables(config, latentSize(patchNumbers));
     for (const table of Object.values(this.square) as Tensor[]) table.keep();
   }
 
@@ -112,14 +113,22 @@ export class Star extends Module {
   }
 
   /** Last hidden states of every token. -> [B, L, C]. */
-  features({ input_BlZ, text, latent, dropPathSeed }: StarInput): Tensor {
-    const { scales_L, ...positions } = latent && !this.isSquare(latent) ? this.tables(latent) : this.square;
-    const tokens_BLC = concat([this.firstToken(text), this.wordEmbed.forward(input_BlZ)], 1);
+  features({ input_BlZ, places_l, text, latent, dropPathSeed, recompute }: StarInput): Tensor {
+    const { scales_L, ...positions } = this.tables(latent, { count: 1 + (input_BlZ?.shape[1] ?? 0), places_l });
+    const start_B1C = this.firstToken(text);
+    const tokens_BLC = input_BlZ ? concat([start_B1C, this.wordEmbed.forward(input_BlZ)], 1) : start_B1C;
     const first_BLC = add(tokens_BLC, wide(embedding(this.scaleEmbed, scales_L)));
     return this.blocks.reduce((x_BLC, block, i) => {
       const drop =
         dropPathSeed === undefined ? undefined : { rate: this.dropRate(i), seed: dropPathSeed, stream: 2 * i };
-      return block.forward(x_BLC, { positions, text: block.text(text.states, text.mask), ...(drop && { drop }) });
+      const run = (x: Tensor, states_BTD: Tensor): Tensor =>
+        block.forward(x, { positions, text: block.text(states_BTD, text.mask), ...(drop && { drop }) });
+      if (!recompute) return run(x_BLC, text.states);
+      return checkpoint(
+        run as (...inputs: Tensor[]) => Tensor,
+        [x_BLC, text.states],
+        [...block.namedParameters().values()],
+      );
     }, first_BLC);
   }
 
@@ -192,15 +201,12 @@ export class Star extends Module {
     return { rope_ld2: slice(this.square.rope_ld2, 0, offsets[scale]!, offsets[scale + 1]!) };
   }
 
-  /** Tables for a size other than the square one are made where they are used: once in a plan. */
-  private tables(latent: MapSize): TokenTables {
-    const { patchNumbers, width, heads } = this.config;
-    const scales = tokenScales(patchNumbers, latent);
-    return {
-      rope_ld2: ropeTable(tokenMaps(patchNumbers, latent), width / heads),
-      limits_L: blockCausalLimits(patchNumbers, latent),
-      scales_L: tensor(scales, [scales.length], { dtype: 'u32' }),
-    };
+  /** Tables of anything but all tokens of square maps are made where they are used: once in a plan. */
+  private tables(latent: MapSize | undefined, choice: TokenChoice): TokenTables {
+    const { patchNumbers } = this.config;
+    const size = latent ?? latentSize(patchNumbers);
+    const all = choice.count === tokenCount(patchNumbers, size);
+    return all && this.isSquare(size) ? this.square : tokenTables(this.config, size, choice);
   }
 
   private isSquare({ height, width }: MapSize): boolean {

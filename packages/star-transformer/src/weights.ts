@@ -9,6 +9,7 @@ import {
 } from '@star-webgpu/tensor-webgpu';
 import { type RefinerConfig, type StarConfig, starConfig } from './config.ts';
 import { Star } from './star.ts';
+import { transferScales } from './transfer.ts';
 
 /** Names that published files hold and the model does not use: an unused table, zero key biases, rotation tables. */
 export const unusedStarWeights: RegExp = /^class_emb\.|zero_k_bias$|freqs_cis$/;
@@ -18,17 +19,20 @@ export interface LoadStarOptions {
   readonly dtype?: 'f32' | 'f16';
   /** Gives a model that has no refiner one with initial weights; one that the model has stays. */
   readonly addRefiner?: RefinerConfig;
-  /** Of these initial weights. */
+  /** What is to be other than the folder says. Other scales keep all weights, with new embeddings for those that are more. */
+  readonly changes?: Partial<Pick<StarConfig, 'patchNumbers' | 'crossAttention' | 'dropPath'>>;
+  /** Of initial weights. */
   readonly seed?: number;
 }
 
 /** Builds a model from `config.json` and `model.safetensors`. @throws WeightsError listing every tensor that does not fit. */
 export async function loadStar(
   readFile: ReadFile,
-  { addRefiner, seed = 0, dtype = 'f32' }: LoadStarOptions = {},
+  { addRefiner, changes, seed = 0, dtype = 'f32' }: LoadStarOptions = {},
 ): Promise<Star> {
-  const found = starConfig(JSON.parse(await readText(await readFile('config.json'))) as StarConfig);
-  const weights = await openWeights(readFile);
+  const stored = JSON.parse(await readText(await readFile('config.json'))) as StarConfig;
+  const found = starConfig({ ...stored, ...changes });
+  const weights = await transferScales(await openWeights(readFile), found, seed);
   const added = found.refiner ? undefined : addRefiner;
   const star = added
     ? withParameters({ dtype }, () => new Star(starConfig({ ...found, refiner: added }), { seed }))
