@@ -46,7 +46,7 @@ export interface StarInput {
   /** Size of the latent maps, whose scales have that many tokens; square if not given. */
   readonly latent?: MapSize;
   /** Drops branches at the config's rate, from this seed; absent outside training. */
-  readonly dropPathSeed?: Seed;
+  readonly dropPathSeed?: Seed | undefined;
   /** Keeps what blocks begin with and nothing inside them: the backward pass computes it again, to the same numbers. */
   readonly recompute?: boolean | undefined;
 }

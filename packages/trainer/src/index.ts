@@ -9,6 +9,7 @@ export { evaluateStage } from './evaluate.ts';
 export { AdamW, type AdamWStep, isDecayed } from './optimizer.ts';
 export { type Schedule, scheduleAt, type ScheduleKind } from './schedule.ts';
 export type { HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from './stage.ts';
+export type { Progressive } from './stages/progressive.ts';
 export { RefinerStage, type RefinerStageOptions } from './stages/refiner.ts';
 export type { StarModels, TokenModel } from './stages/star-inputs.ts';
 export { type CaptionFeatures, captionFeatures, pictureTokens, type TokenCache } from './stages/frozen.ts';

@@ -1,30 +1,60 @@
-import { Star, starConfig } from '@star-webgpu/star-transformer';
+import { join } from 'node:path';
+import { loadStar, Star, type StarConfig, starConfig } from '@star-webgpu/star-transformer';
+import { folderFiles } from '@star-webgpu/tensor-webgpu/node';
 import { initText, textConfig, TextEncoder, Tokenizer, trainBpe } from '@star-webgpu/text-encoder';
-import { StarStage } from '@star-webgpu/trainer';
+import { StarStage, type StarStageOptions } from '@star-webgpu/trainer';
 import type { StarRun } from './config/star.ts';
 import { captionsOf, type TrainingData } from './data.ts';
 import { frozenModels } from './frozen-models.ts';
 import { previewIn } from './preview.ts';
 import type { Trained } from './trained.ts';
 
-/** Training of a transformer from nothing, on a trained VQVAE. */
+/** Training of a transformer on a trained VQVAE, from nothing or from a model of another size of pictures. */
 export async function starStage(config: StarRun, data: TrainingData): Promise<Trained> {
-  const { seed, star, captionDropout, labelSmoothing } = config;
+  const { seed } = config;
   const frozen = await frozenModels(config, data);
   const learning = config.text && newText(config.text, { captions: captionsOf(data), seed });
   const text = learning ?? frozen.text;
   const textWidth = text?.width ?? frozen.tokens!.text!.width;
   const { patchNumbers, codeWidth, codebookSize } = frozen.vqvae.config;
-  const model = new Star(starConfig({ ...star, patchNumbers, codeWidth, codebookSize, textWidth }), { seed });
-  const models = { star: model, vqvae: frozen.vqvae, ...(text && { text }) };
-  const options = { seed, captionDropout, labelSmoothing, trainText: learning !== undefined };
+  const wanted = starConfig({ ...config.star, patchNumbers, codeWidth, codebookSize, textWidth });
+  const star = config.from ? await transferred(config.from, wanted, seed) : new Star(wanted, { seed });
   const { tokens, sizes } = frozen;
   return {
-    stage: new StarStage(models, { ...options, ...(tokens && { cache: tokens }) }),
+    stage: new StarStage(
+      { star, vqvae: frozen.vqvae, ...(text && { text }) },
+      { ...stageOptions(config), trainText: learning !== undefined, ...(tokens && { cache: tokens }) },
+    ),
     sizes,
     tokens,
-    ...(await previewIn(config, { star: model, text, vqvae: frozen.whole })),
+    ...(await previewIn(config, { star, text, vqvae: frozen.whole })),
   };
+}
+
+/** What of a config is the stage's. */
+function stageOptions(config: StarRun): Omit<StarStageOptions, 'trainText'> {
+  const { seed, captionDropout, labelSmoothing, recompute, keepTokens, training } = config;
+  const progressive = config.progressive && {
+    from: config.progressive.from,
+    begin: training.warmupSteps,
+    end: config.progressive.until * training.steps,
+    warmup: config.progressive.warmupSteps,
+  };
+  const { accumulate } = training;
+  return { seed, captionDropout, labelSmoothing, recompute, keepTokens, accumulate, progressive };
+}
+
+/** The transformer of a model's folder for other scales. @throws Error where any other size differs. */
+async function transferred(folder: string, wanted: StarConfig, seed: number): Promise<Star> {
+  const { patchNumbers, dropPath } = wanted;
+  const star = await loadStar(folderFiles(join(folder, 'star')), { changes: { patchNumbers, dropPath }, seed });
+  const sizes = ['depth', 'width', 'heads', 'mlpRatio', 'textWidth', 'codeWidth', 'codebookSize'] as const;
+  const faults = sizes.filter((size) => star.config[size] !== wanted[size]);
+  if (faults.length)
+    throw new Error(
+      `from must be a model of the same sizes, got ${faults.map((size) => `${size} ${star.config[size]} instead of ${wanted[size]}`).join(', ')}. Correct star, vqvaeFolder or textFolder, or begin with another model.`,
+    );
+  return star;
 }
 
 /** A small text encoder with a vocabulary of the captions. */

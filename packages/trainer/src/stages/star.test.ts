@@ -121,15 +121,21 @@ async function onDevice<T>(device: Device, run: () => Promise<T>): Promise<T> {
 async function lossesOf(
   stage: Stage,
   steps: number,
-  { shown = captions, precision = 'f32' }: { shown?: readonly string[]; precision?: Precision } = {},
+  {
+    shown = captions,
+    precision = 'f32',
+    onStep,
+  }: { shown?: readonly string[]; precision?: Precision; onStep?: () => Promise<void> } = {},
 ): Promise<number[]> {
   const lossScale = precision === 'f16' ? new LossScale() : undefined;
   const optimizer = new AdamW(stage.parameters(), { ...(lossScale && { lossScale }) });
   const step = new TrainStep(stage, optimizer, precision);
   const losses: number[] = [];
   const numbers = { learningRate: 5e-3, weightDecay: 0, clipNorm: 2 };
-  for (let i = 0; i < steps; i++)
+  for (let i = 0; i < steps; i++) {
     losses.push((await step.run([{ ...batch, captions: shown }], { ...numbers, step: i })).loss);
+    await onStep?.();
+  }
   step.dispose();
   optimizer.dispose();
   lossScale?.dispose();
@@ -187,6 +193,10 @@ describe('StarStage', () => {
     expect(Math.abs(whole['loss']! - (await lossesOf(stageWith(), 1))[0]!)).toBeLessThan(1e-5);
   });
 
+  it('recomputes blocks to the same losses, bit for bit', async () => {
+    expect(await lossesOf(stageWith({ recompute: true }), 3)).toEqual(await lossesOf(stageWith(), 3));
+  });
+
   it('leaves a frozen text tower out of what is trained', () => {
     const names = [...stageWith({ trainText: false }).parameters().keys()];
     expect(names.length).toBeGreaterThan(0);
@@ -204,6 +214,61 @@ describe('StarStage', () => {
     for (const [step, loss] of full!.entries())
       expect(Math.abs(half![step]! / loss - 1), `step ${step}`).toBeLessThan(0.01);
     expect(half!.at(-1)).not.toBe(full!.at(-1));
+  });
+});
+
+describe('StarStage on a part of the tokens', () => {
+  /** Stages of 1, 10 and 46 tokens: scale 0 up to step 1, then scale 1, and all from step 4. */
+  const progressive = { from: 0, begin: 1, end: 4, warmup: 2 };
+
+  it('adds scales one by one: those to come have no gradient, and once all are there the loss is the plain one', async () => {
+    const stage = stageWith({ progressive });
+    const parameters = stage.parameters();
+    const table = parameters.get('star.lvl_embed.weight')!;
+    const before = await table.data();
+    const moved: boolean[][] = [];
+    const losses = await lossesOf(stage, 5, {
+      onStep: async () => {
+        const now = await table.data();
+        moved.push(
+          [0, 1, 2].map((scale) => now.slice(64 * scale, 64 * scale + 64).some((v, i) => v !== before[64 * scale + i])),
+        );
+      },
+    });
+    expect(moved).toEqual([
+      [true, false, false],
+      [true, false, false],
+      [true, true, false],
+      [true, true, false],
+      [true, true, true],
+    ]);
+    // each token weighs 1/46; an untrained model's costs are near ln 24
+    expect(Math.abs(losses[0]! / (Math.log(24) / 46) - 1)).toBeLessThan(0.1);
+    const plain = stageWith();
+    const inputs = async (of: StarStage, draw: number): Promise<string[]> => Object.keys(await of.inputs(batch, draw));
+    expect(await inputs(stage, 4)).toEqual(await inputs(plain, 4));
+    expect(await inputs(stage, 3)).toContain('finestWeight');
+  });
+
+  it('weighs a scale that was just added by the steps since, and counts batches as steps where several make one', async () => {
+    const weights = async (accumulate: number): Promise<(number | undefined)[]> => {
+      const stage = stageWith({ progressive, accumulate });
+      const all = await Promise.all([0, 1, 2, 3, 4, 5, 6, 7, 8].map((draw) => stage.inputs(batch, draw)));
+      return all.map(({ finestWeight }) => finestWeight?.values[0]);
+    };
+    expect(await weights(1)).toEqual([1, 1, 0.5, 1, undefined, undefined, undefined, undefined, undefined]);
+    expect(await weights(2)).toEqual([1, 1, 1, 1, 0.5, 0.5, 1, 1, undefined]);
+  });
+
+  it('leaves tokens of the last scale out: the loss is the mean of those that are kept', async () => {
+    const kept = stageWith({ keepTokens: 30 });
+    const { targets_BL, places_l } = await kept.inputs(batch, 0);
+    expect([targets_BL.shape, places_l!.shape]).toEqual([[3, 30], [30]]);
+    const losses = await lossesOf(kept, 40);
+    // untrained, it is near that of guessing; learning goes on over other tokens each time
+    expect(Math.abs(losses[0]! / Math.log(24) - 1)).toBeLessThan(0.1);
+    expect(losses.at(-1)!).toBeLessThan(0.7 * losses[0]!);
+    expect(await lossesOf(stageWith({ keepTokens: 46 }), 2)).toEqual(await lossesOf(stageWith(), 2));
   });
 });
 

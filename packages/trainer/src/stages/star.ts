@@ -1,5 +1,8 @@
 import {
+  add,
+  concat,
   hostRandom,
+  type LinearCrossEntropy,
   mean,
   mul,
   noGrad,
@@ -13,17 +16,33 @@ import {
 } from '@star-webgpu/tensor-webgpu';
 import { tokenOffsets } from '@star-webgpu/vqvae/scales';
 import type { HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from '../stage.ts';
+import { ofTokens, type TokenOptions, trainedTokens, type TrainedTokens } from './trained-tokens.ts';
 import { modelFiles, type ReadInputs, StarInputs, type StarInputsOptions, type StarModels } from './star-inputs.ts';
 
-export interface StarStageOptions extends StarInputsOptions {
+export interface StarStageOptions extends StarInputsOptions, TokenOptions {
   readonly seed: number;
   readonly labelSmoothing: number;
   /** Trains the text encoder along. */
   readonly trainText: boolean;
+  /** Batches that make one step; 1 if not given. */
+  readonly accumulate?: number;
+  /** Computes the inside of each block again in the backward pass, to the same numbers, instead of keeping it. */
+  readonly recompute?: boolean;
 }
 
-/** What a step reads of a batch: targets beside what the transformer reads, and the words of the drop-path seed, if it drops. */
-type StarStageInputs = ReadInputs & Record<'targets_BL', HostValues> & Partial<Record<'seed', HostValues>>;
+/**
+ * What a step reads of a batch: targets beside what the transformer reads, and the words of the drop-path seed, if it drops; where not all
+ * tokens are trained, their places or the weight of the finest scale.
+ */
+type StarStageInputs = Omit<ReadInputs, 'input_BlZ'> &
+  Record<'targets_BL', HostValues> &
+  Partial<Record<'input_BlZ' | 'places_l' | 'finestWeight' | 'seed', HostValues>>;
+
+/** What a loss gives beside itself: cost of each token, and whether its likeliest code is the right one. [B L] each. */
+type TokenLoss = Pick<LinearCrossEntropy, 'loss' | 'losses' | 'hits'>;
+
+/** Apart from the streams that drop captions, one for each draw as well. */
+const tokenStream = 2 ** 31;
 
 /** Training of the transformer: cross-entropy of every token of every scale, given all coarser scales and the caption. */
 export class StarStage implements Stage {
@@ -48,31 +67,71 @@ export class StarStage implements Stage {
     return new Map([...stars, ...texts]);
   }
 
-  /** Which captions are dropped depends on seed and draw only, so that a resumed run drops the same. */
+  /** Which captions and tokens are dropped depends on seed and draw only, so that a resumed run drops the same. */
   async inputs(batch: TrainingBatch, draw: number, evaluating = false): Promise<StarStageInputs> {
     const { seed } = this.options;
     const { indices_BL, read } = await this.inputsOf.of(batch, evaluating ? undefined : hostRandom(seed, draw));
-    if (evaluating) return { targets_BL: indices_BL, ...read };
-    return { targets_BL: indices_BL, ...read, seed: { values: seedWords([seed + draw]), shape: [1, 2] } };
+    const { input_BlZ, ...words } = read;
+    const all = { targets_BL: indices_BL, input_BlZ };
+    if (evaluating) return { ...all, ...words };
+    const tokens = this.tokensOf(batch, draw);
+    const dropPath = { values: seedWords([seed + draw]), shape: [1, 2] };
+    return { ...(tokens ? ofTokens(all, tokens) : all), ...words, seed: dropPath };
   }
 
   forward(inputs: Readonly<Record<string, Tensor>>, pictures: PictureSize): StageOutput {
-    const { targets_BL, input_BlZ } = inputs as Record<'targets_BL' | 'input_BlZ', Tensor>;
-    const { seed: dropPathSeed } = inputs;
+    const { targets_BL, ...optional } = inputs as Record<'targets_BL', Tensor> & Readonly<Record<string, Tensor>>;
+    const { input_BlZ, places_l, finestWeight, seed: dropPathSeed } = optional;
     const { star } = this.models;
+    const { recompute } = this.options;
     const text = this.inputsOf.text(inputs);
     const latent = this.inputsOf.latentOf(pictures);
-    const features_BLC = star.features({ input_BlZ, text, latent, ...(dropPathSeed && { dropPathSeed }) });
-    const { loss, losses, hits } = star.loss(features_BLC, targets_BL, this.options.labelSmoothing);
+    const features_BLC = star.features({ input_BlZ, places_l, text, latent, dropPathSeed, recompute });
     const offsets = tokenOffsets(star.config.patchNumbers, latent);
+    const trained = offsetsUpTo(targets_BL.shape[1]!, offsets);
+    const { loss, losses, hits } = finestWeight
+      ? this.growingLoss(features_BLC, targets_BL, { finest: trained.at(-2)!, L: offsets.at(-1)!, finestWeight })
+      : this.loss(features_BLC, targets_BL);
     return noGrad(() => {
       const [scaleLoss, scaleAccuracy] = [losses, hits].map((each) =>
-        scaleMeans(reshape(each, targets_BL.shape), offsets),
+        scaleMeans(reshape(each, targets_BL.shape), trained),
       ) as [Tensor, Tensor];
       const S = scaleLoss.size;
       const lastScale = reshape(slice(scaleLoss, 0, S - 1, S), []);
       return { loss, metrics: { lastScale, accuracy: mean(hits), scaleLoss, scaleAccuracy } };
     });
+  }
+
+  private loss(features_BlC: Tensor, targets_Bl: Tensor): TokenLoss {
+    return this.models.star.loss(features_BlC, targets_Bl, this.options.labelSmoothing);
+  }
+
+  /** Loss while scales are being added: each token weighs 1/L of all tokens, those of the finest scale that much less. */
+  private growingLoss(
+    features_BlC: Tensor,
+    targets_Bl: Tensor,
+    { finest, L, finestWeight }: { readonly finest: number; readonly L: number; readonly finestWeight: Tensor },
+  ): TokenLoss {
+    const [B, l] = targets_Bl.shape as [number, number];
+    const part = (start: number, end: number): TokenLoss => {
+      const { loss, losses, hits } = this.loss(slice(features_BlC, 1, start, end), slice(targets_Bl, 1, start, end));
+      const rows = (x: Tensor): Tensor => reshape(x, [B, end - start]);
+      return { loss: mul(loss, (end - start) / L), losses: rows(losses), hits: rows(hits) };
+    };
+    const added = part(finest, l);
+    const weighed = { ...added, loss: mul(added.loss, finestWeight) };
+    if (finest === 0) return weighed;
+    const before = part(0, finest);
+    const joint = (kind: 'losses' | 'hits'): Tensor => concat([before[kind], added[kind]], 1);
+    return { loss: add(before.loss, weighed.loss), losses: joint('losses'), hits: joint('hits') };
+  }
+
+  /** The tokens that a batch is trained on; undefined for all. */
+  private tokensOf({ shape: [, , height, width] }: TrainingBatch, draw: number): TrainedTokens | undefined {
+    const { seed, accumulate = 1 } = this.options;
+    const offsets = tokenOffsets(this.models.star.config.patchNumbers, this.inputsOf.latentOf({ height, width }));
+    const step = Math.floor(draw / accumulate);
+    return trainedTokens(this.options, offsets, { step, random: () => hostRandom(seed, tokenStream + draw) });
   }
 
   /** What learns: a frozen text encoder, which may be far larger, stays where it is. */
@@ -91,6 +150,9 @@ export class StarStage implements Stage {
     return { star, ...(this.options.trainText && text && { text }) };
   }
 }
+
+/** Offsets of the scales that the first l tokens are of, and l. */
+const offsetsUpTo = (l: number, offsets: readonly number[]): number[] => [...offsets.filter((start) => start < l), l];
 
 /** Mean over the tokens of each scale, by the offsets of all scales and the end. values: [B, L] -> [S]. */
 function scaleMeans(values_BL: Tensor, offsets: readonly number[]): Tensor {

@@ -42,6 +42,9 @@ function contradictions(config: TrainConfig): string[] {
       ? [`data.weights: must be one number for each of the ${packs.length} packs, got ${weights.length}`]
       : []),
     ...(text ? ['text, textFolder: must be given one or the other'] : []),
+    ...(config.stage === 'star' && config.from && config.text
+      ? ['from: wants textFolder, as the text encoder that the model was trained with stays']
+      : []),
   ];
 }
 

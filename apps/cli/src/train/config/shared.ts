@@ -115,3 +115,12 @@ export const preview = z
     prompts: z.array(z.string()).nonempty().describe('What is drawn, always with the same seed.'),
   })
   .describe('Pictures of fixed prompts by the weights as they are; none without it.');
+
+export const labelSmoothing = share.describe('Share of each target that is spread over the codebook.');
+
+export const recompute = z
+  .boolean()
+  .describe(
+    'Gradient checkpointing: blocks are computed again in the backward pass instead of being kept. The same numbers with less memory, for a third more work.',
+  )
+  .default(false);

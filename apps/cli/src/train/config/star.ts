@@ -1,5 +1,19 @@
 import { z } from 'zod';
-import { $schema, captionDropout, captions, count, data, preview, sampling, seed, share, training } from './shared.ts';
+import {
+  $schema,
+  captionDropout,
+  captions,
+  count,
+  data,
+  labelSmoothing,
+  preview,
+  recompute,
+  sampling,
+  seed,
+  share,
+  training,
+  whole,
+} from './shared.ts';
 
 export const starRun = z.strictObject({
   $schema,
@@ -32,10 +46,35 @@ export const starRun = z.strictObject({
       ),
     })
     .describe('Sizes of the transformer.'),
+  from: z
+    .string()
+    .describe(
+      'Folder of a model whose transformer this one goes on from, at another size of pictures: all weights are kept, and embeddings of new scales are drawn. It must have the same sizes.',
+    )
+    .optional(),
+  progressive: z
+    .strictObject({
+      from: whole.describe('Index of the finest scale at the beginning, counted from 0; 4 in the published code.'),
+      until: share.describe('Share of the run from which all scales are trained.'),
+      warmupSteps: whole.meta({
+        description: 'The loss of an added scale rises to its full weight over these.',
+        unit: 'steps',
+      }),
+    })
+    .describe('Begins with the coarse scales and adds the others one by one; all from the first step without it.')
+    .optional(),
+  keepTokens: count
+    .meta({
+      description:
+        'Tokens of a picture that are trained: others are left out of the last scale, anew for each batch; all without it. 8800 of 9451 as published at 1024 px.',
+      unit: 'tokens',
+    })
+    .optional(),
+  recompute,
   training,
   captionDropout,
   captions,
-  labelSmoothing: share.describe('Share of each target that is spread over the codebook.'),
+  labelSmoothing,
   sampling: sampling.optional(),
   preview: preview.optional(),
 });
