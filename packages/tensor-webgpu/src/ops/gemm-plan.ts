@@ -191,11 +191,11 @@ function sharedTiles(lanes: number, problem: GemmProblem): readonly GemmTile[] {
   return distinct.map(({ rows, columns }) => ({ backend: 'shared', lanes, rows, columns }));
 }
 
-/** Rows of a tile in subgroups' lanes, measured: with four lanes or a window registers run out sooner where A is [K, M]. */
+/** Rows of a tile in subgroups' lanes, measured: with four lanes registers run out sooner where A is [K, M]. */
 function tileHeight(lanes: number, columns: number, sourceA: SourceA): number {
   if (columns < 3) return 4;
-  if (sourceA === 'columns' && lanes === widestShared) return 3;
-  return sourceA === 'columns' || sourceA === 'weight' ? 6 - columns : 7 - columns;
+  const isTurned = sourceA === 'columns' || sourceA === 'weight';
+  return (isTurned && lanes < widestShared ? 6 : 7) - columns;
 }
 
 /**

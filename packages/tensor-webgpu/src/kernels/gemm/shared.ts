@@ -40,17 +40,26 @@ function stepRows(spec: SharedSpec, loadA: (group: number) => string): string {
  * Rows of K beyond the end come in as zeros of A.
  */
 function stepColumns(spec: SharedSpec, loadA: (load: number) => string): string {
-  const perLoad = spec.lanes / 4;
   const a = loadsOf(spec).map((load) => `let a${load} = ${loadA(load)};`);
-  const steps = range(4).map((kk) => {
-    const products = range(Math.ceil(spec.rows / 4)).map((g) => {
-      const shared = `subgroupShuffle(a${Math.floor(g / perLoad)}, ${4 * (g % perLoad) + kk}u)`;
-      const rows = lanesOf.slice(0, Math.min(4, spec.rows - 4 * g));
-      return `{ let s = ${shared}; ${rows.map((part, j) => `c${4 * g + j} += s.${part} * b;`).join(' ')} }`;
-    });
-    return `{ let b = load_b(min(k + ${kk}u, u.K - 1u), column_b, u.N, u.N, base_b);\n    ${products.join('\n    ')} }`;
+  return [...a, ...turnsOfStep(spec).map((turn) => addColumns(spec, turn))].join('\n    ');
+}
+
+/** The k that are added to a sum at once: all four, so that sums, which outnumber registers, are touched once; with 4 lanes (SwiftShader) values of B run out of them first. */
+const turnsOfStep = ({ lanes }: SharedSpec): number[][] => (lanes === 4 ? range(4).map((k) => [k]) : [range(4)]);
+
+/** Values of B at some k of a step, and the multiply-adds of every row with them. */
+function addColumns({ lanes, rows }: SharedSpec, turn: readonly number[]): string {
+  const perLoad = lanes / 4;
+  const b = turn.map((k) => `let b${k} = load_b(min(k + ${k}u, u.K - 1u), column_b, u.N, u.N, base_b);`);
+  const products = range(Math.ceil(rows / 4)).map((g) => {
+    const lane = (k: number): number => 4 * (g % perLoad) + k;
+    const shared = turn.map((k) => `let s${k} = subgroupShuffle(a${Math.floor(g / perLoad)}, ${lane(k)}u);`);
+    const sums = lanesOf
+      .slice(0, rows - 4 * g)
+      .map((part, j) => `c${4 * g + j} += ${turn.map((k) => `s${k}.${part} * b${k}`).join(' + ')};`);
+    return `{ ${[...shared, ...sums].join(' ')} }`;
   });
-  return [...a, ...steps].join('\n    ');
+  return `{ ${[...b, ...products].join('\n    ')} }`;
 }
 
 function matrixLoop(spec: SharedSpec): string {
