@@ -86,19 +86,10 @@ export function embeddedDriver(root: string): { driver: Installed; archive: stri
   return { driver, archive: join(driver.folder, 'bin/swiftshader.tar.br') };
 }
 
-/**
- * The driver's archive where tensor-webgpu looks for it: beside the package's entry. The folder has the version in its
- * name, as pnpm has it, since the unpacked driver is named after it: another version is unpacked anew.
- */
+/** The driver's archive where tensor-webgpu looks for it, with the manifest whose version the unpacked driver is named after. */
 export function driverPart(driver: Installed): Part {
   const only = (path: string): boolean => /\/(package\.json|build\/index\.js|bin\/swiftshader\.tar\.br)$/.test(path);
-  const store = `.pnpm/${driverPackage.replace('/', '+')}@${driver.version}/node_modules`;
-  const files = filesOf(driver, only).map(({ path, source }) => ({
-    path: join(modulesFolder, store, relative(modulesFolder, path)),
-    source: source!,
-  }));
-  const link = { path: join(modulesFolder, driverPackage), link: join('..', store, driverPackage) };
-  return { name: 'swiftshader', files: [...files, link] };
+  return { name: 'swiftshader', files: filesOf(driver, only) };
 }
 
 /** The emoji data set that `star pack emoji` reads. */

@@ -1,10 +1,6 @@
-import { createReadStream, existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { homedir, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { createBrotliDecompress } from 'node:zlib';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { embeddedDriver } from './swiftshader/node.ts';
 
 export { fileSource, folderFiles } from '../io/node.ts';
 export { readTuningFile, tuningFile, writeTuningFile } from '../tuning/node.ts';
@@ -131,38 +127,6 @@ async function open(kind: AdapterKind, extra: readonly string[]): Promise<Opened
 function kindOf(name: string): AdapterKind {
   if (/swiftshader|subzero/i.test(name)) return 'swiftshader';
   return /llvmpipe|lavapipe/i.test(name) ? 'lavapipe' : 'hardware';
-}
-
-/** Folder of the unpacked SwiftShader; unpacked once into the user's cache, or a temporary folder where that cannot be written. */
-async function embeddedDriver(): Promise<string> {
-  const archive = join(
-    dirname(createRequire(import.meta.url).resolve('@sparticuz/chromium')),
-    '../bin/swiftshader.tar.br',
-  );
-  const version = /@sparticuz\+chromium@([\d.]+)/.exec(archive)?.[1] ?? 'embedded';
-  const caches = [process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), tmpdir()];
-  for (const cache of caches) {
-    const folder = join(cache, 'star-webgpu', `swiftshader-${version}`);
-    if (existsSync(folder)) return folder;
-    if (await unpack(archive, folder)) return folder;
-  }
-  throw new Error(`neither ${caches.join(' nor ')} can be written`);
-}
-
-/** Unpacks beside the target and renames, so that two processes cannot meet half a driver. False where the folder cannot be written. */
-async function unpack(archive: string, folder: string): Promise<boolean> {
-  const { extract } = await import('tar-fs');
-  try {
-    await mkdir(dirname(folder), { recursive: true });
-    const temporary = await mkdtemp(`${folder}-`);
-    await pipeline(createReadStream(archive), createBrotliDecompress(), extract(temporary));
-    await rename(temporary, folder).catch(() => rm(temporary, { recursive: true, force: true }));
-    return existsSync(folder);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? '';
-    if (['EACCES', 'EROFS', 'ENOSPC', 'EPERM', 'ENOTDIR'].includes(code)) return false;
-    throw error;
-  }
 }
 
 /** Milliseconds of sleep between two looks: short enough for a GPU step, long enough to leave a core to a software adapter. */
