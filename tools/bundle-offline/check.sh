@@ -67,7 +67,7 @@ shows() {
 
 expect 'there is no Node' 127 /bin/sh -c 'node --version'
 expect 'first start (unpacks): --help' 0 /star/star --help
-expect 'second start: --help' 0 /star/star --help
+expect 'second start: --version' 0 /star/star --version
 expect 'doctor' 0 /star/star doctor
 shows 'swiftshader'
 expect 'sample, first' 0 /star/star sample 'red apple' --out '/home/my pictures'

@@ -17,7 +17,7 @@ export const probe: string = join(modulesFolder, 'webgpu/dist/linux-x64/dawn.nod
 
 const driverPackage = '@sparticuz/chromium';
 
-/** The command of the repository as one file, and the paths of the files that it is from; `temporary` is a folder to write into. */
+/** The command of the repository as one file beside the manifest with its version, and the paths of the files that it is from; `temporary` is a folder to write into. */
 export async function commandPart(root: string, temporary: string): Promise<{ part: Part; inputs: string[] }> {
   const outDir = join(temporary, 'command');
   const apart = [...Object.keys(natives), driverPackage];
@@ -42,7 +42,8 @@ export async function commandPart(root: string, temporary: string): Promise<{ pa
   const manifest = join(outDir, 'package.json');
   writeFileSync(manifest, '{ "type": "module", "private": true }\n');
   const files = [join(outDir, 'main.js'), manifest].map((source) => ({ path: join('app', basename(source)), source }));
-  return { part: { name: 'command', files }, inputs };
+  const versioned = { path: 'package.json', source: join(root, 'apps/cli/package.json') };
+  return { part: { name: 'command', files: [...files, versioned] }, inputs };
 }
 
 interface Metafile {

@@ -1,9 +1,15 @@
 #!/usr/bin/env node
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { say } from './output.ts';
 
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
 const program = new Command('star')
   .description('STAR, the scale-wise text-to-image model, on WebGPU')
+  .version(version)
   .option('--adapter <name>', 'hardware, lavapipe, swiftshader, or part of an adapter’s name')
   .option('--json', 'print results for machines')
   .exitOverride()

@@ -39,6 +39,13 @@ describe('star', () => {
     expect(stdout).toMatch(/Examples?:\n/);
   });
 
+  it('prints its version', async () => {
+    const { version } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
+      version: string;
+    };
+    expect(await runStar(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n` });
+  });
+
   it.each([
     [['nosuch'], /unknown command 'nosuch'/],
     [['sample', '--nosuch'], /unknown option '--nosuch'/],
