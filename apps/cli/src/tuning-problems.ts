@@ -56,14 +56,13 @@ const emoji = { rows: 16 * 130, width: 192 } as const;
 /** A layer of a STAR of depth 16 on 680 tokens; software adapters take a quarter of its width. */
 const star = { rows: 680, width: 1024, softwareWidth: 256 } as const;
 
-/** The products that `star bench --tune` measures on a device: f16 where it has native halves. */
+/** The products that `star bench --tune` measures on a device, in f32 and in f16: native halves, or packed ones. */
 export function tuningProblems({ profile }: Device): TuningProblem[] {
-  const dtypes: Float[] = profile.f16 ? ['f32', 'f16'] : ['f32'];
   const layers = [
     ...block('emoji', emoji.rows, emoji.width),
     ...block('STAR d16', star.rows, profile.isCpu ? star.softwareWidth : star.width),
   ];
-  return dtypes.flatMap((dtype) => [
+  return (['f32', 'f16'] as const).flatMap((dtype) => [
     ...[512, 1024].flatMap((side) => cube(side, dtype)),
     ...layers.flatMap((one) => layer(one, dtype)),
     ...convolution(2, 32, 128, dtype),

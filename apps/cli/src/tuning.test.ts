@@ -36,6 +36,14 @@ describe('star bench --tune', () => {
     expect(tables[0]!.adapter).toContain(adapter);
   });
 
+  it('measures halves on an adapter that has none of its own', async () => {
+    const args = ['--adapter', 'swiftshader', 'bench', '--tune', '--only', '512^3 NN f16', '--json'];
+    const { code, stdout, stderr } = await runStar(args, cache, { XDG_CACHE_HOME: join(cache, 'swiftshader') });
+    expect(code, stderr).toBe(0);
+    const { results } = JSON.parse(stdout) as { results: { problem: { dtype: string }; dropped: unknown[] }[] };
+    expect(results).toMatchObject([{ problem: { dtype: 'f16' }, dropped: [] }]);
+  });
+
   it('refuses a part of a name that no product has', async () => {
     const { code, stderr } = await runStar(['bench', '--tune', '--only', 'nosuch']);
     expect(code).toBe(1);

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { currentDevice } from '../device/current.ts';
 import { gemmCandidates, type GemmPlan } from '../ops/gemm-plan.ts';
-import { testDevice } from '../testing/index.ts';
+import { describeHalves, testDevice } from '../testing/index.ts';
 import type { TuningProblem } from './operands.ts';
 import { parseTuning, tuningJson } from './table.ts';
 import { tryPlan, tune, type TuningResult, tuningTable } from './tune.ts';
@@ -53,7 +53,7 @@ const problems: readonly TuningProblem[] = [
   { name: 'weight', dtype: 'f32', M: 72, N: 8, K: 70, window: { kind: 'weight', uniforms } },
 ];
 
-describe('tune', () => {
+describeHalves('tune', () => {
   it('times right candidates of products and convolutions; its table suits the device', async () => {
     const device = currentDevice();
     const results: TuningResult[] = [];
@@ -67,7 +67,9 @@ describe('tune', () => {
     }
     expect(parseTuning(tuningJson(table), device)).toEqual({ table });
   });
+});
 
+describe('tune', () => {
   it('drops a candidate with a wrong result and says how wrong it is', async () => {
     const [result] = await resultsOf(currentDevice(), [problem], { candidates: () => [wrong(), plain] });
     expect(result!.dropped.map(({ tile }) => tile)).toEqual([wrong().tile]);
