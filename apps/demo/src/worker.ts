@@ -1,5 +1,6 @@
 import { loadPipeline, type Pipeline } from '@star-webgpu/sampler';
 import { createDevice, setDevice } from '@star-webgpu/tensor-webgpu';
+import { loadTuning } from '@star-webgpu/tensor-webgpu/browser';
 import { drawScales } from './draw.ts';
 import { fetchModel } from './model-files.ts';
 import type { Command, FailureReason, Order, Report } from './protocol.ts';
@@ -25,7 +26,9 @@ async function openAdapter(): Promise<GPUAdapter> {
 
 async function open(): Promise<Pipeline> {
   const adapter = await openAdapter();
-  setDevice(await createDevice(adapter));
+  const device = await createDevice(adapter);
+  setDevice(device);
+  await loadTuning(device);
   try {
     const files = await fetchModel((loading) => report({ kind: 'loading', ...loading }));
     const pipeline = await loadPipeline(async (path) => fileAt(files, path));

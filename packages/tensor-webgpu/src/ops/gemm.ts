@@ -64,7 +64,7 @@ export function gemm(product: Gemm): void {
 function multiply(product: Gemm): void {
   const { c, M, N, batch = 1 } = product;
   const { device } = c.storage;
-  const problem = problemOf(product);
+  const problem = gemmProblem(product, product.a.dtype);
   const plan = gemmPlan(problem, device);
   const operands = operandSpec(product, plan);
   const direct = plan.parts === 1 ? directSpec(product, plan) : undefined;
@@ -84,12 +84,18 @@ const withoutEpilogue = (product: Gemm): Gemm => ({
   keep: undefined,
 });
 
-/** What a product's plan is chosen by. */
-export function problemOf({ a, M, N, K, batch = 1, transposeA, transposeB, window }: Gemm): GemmProblem {
+/** Sides and layouts of a product. */
+export type GemmSides = Pick<Gemm, 'M' | 'N' | 'K' | 'batch' | 'transposeA' | 'transposeB' | 'window'>;
+
+/** What the plan of a product of that dtype is chosen by. */
+export function gemmProblem(
+  { M, N, K, batch = 1, transposeA, transposeB, window }: GemmSides,
+  dtype: DType,
+): GemmProblem {
   const sourceA = window?.kind ?? (transposeA ? 'columns' : 'rows');
   const { channels = 1, outWidth = 1 } = window?.uniforms ?? {};
   const run = window ? (window.kind === 'weight' ? outWidth : channels) : 1;
-  return { M, N, K, batch, sourceA, sourceB: transposeB ? 'columns' : 'rows', dtype: a.dtype, run };
+  return { M, N, K, batch, sourceA, sourceB: transposeB ? 'columns' : 'rows', dtype, run };
 }
 
 /** How a float tensor is read under a plan. */
@@ -106,7 +112,7 @@ const storeWidth = (tile: GemmTile, N: number): number => (isWhole(N, columnsOf(
 /** Operands of a product as the plan reads them. */
 function operandSpec(product: Gemm, { halves, tile }: GemmPlan): GemmSpec {
   const { a, b, M, N, K, batchA = 0, batchB = 0, transposeA = false, transposeB = false, window } = product;
-  const { sourceA, sourceB } = problemOf(product);
+  const { sourceA, sourceB } = gemmProblem(product, a.dtype);
   const wholeA = window ? window.uniforms.channels % 4 === 0 : (transposeA ? M : K) % 4 === 0 && batchA % 4 === 0;
   const width = transposeB ? 4 : columnsOf(tile);
   // pairs of B pay only where A is [M, K]; with A [K, M] lavapipe reads them faster one by one

@@ -1,12 +1,12 @@
 import type { Device } from '../device/device.ts';
 import { bytesPerElement } from '../dtype.ts';
-import { type Gemm, gemm, problemOf } from '../ops/gemm.ts';
+import { type Gemm, gemm, gemmProblem, type GemmSides } from '../ops/gemm.ts';
 import { type GemmPlan, type GemmProblem, withPlan } from '../ops/gemm-plan.ts';
 import { normal } from '../ops/random.ts';
 import { empty, type Tensor, tensor } from '../tensor.ts';
 
 /** A product to be tuned: sides, batches, layouts, and the window where A is a picture. */
-export interface TuningProblem extends Pick<Gemm, 'M' | 'N' | 'K' | 'batch' | 'transposeA' | 'transposeB' | 'window'> {
+export interface TuningProblem extends GemmSides {
   readonly name: string;
   readonly dtype: 'f32' | 'f16';
 }
@@ -50,5 +50,11 @@ export async function trialOf(problem: TuningProblem, device: Device): Promise<T
   const product: Gemm = { ...problem, ...steps, a, b, c };
   const run = (plan: GemmPlan): void => withPlan(plan, () => gemm(product));
   const clear = (): void => device.write(c.buffer, new Uint8Array(c.size * bytesPerElement[dtype]));
-  return { problem: problemOf(product), run, clear, c, dispose: () => [a, b, c].forEach((one) => one.dispose()) };
+  return {
+    problem: gemmProblem(problem, dtype),
+    run,
+    clear,
+    c,
+    dispose: () => [a, b, c].forEach((one) => one.dispose()),
+  };
 }
