@@ -20,6 +20,7 @@ const commands: Readonly<Record<string, () => Promise<(program: Command) => void
   sample: async () => (await import('./commands/sample.ts')).addSample,
   edit: async () => (await import('./commands/edit.ts')).addEdit,
   pack: async () => (await import('./commands/pack.ts')).addPack,
+  data: async () => (await import('./commands/data.ts')).addData,
   export: async () => (await import('./commands/export.ts')).addExport,
   tokenize: async () => (await import('./commands/tokenize.ts')).addTokenize,
   train: async () => (await import('./commands/train.ts')).addTrain,

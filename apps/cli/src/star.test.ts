@@ -24,6 +24,7 @@ describe('star', () => {
     'edit',
     'pack',
     'export',
+    'data',
     'tokenize',
     'train',
     'evaluate',

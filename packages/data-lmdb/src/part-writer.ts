@@ -86,13 +86,13 @@ export class PartWriter {
 }
 
 /** SHA-256 of bytes. */
-const checksum = (...parts: readonly Uint8Array[]): Buffer => {
+export const checksum = (...parts: readonly Uint8Array[]): Buffer => {
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part);
   return hash.digest();
 };
 
 /** What a pack keeps to tell that neither a picture nor its record has changed. */
-const pictureChecksum = (record: Uint8Array, image: Uint8Array): Buffer => checksum(record, image);
+export const pictureChecksum = (record: Uint8Array, image: Uint8Array): Buffer => checksum(record, image);
 
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

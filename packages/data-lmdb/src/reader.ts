@@ -94,6 +94,8 @@ export class PackPart {
   readonly records: Database<PackRecord, string>;
   readonly images: Database<Buffer, string>;
   readonly arrays: Database<Buffer, string[]>;
+  /** None in packs of before there were any. */
+  readonly checksums: Database<Buffer, string | string[]> | undefined;
   private readonly root: RootDatabase<Buffer, string>;
 
   private constructor(path: string, root: RootDatabase<Buffer, string>) {
@@ -102,6 +104,7 @@ export class PackPart {
     this.records = root.openDB(LAYOUT.records, { encoding: 'json' });
     this.images = root.openDB(LAYOUT.images, { encoding: 'binary' });
     this.arrays = root.openDB(LAYOUT.arrays, { encoding: 'binary' });
+    this.checksums = root.openDB(LAYOUT.checksums, { encoding: 'binary' });
   }
 
   static async open(path: string): Promise<PackPart> {
