@@ -188,7 +188,7 @@ class DrawnStage implements Stage {
     return Promise.reject(new Error('files: a drawn stage must not be saved. Use StarStage.'));
   }
 
-  restore(): Promise<void> {
-    return Promise.reject(new Error('restore: a drawn stage must not be restored. Use StarStage.'));
+  checkpointFolder(): never {
+    throw new Error('checkpointFolder: a drawn stage must not be saved. Use StarStage.');
   }
 }

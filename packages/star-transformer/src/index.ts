@@ -14,5 +14,5 @@ export { openCodes, Refiner, type RefinerContext, type RefinerLoss, type Refiner
 export { ropeAngles, ropeTable } from './rope.ts';
 export { Star, type StarInput, type StepInput, type StepFeatures, type StepResult } from './star.ts';
 export type { WatchedText } from './watch.ts';
-export { loadStar, type LoadStarOptions, saveStar, unusedStarWeights } from './weights.ts';
+export { loadStar, type LoadStarOptions, saveStar, starFolder, unusedStarWeights } from './weights.ts';
 export type { ReadFile } from '@star-webgpu/tensor-webgpu';

@@ -1,11 +1,13 @@
 import {
+  folderBytes,
   jsonFile,
+  type ModelFolder,
   openWeights,
   type ReadFile,
   readText,
   storedTensor,
+  type WeightsFile,
   withParameters,
-  writeSafetensors,
 } from '@star-webgpu/tensor-webgpu';
 import { type RefinerConfig, type StarConfig, starConfig } from './config.ts';
 import { Star } from './star.ts';
@@ -42,10 +44,13 @@ export async function loadStar(
   return star.loadStored(new Map([...own, ...weights]), { ignore: unusedStarWeights });
 }
 
-/** The files of a model folder, by name. */
-export async function saveStar(star: Star, dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, Uint8Array>> {
-  return new Map([
+/** The model's folder: `config.json` and `model.safetensors`. */
+export const starFolder = (star: Star): ModelFolder =>
+  new Map<string, Uint8Array | WeightsFile>([
     ['config.json', jsonFile(star.config)],
-    ['model.safetensors', writeSafetensors(await star.hostWeights(dtype))],
+    ['model.safetensors', { tensors: star.namedTensors() }],
   ]);
-}
+
+/** The files of a model folder, by name. */
+export const saveStar = (star: Star, dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, Uint8Array>> =>
+  folderBytes(starFolder(star), dtype);

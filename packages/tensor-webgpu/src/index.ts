@@ -31,6 +31,7 @@ export { expand } from './ops/expand.ts';
 export { scope } from './scope.ts';
 export { sameShape, type Shape } from './shape.ts';
 export { arange, assign, empty, full, ones, Tensor, tensor, type TensorOptions, zeros } from './tensor.ts';
+export { loadTensors, snapshot } from './io/device-tensors.ts';
 export {
   deviceDType,
   hostFloats,
@@ -76,6 +77,7 @@ export {
   initZeros,
 } from './nn/init.ts';
 export { Linear } from './nn/linear.ts';
+export { folderBytes, type ModelFolder, type WeightsFile } from './nn/model-folder.ts';
 export { checkWeights, type LoadOptions, Module, type WeightsCheck, WeightsError } from './nn/module.ts';
 export { type ParameterOptions, withParameters } from './nn/parameters.ts';
 export { attention, type AttentionOptions } from './ops/attention.ts';

@@ -15,4 +15,4 @@ export { plainNames, storedConfig, storedModel, type StoredModel, type TextModel
 export { readTokenizerFiles } from './tokenizer-files.ts';
 export { type TokenBatch, Tokenizer, type TokenizerJson, type TokenizerOptions } from './tokenizer.ts';
 export { wordTokens } from './word-tokens.ts';
-export { loadTextEncoder, type LoadTextOptions, saveTextEncoder } from './weights.ts';
+export { loadTextEncoder, type LoadTextOptions, saveTextEncoder, textEncoderFolder } from './weights.ts';

@@ -1,10 +1,12 @@
 import {
+  folderBytes,
   insideOf,
   jsonFile,
+  type ModelFolder,
   openWeights,
   type ReadFile,
+  type WeightsFile,
   withParameters,
-  writeSafetensors,
 } from '@star-webgpu/tensor-webgpu';
 import { TextEncoder } from './encoder.ts';
 import { TextError } from './errors.ts';
@@ -74,15 +76,16 @@ async function preparation({ config }: TextModel): Promise<TokenizerOptions> {
   return { clean: cleanCaption };
 }
 
-/** The files of a text encoder's folder by name, in Hugging Face layout. */
-export async function saveTextEncoder(
-  { model, tokenizer }: TextEncoder,
-  { dtype = 'F32' }: { readonly dtype?: 'F32' | 'F16' } = {},
-): Promise<Map<string, Uint8Array>> {
-  const weights = writeSafetensors(await model.hostWeights(dtype), { format: 'pt' });
-  return new Map([
+/** A text encoder's folder, in Hugging Face layout: `config.json`, `model.safetensors` and `tokenizer.json`. */
+export const textEncoderFolder = ({ model, tokenizer }: TextEncoder): ModelFolder =>
+  new Map<string, Uint8Array | WeightsFile>([
     ['config.json', jsonFile(storedConfig(model))],
-    ['model.safetensors', weights],
+    ['model.safetensors', { tensors: model.namedTensors(), metadata: { format: 'pt' } }],
     ['tokenizer.json', jsonFile(tokenizer.json)],
   ]);
-}
+
+/** The files of a text encoder's folder by name. */
+export const saveTextEncoder = (
+  text: TextEncoder,
+  { dtype = 'F32' }: { readonly dtype?: 'F32' | 'F16' } = {},
+): Promise<Map<string, Uint8Array>> => folderBytes(textEncoderFolder(text), dtype);

@@ -1,13 +1,9 @@
-export {
-  type Checkpoint,
-  latestCheckpoint,
-  type TrainingState,
-  writeCheckpoint,
-  type WriteOptions,
-} from './checkpoint.ts';
+export { type Checkpoint, latestCheckpoint } from './checkpoints/open.ts';
+export type { Rollback, TrainingState } from './checkpoints/state.ts';
 export { evaluateStage } from './evaluate.ts';
 export { AdamW, type AdamWStep, isDecayed } from './optimizer.ts';
 export { type Schedule, scheduleAt, type ScheduleKind } from './schedule.ts';
+export type { SpikeGuardOptions } from './spike-guard.ts';
 export type { HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from './stage.ts';
 export type { Progressive } from './stages/progressive.ts';
 export { RefinerStage, type RefinerStageOptions } from './stages/refiner.ts';
@@ -16,6 +12,13 @@ export { type CaptionFeatures, captionFeatures, pictureTokens, type TokenCache }
 export { StarStage, type StarStageOptions } from './stages/star.ts';
 export { VqvaeStage, type VqvaeStageOptions } from './stages/vqvae.ts';
 export { type StepNumbers, type StepResult, TrainStep } from './step.ts';
-export { type Averaged, type Evaluation, type StepReport, train, type TrainOptions } from './train.ts';
+export {
+  type Averaged,
+  type BestOptions,
+  type Evaluation,
+  type StepReport,
+  train,
+  type TrainOptions,
+} from './train.ts';
 export { type EncodedPicture } from './watch/event.ts';
 export { RunLog } from './watch/run-log.ts';

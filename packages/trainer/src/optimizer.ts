@@ -1,15 +1,17 @@
 import {
-  type HostTensor,
-  hostFloats,
-  hostTensor,
+  checkWeights,
+  loadTensors,
   type LossScale,
   MultiAdamW,
+  type StoredTensor,
   type Tensor,
 } from '@star-webgpu/tensor-webgpu';
 
 /** Names of tensors that are places or scales rather than maps; weight decay would pull them to zero for no reason. */
 const undecayedNames =
   /cls_token|start_token|task_token|cfg_uncond|pos_embed|pos_1LC|pos_start|start_pos|lvl_embed|gamma|beta|ada_gss|moe_bias|scale_mul/;
+
+const averageName = /\.average$/;
 
 /** True for the tensors that weight decay applies to: no biases, nothing of one axis, none of the names above. */
 export const isDecayed = (name: string, { rank }: Tensor): boolean =>
@@ -31,7 +33,8 @@ export class AdamW {
   private readonly optimizer: MultiAdamW;
   /** Gradients are those of a loss times this scale, if any. */
   readonly lossScale: LossScale | undefined;
-  private stepCount = 0;
+  /** Steps taken so far. */
+  steps = 0;
 
   constructor(
     parameters: ReadonlyMap<string, Tensor>,
@@ -50,11 +53,6 @@ export class AdamW {
     this.optimizer = new MultiAdamW(members, { betas, lossScale, averageDecay });
   }
 
-  /** Steps taken so far. */
-  get steps(): number {
-    return this.stepCount;
-  }
-
   /** Parameters in the order in which gradients are given. */
   get parameters(): Tensor[] {
     return [...this.named.values()];
@@ -68,7 +66,7 @@ export class AdamW {
 
   /** Begins a step: puts its numbers on the device. */
   prepare(step: AdamWStep): void {
-    this.optimizer.prepare({ ...step, step: ++this.stepCount });
+    this.optimizer.prepare({ ...step, step: ++this.steps });
   }
 
   /** The device's part of a step; it can be planned, as nothing in it changes from step to step. */
@@ -91,33 +89,25 @@ export class AdamW {
     this.optimizer.swapAverages();
   }
 
-  /** Moments and averages on the host, by name. */
-  async state(): Promise<Map<string, HostTensor>> {
-    const state = new Map<string, HostTensor>();
-    const moments = await this.optimizer.moments();
-    [...this.named].forEach(([name, { shape }], i) => {
-      for (const [kind, values] of Object.entries(moments[i]!)) state.set(`${name}.${kind}`, hostTensor(values, shape));
-    });
-    return state;
+  /** Moments and averages, by the name of their parameter. */
+  moments(): Map<string, Tensor> {
+    const names = [...this.named.keys()];
+    return new Map(
+      this.optimizer.moments.flatMap((kept, i) =>
+        Object.entries(kept).map(([kind, tensor]: [string, Tensor]) => [`${names[i]}.${kind}`, tensor]),
+      ),
+    );
   }
 
-  /** Goes on from a saved state; averages that it does not hold begin with the weights. @throws Error naming the moments that are missing. */
-  load(state: ReadonlyMap<string, HostTensor>, steps: number): void {
-    const names = [...this.named.keys()];
-    const missing = names.filter((name) => !state.has(`${name}.first`) || !state.has(`${name}.second`));
-    if (missing.length)
-      throw new Error(
-        `optimizer: moments of ${missing.join(', ')} are missing. The checkpoint belongs to another model.`,
-      );
-    const kept = (name: string): Float32Array => hostFloats(state.get(name)!);
-    this.optimizer.loadMoments(
-      names.map((name) => ({
-        first: kept(`${name}.first`),
-        second: kept(`${name}.second`),
-        ...(state.has(`${name}.average`) && { average: kept(`${name}.average`) }),
-      })),
-    );
-    this.stepCount = steps;
+  /** Goes on from saved moments; averages that were not kept begin with the weights. @throws WeightsError listing every moment that does not fit */
+  async load(stored: ReadonlyMap<string, StoredTensor>, steps: number): Promise<void> {
+    const isNew = (name: string): boolean => averageName.test(name) && !stored.has(name);
+    const moments = new Map([...this.moments()].filter(([name]) => !isNew(name)));
+    const needed = new Map([...moments].map(([name, { shape }]) => [name, shape]));
+    checkWeights('AdamW', { needed, given: stored, ignore: averageName });
+    this.optimizer.startAverages();
+    await loadTensors(moments, stored);
+    this.steps = steps;
   }
 
   dispose(): void {

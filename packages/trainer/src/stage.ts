@@ -1,4 +1,4 @@
-import type { Tensor } from '@star-webgpu/tensor-webgpu';
+import type { ModelFolder, Tensor } from '@star-webgpu/tensor-webgpu';
 
 /** Pictures with a caption each, as a loader gives them. */
 export interface TrainingBatch {
@@ -53,12 +53,10 @@ export interface Stage {
   afterStep?(step: number, observed: readonly (readonly Tensor[])[]): Promise<Readonly<Record<string, number>>>;
   /** Files of the model, by path inside its folder. */
   files(dtype?: 'F32' | 'F16'): Promise<Map<string, Uint8Array>>;
-  /** Files that a resumed run wants, where that is less than the model's: what moves. All files if not given. */
-  checkpointFiles?(): Promise<Map<string, Uint8Array>>;
+  /** What a checkpoint has of the model, by path inside its folder: all tensors that move, and what describes them. */
+  checkpointFolder(): ModelFolder;
   /** What else a resumed run needs, as JSON. */
   state?(): unknown;
   /** Goes on from such a state. */
   restoreState?(state: unknown): void;
-  /** Puts weights back from a checkpoint's files. */
-  restore(readFile: (path: string) => Promise<Uint8Array>): Promise<void>;
 }

@@ -1,27 +1,23 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Star, starConfig } from '@star-webgpu/star-transformer';
 import { backward, crossEntropy, type Device, mean, reshape, scope, tensor } from '@star-webgpu/tensor-webgpu';
 import {
   describeHalves,
   goldenWeights,
   hashed,
-  hashedValues,
   loadGolden,
   loadGoldenJson,
   type Manifest,
   testDevice,
 } from '@star-webgpu/tensor-webgpu/testing';
-import { Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
+import { Vqvae } from '@star-webgpu/vqvae';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { latestCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { AdamW, isDecayed } from './optimizer.ts';
 import type { TrainingBatch } from './stage.ts';
 import { VqvaeStage } from './stages/vqvae.ts';
+import { batchesFrom, bytesOf, smallRun, smallVqvae } from './testing/small-run.ts';
 import { type StepReport, train, type TrainOptions } from './train.ts';
 
 let device: Device;
@@ -104,63 +100,16 @@ describe('AdamW', () => {
   });
 });
 
-const config = vqvaeConfig({
-  channels: 8,
-  channelMultipliers: [1, 2],
-  normGroups: 4,
-  residualBlocks: 1,
-  codebookSize: 32,
-  codeWidth: 8,
-  patchNumbers: [1, 2, 4],
-});
-
-/** Batches that depend on their place only, from a cursor on. */
-async function* batchesFrom({ step }: TrainingBatch['cursor']): AsyncGenerator<TrainingBatch> {
-  for (let at = step; ; at++) {
-    const images = hashedValues(`batch/${at % 5}`, 2 * 3 * 64);
-    yield {
-      images,
-      shape: [2, 3, 8, 8],
-      captions: ['a', 'b'],
-      keys: [`${at}a`, `${at}b`],
-      cursor: { epoch: 0, step: at + 1 },
-    };
-  }
-}
-
-const optionsFor = (model: Vqvae, steps: number, more: Partial<TrainOptions> = {}): TrainOptions => ({
-  stage: new VqvaeStage(model, { seed: 1, absoluteWeight: 1, quantizeWeight: 0.25, reviveEvery: 3, reviveUntil: 100 }),
-  batches: batchesFrom,
-  schedule: {
-    kind: 'cos',
-    peak: 1e-3,
-    warmup: 2,
-    start: 0.1,
-    end: 0.1,
-    steps,
-    weightDecay: 0.05,
-    weightDecayEnd: 0.05,
-  },
-  seed: 1,
-  clipNorm: 1,
-  folder,
-  saveEvery: 3,
-  keep: 2,
-  ...more,
-});
-
-const bytesOf = async (model: Vqvae): Promise<string> =>
-  JSON.stringify(
-    [...(await model.hostWeights())].map(([name, { bytes }]) => [name, Buffer.from(bytes).toString('base64')]),
-  );
+const optionsFor = (model: Vqvae, steps: number, more: Partial<TrainOptions> = {}): TrainOptions =>
+  smallRun(model, { folder, steps, ...more });
 
 describe('train', () => {
   it('stopped and run again, gives the weights of the run that never stopped, bit for bit', async () => {
-    const whole = new Vqvae(config, { seed: 1 });
+    const whole = new Vqvae(smallVqvae, { seed: 1 });
     expect(await train(optionsFor(whole, 8))).toBe(8);
     await rm(folder, { recursive: true });
     const controller = new AbortController();
-    const first = new Vqvae(config, { seed: 1 });
+    const first = new Vqvae(smallVqvae, { seed: 1 });
     expect(
       await train(
         optionsFor(first, 8, {
@@ -169,7 +118,7 @@ describe('train', () => {
         }),
       ),
     ).toBe(4);
-    const second = new Vqvae(config, { seed: 2 });
+    const second = new Vqvae(smallVqvae, { seed: 2 });
     const notices: string[] = [];
     expect(await train(optionsFor(second, 8, { onNotice: (text) => notices.push(text) }))).toBe(8);
     expect(notices[0]).toMatch(/going on from step 4/);
@@ -179,7 +128,7 @@ describe('train', () => {
 
   it('ends with averaged weights, the same after a stop; shows them in between, and puts the weights back', async () => {
     const averageDecay = 0.5;
-    const [plain, whole] = [new Vqvae(config, { seed: 1 }), new Vqvae(config, { seed: 1 })];
+    const [plain, whole] = [new Vqvae(smallVqvae, { seed: 1 }), new Vqvae(smallVqvae, { seed: 1 })];
     const seen: Record<string, string[]> = { plain: [], before: [], averaged: [], after: [] };
     await train(
       optionsFor(plain, 8, {
@@ -202,7 +151,7 @@ describe('train', () => {
     expect(seen['after']).toEqual(seen['plain']);
     expect(seen['averaged']).not.toContain(seen['plain']!.at(-1));
     expect(await bytesOf(whole)).toBe(seen['averaged']!.at(-1));
-    const [first, second, again] = [1, 2, 3].map((seed) => new Vqvae(config, { seed })) as [Vqvae, Vqvae, Vqvae];
+    const [first, second, again] = [1, 2, 3].map((seed) => new Vqvae(smallVqvae, { seed })) as [Vqvae, Vqvae, Vqvae];
     const controller = new AbortController();
     await train(
       optionsFor(first, 8, {
@@ -223,7 +172,7 @@ describe('train', () => {
   it('gives the same weights each time, bit for bit, over twenty steps', async () => {
     const runs: string[] = [];
     for (const name of ['first', 'second']) {
-      const model = new Vqvae(config, { seed: 1 });
+      const model = new Vqvae(smallVqvae, { seed: 1 });
       await train(optionsFor(model, 20, { folder: join(folder, name) }));
       runs.push(await bytesOf(model));
       model.dispose();
@@ -232,7 +181,7 @@ describe('train', () => {
   });
 
   it('keeps the number of live buffers level over 200 steps', async () => {
-    const model = new Vqvae(config, { seed: 1 });
+    const model = new Vqvae(smallVqvae, { seed: 1 });
     const live: number[] = [];
     await train(optionsFor(model, 200, { saveEvery: 60, onStep: () => void live.push(device.stats().liveBuffers) }));
     expect(live.length).toBe(200);
@@ -253,7 +202,7 @@ describe('train', () => {
           };
     }
     const never = { reviveEvery: 0, reviveUntil: 0, seed: 1, absoluteWeight: 1, quantizeWeight: 0.25 };
-    const [whole, split] = [new Vqvae(config, { seed: 1 }), new Vqvae(config, { seed: 1 })];
+    const [whole, split] = [new Vqvae(smallVqvae, { seed: 1 }), new Vqvae(smallVqvae, { seed: 1 })];
     const reports: StepReport[] = [];
     const onStep = (report: StepReport): void => void reports.push(report);
     await train(optionsFor(whole, 1, { stage: new VqvaeStage(whole, never), onStep }));
@@ -266,7 +215,7 @@ describe('train', () => {
   });
 
   it('evaluates at intervals and behind the last step, once the step is done', async () => {
-    const model = new Vqvae(config, { seed: 1 });
+    const model = new Vqvae(smallVqvae, { seed: 1 });
     const reports: StepReport[] = [];
     const measured: string[] = [];
     const measure = async (step: number): Promise<Record<string, number>> => {
@@ -287,7 +236,7 @@ describe('train', () => {
   });
 
   it('refuses a folder of another run', async () => {
-    const model = new Vqvae(config, { seed: 1 });
+    const model = new Vqvae(smallVqvae, { seed: 1 });
     await train(optionsFor(model, 1));
     await expect(train(optionsFor(model, 2, { seed: 9 }))).rejects.toThrow(
       /must hold a run of stage vqvae with seed 9, got stage vqvae with seed 1\. Use another folder\./,
@@ -296,58 +245,10 @@ describe('train', () => {
   });
 });
 
-describe('checkpoints', () => {
-  const state = (
-    step: number,
-  ): { stage: string; step: number; cursor: { epoch: number; step: number }; seed: number } => ({
-    stage: 'x',
-    step,
-    cursor: { epoch: 0, step },
-    seed: 1,
-  });
-  const files = new Map([['model/a.bin', Uint8Array.of(1, 2, 3)]]);
-
-  it('are kept to a number, and a broken one is named and passed over', async () => {
-    for (const step of [1, 2, 3]) await writeCheckpoint(folder, { files, state: state(step), keep: 2 });
-    expect((await readdir(folder)).toSorted()).toEqual(['step-00000002', 'step-00000003']);
-    await writeFile(join(folder, 'step-00000003/model/a.bin'), Uint8Array.of(1, 2, 4));
-    const broken: string[] = [];
-    const found = await latestCheckpoint(folder, (path, reason) => broken.push(`${path}: ${reason}`));
-    expect(found!.state.step).toBe(2);
-    expect(broken).toEqual([
-      `${join(folder, 'step-00000003')}: model/a.bin does not have the checksum that state.json gives`,
-    ]);
-  });
-
-  it('a write that was killed half-way leaves the older one in use', async () => {
-    await writeCheckpoint(folder, { files, state: state(1), keep: 2 });
-    await writeCheckpoint(join(folder, 'other'), { files, state: state(2), keep: 2 });
-    const half = join(folder, '.writing-1');
-    await writeCheckpoint(half, { files, state: state(9), keep: 1 });
-    expect((await latestCheckpoint(folder, () => {}))!.state.step).toBe(1);
-    expect(await readFile(join(folder, 'step-00000001/model/a.bin'))).toEqual(Buffer.from([1, 2, 3]));
-  });
-
-  it.each([1, 2, 3, 4, 5])('survive SIGKILL while they are written: kill %i', async (kill) => {
-    const script = fileURLToPath(new URL('testing/write-checkpoints.ts', import.meta.url));
-    const child = spawn(process.execPath, ['--conditions=@star-webgpu/source', '--import', 'tsx', script, folder]);
-    await once(child.stdout, 'data');
-    await new Promise((resolve) => setTimeout(resolve, 3 + 7 * kill));
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-    const broken: string[] = [];
-    const found = await latestCheckpoint(folder, (path) => broken.push(path));
-    expect(broken).toEqual([]);
-    const bytes = await found!.readFile('model/a.bin');
-    expect(bytes.length).toBe(4_000_000);
-    expect(new Set(bytes)).toEqual(new Set([found!.state.step % 256]));
-  });
-});
-
 describeHalves('train in half precision', () => {
   it('the loss comes within 1% of f32 after thirty steps, and a stopped run goes on bit for bit', async () => {
     const last = async (name: string, more: Partial<TrainOptions>, stopAt?: number): Promise<[StepReport, string]> => {
-      const model = new Vqvae(config, { seed: 1 });
+      const model = new Vqvae(smallVqvae, { seed: 1 });
       const controller = new AbortController();
       const reports: StepReport[] = [];
       const onStep = (report: StepReport): void => {

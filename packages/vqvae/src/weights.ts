@@ -1,10 +1,12 @@
 import {
+  folderBytes,
   jsonFile,
+  type ModelFolder,
   openWeights,
   type ReadFile,
   readText,
+  type WeightsFile,
   withParameters,
-  writeSafetensors,
 } from '@star-webgpu/tensor-webgpu';
 import { type VqvaeConfig, vqvaeConfig } from './config.ts';
 import { Vqvae } from './vqvae.ts';
@@ -25,10 +27,13 @@ export async function loadVqvae(readFile: ReadFile, { dtype = 'f32' }: LoadVqvae
   return vqvae.loadStored(weights, { ignore: unusedVqvaeWeights });
 }
 
-/** The files of a model folder, by name. */
-export async function saveVqvae(vqvae: Vqvae, dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, Uint8Array>> {
-  return new Map([
+/** The model's folder: `config.json` and `model.safetensors`. */
+export const vqvaeFolder = (vqvae: Vqvae): ModelFolder =>
+  new Map<string, Uint8Array | WeightsFile>([
     ['config.json', jsonFile(vqvae.config)],
-    ['model.safetensors', writeSafetensors(await vqvae.hostWeights(dtype))],
+    ['model.safetensors', { tensors: vqvae.namedTensors() }],
   ]);
-}
+
+/** The files of a model folder, by name. */
+export const saveVqvae = (vqvae: Vqvae, dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, Uint8Array>> =>
+  folderBytes(vqvaeFolder(vqvae), dtype);

@@ -2,10 +2,11 @@ import { DeviceLostError, GpuError, TensorError } from '../errors.ts';
 import type { Kernel, Spec } from '../kernels/define-kernel.ts';
 import { BufferPool, type MemoryLimits, type PooledBuffer, type PoolStats } from './buffer-pool.ts';
 import { CommandStream } from './command-stream.ts';
-import { mapModeRead, usage } from './flags.ts';
+import { usage } from './flags.ts';
 import { buffersInOrder, createBindGroup, type Pipeline, Pipelines, uniformBytes, writeUniforms } from './pipelines.ts';
 import { type Profile, profileOf } from './profile.ts';
 import { type DispatchWork, type KernelRun, Profiler, workOf } from './profiler.ts';
+import { copyForHost, type MemoryRange, takeCopies } from './readback.ts';
 import { Recorder, type Recording } from './recorder.ts';
 
 /** Waits for GPU work; Node passes one that does not spin a core, browsers simply await. */
@@ -200,26 +201,21 @@ export class Device {
 
   /** Reads bytes back once all earlier work is done; throws what the GPU reported meanwhile. */
   async read(source: PooledBuffer, bytes: number): Promise<ArrayBuffer> {
+    const { value } = await this.readEach([{ source, offset: 0, bytes }]).next();
+    return value as ArrayBuffer;
+  }
+
+  /** As read, of several ranges as they are at the call, in their order; later commands may change the buffers meanwhile. */
+  readEach(ranges: readonly MemoryRange[]): AsyncGenerator<ArrayBuffer, void> {
     if (this.recorder)
       throw new TensorError(
         'plan',
         'a planned function must not read from the device. Return the tensor and read it after the run.',
       );
     this.checkErrors();
-    const size = Math.max(4, Math.ceil(bytes / 4) * 4);
-    const staging = this.gpu.createBuffer({ label: 'readback', size, usage: usage.mapRead | usage.copyTarget });
-    this.stream.copyOut({ source, sourceOffset: 0, target: staging, targetOffset: 0, bytes: size });
+    const copies = ranges.map((range) => copyForHost(this.gpu, this.stream, range));
     this.flush();
-    try {
-      await this.wait(staging.mapAsync(mapModeRead));
-      this.checkErrors();
-      return staging.getMappedRange().slice(0);
-    } catch (error) {
-      this.checkErrors();
-      throw error;
-    } finally {
-      staging.destroy();
-    }
+    return takeCopies(copies, (pending) => this.settled(pending));
   }
 
   /** Runs a function while its commands are taken down instead of encoded. */
@@ -247,8 +243,12 @@ export class Device {
   /** Resolves when all work so far is done; throws what the GPU reported. */
   async idle(): Promise<void> {
     this.flush();
-    await this.wait(this.gpu.queue.onSubmittedWorkDone());
-    this.checkErrors();
+    await this.settled(this.gpu.queue.onSubmittedWorkDone());
+  }
+
+  /** Waits for something of the GPU; throws what it reported meanwhile rather than how the wait failed. */
+  private async settled(pending: Promise<unknown>): Promise<void> {
+    await this.wait(pending).finally(() => this.checkErrors());
   }
 
   stats(): DeviceStats {

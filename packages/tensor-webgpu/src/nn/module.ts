@@ -1,10 +1,10 @@
-import { isFloat } from '../dtype.ts';
-import { type HostTensor, hostTensor, hostValues } from '../io/host-tensor.ts';
-import { readStored, type StoredTensor } from '../io/stored-tensor.ts';
+import { loadTensors } from '../io/device-tensors.ts';
+import { type HostTensor, hostValues } from '../io/host-tensor.ts';
+import type { StoredTensor } from '../io/stored-tensor.ts';
 import { sameShape, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { contiguous } from '../ops/view.ts';
 import type { Init } from './init.ts';
+import { hostTensors } from './model-folder.ts';
 import { makeParameter } from './parameters.ts';
 
 /** Weights that do not fit a model; lists every fault at once. */
@@ -49,9 +49,6 @@ export function checkWeights(model: string, { needed, given, ignore }: WeightsCh
   if (missing.length || unexpected.length || misshapen.length)
     throw new WeightsError(model, { missing, unexpected, misshapen });
 }
-
-/** Bytes that are handed to the device before it is waited for: until then they take memory once more. */
-const mostWaitingBytes = 256 * 2 ** 20;
 
 export interface LoadOptions {
   /** Names that may be present without being used. */
@@ -133,24 +130,11 @@ export abstract class Module {
    */
   async loadStored(weights: ReadonlyMap<string, StoredTensor>, options: LoadOptions = {}): Promise<this> {
     try {
-      await this.fill(this.matched(weights, options), weights);
+      await loadTensors(this.matched(weights, options), weights);
       return this;
     } catch (fault) {
       this.dispose();
       throw fault;
-    }
-  }
-
-  private async fill(named: ReadonlyMap<string, Tensor>, weights: ReadonlyMap<string, StoredTensor>): Promise<void> {
-    let waiting = 0;
-    for (const [name, value] of named) {
-      const { device } = value.storage;
-      const values = hostValues(await readStored(weights.get(name)!), value.dtype);
-      device.write(value.buffer, values);
-      waiting += values.byteLength;
-      if (waiting < mostWaitingBytes) continue;
-      await device.idle();
-      waiting = 0;
     }
   }
 
@@ -163,15 +147,8 @@ export abstract class Module {
   }
 
   /** Copies of all weights on the host, by name. */
-  async hostWeights(dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, HostTensor>> {
-    const copies = new Map<string, HostTensor>();
-    for (const [name, value] of this.namedTensors()) {
-      const packed = contiguous(value);
-      const values = await packed.data();
-      if (packed !== value) packed.dispose();
-      copies.set(name, hostTensor(values, value.shape, isFloat(value.dtype) ? dtype : 'F32'));
-    }
-    return copies;
+  hostWeights(dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, HostTensor>> {
+    return hostTensors(this.namedTensors(), dtype);
   }
 
   /** Frees every parameter. */

@@ -3,7 +3,7 @@ import { check } from '../errors.ts';
 import { adamTensors, controlSize, multiAdamKernel, stepControlKernel } from '../kernels/optimizer.wgsl.ts';
 import { foldGrid } from '../kernels/snippets.ts';
 import { scope } from '../scope.ts';
-import { sameShape } from '../shape.ts';
+import { contiguousStrides, sameShape } from '../shape.ts';
 import { empty, type Tensor, zeros } from '../tensor.ts';
 import { blockEnds, measure, tableUniforms } from './gradient-norm.ts';
 import { launch } from './launch.ts';
@@ -38,11 +38,11 @@ export interface AdamWNumbers {
   readonly step: number;
 }
 
-/** Running moments of one parameter on the host, and its average where one is kept: as many values each as it has elements. */
+/** Running moments of one parameter, and its average where one is kept: of its shape each. */
 export interface Moments {
-  readonly first: Float32Array;
-  readonly second: Float32Array;
-  readonly average?: Float32Array;
+  readonly first: Tensor;
+  readonly second: Tensor;
+  readonly average?: Tensor;
 }
 
 /** What is kept for each element of a parameter. */
@@ -67,6 +67,8 @@ const vectorsOf = ({ size }: Tensor): number => Math.ceil(size / 4);
  * so that the same dispatches serve every step.
  */
 export class MultiAdamW {
+  /** What is kept of every parameter, in their order: views of what the steps change. */
+  readonly moments: readonly Moments[];
   private readonly groups: readonly Group[];
   private readonly betas: readonly [number, number];
   private readonly eps: number;
@@ -91,7 +93,8 @@ export class MultiAdamW {
         () => `parameters must be packed f32 tensors, got ${parameter.dtype} with strides [${parameter.strides}].`,
       );
     this.groups = groupsOf(parameters, averageDecay !== undefined);
-    startAverages(this.groups);
+    this.moments = this.groups.flatMap(momentsOf);
+    this.startAverages();
     this.betas = betas;
     this.eps = eps;
     this.lossScale = lossScale;
@@ -167,33 +170,9 @@ export class MultiAdamW {
     });
   }
 
-  /** What is kept of every parameter on the host, in their order. */
-  async moments(): Promise<Moments[]> {
-    const all: Moments[] = [];
-    for (const { members, starts, arenas } of this.groups) {
-      const values: [string, Float32Array][] = [];
-      for (const [name, arena] of Object.entries(arenas)) values.push([name, await arena.data()]);
-      members.forEach(({ parameter: { size } }, s) => {
-        const own = values.map(([name, kept]) => [name, kept.slice(4 * starts[s]!, 4 * starts[s]! + size)]);
-        all.push(Object.fromEntries(own) as Moments);
-      });
-    }
-    return all;
-  }
-
-  /** Goes on from what was kept, in the order of the parameters; an average that was not kept begins with the parameter as it is. */
-  loadMoments(moments: readonly Moments[]): void {
-    startAverages(this.groups);
-    let at = 0;
-    for (const { members, starts, arenas } of this.groups) {
-      const own = moments.slice(at, (at += members.length));
-      for (const [name, arena] of Object.entries(arenas) as [Kept, Tensor][]) {
-        if (own.some((moment) => !moment[name])) continue;
-        const values = new Float32Array(arena.size);
-        own.forEach((moment, s) => values.set(moment[name]!, 4 * starts[s]!));
-        arena.storage.device.write(arena.buffer, values);
-      }
-    }
+  /** Lets averages, where they are kept, begin with the parameters as they are. */
+  startAverages(): void {
+    eachAverage(this.groups, (parameter, arena, start) => writeSlice(arena, parameter, { axis: 0, start }));
   }
 
   /** Exchanges parameters and their averages, bit for bit: the second call puts both back. Nothing where no averages are kept. */
@@ -207,8 +186,8 @@ export class MultiAdamW {
 
   /** Frees moments, averages and settings; parameters and loss scale belong to others. */
   dispose(): void {
-    for (const tensor of [this.settings, ...this.groups.flatMap(({ arenas }) => Object.values(arenas))])
-      tensor.dispose();
+    const kept = [...this.groups.map(({ arenas }) => arenas), ...this.moments];
+    for (const tensor of [this.settings, ...kept.flatMap((some) => Object.values(some) as Tensor[])]) tensor.dispose();
   }
 }
 
@@ -221,10 +200,6 @@ function eachAverage(groups: readonly Group[], see: (parameter: Tensor, arena: T
       ),
     );
 }
-
-/** Lets averages begin with the parameters as they are. */
-const startAverages = (groups: readonly Group[]): void =>
-  eachAverage(groups, (parameter, arena, start) => writeSlice(arena, parameter, { axis: 0, start }));
 
 /** Neighbours that bind together, and whose moments fit one binding. */
 function groupsOf(parameters: readonly AdamWParameter[], averaged: boolean): Group[] {
@@ -254,6 +229,13 @@ function groupOf(members: readonly AdamWParameter[], averaged: boolean): Group {
   const arena = (): Tensor => zeros([4 * vectors], { device }).keep();
   return { members, starts, arenas: { first: arena(), second: arena(), ...(averaged && { average: arena() }) } };
 }
+
+const momentsOf = ({ members, starts, arenas }: Group): Moments[] =>
+  members.map(({ parameter: { shape } }, s) => {
+    const part = (arena: Tensor): Tensor => arena.view(shape, contiguousStrides(shape), 4 * starts[s]!).keep();
+    const { first, second, average } = arenas;
+    return { first: part(first), second: part(second), ...(average && { average: part(average) }) };
+  });
 
 function checkGradient(parameter: Tensor, gradient: Tensor | undefined): void {
   check(

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Star, starConfig } from '@star-webgpu/star-transformer';
-import { currentDevice } from '@star-webgpu/tensor-webgpu';
+import { currentDevice, folderBytes } from '@star-webgpu/tensor-webgpu';
 import { hashedValues, testDevice } from '@star-webgpu/tensor-webgpu/testing';
 import { initText, textConfig, TextEncoder, Tokenizer, trainBpe } from '@star-webgpu/text-encoder';
 import { saveVqvae, Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
@@ -12,7 +12,7 @@ import type { TrainingBatch } from '../stage.ts';
 import { TrainStep } from '../step.ts';
 import { type StepReport, train } from '../train.ts';
 import { RefinerStage, type RefinerStageOptions } from './refiner.ts';
-import { modelFiles, type StarModels } from './star-inputs.ts';
+import { modelFolder, type StarModels } from './star-inputs.ts';
 import { StarStage } from './star.ts';
 
 beforeAll(() => testDevice());
@@ -134,7 +134,7 @@ describe('RefinerStage', () => {
       const stage = newStage(models, { modelId: 'a' });
       const rest = { seed: 1, clipNorm: 1, saveEvery: 100, keep: 2, onStep, signal: controller.signal };
       await train({ stage, batches, schedule, folder: join(folder, name), ...rest });
-      return modelFiles(models, 'F32');
+      return folderBytes(modelFolder(models));
     };
     const whole = await run('whole');
     await run('parts', 3);

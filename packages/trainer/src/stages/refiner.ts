@@ -1,15 +1,15 @@
 import {
   embedding,
+  folderBytes,
   hostRandom,
+  type ModelFolder,
   noGrad,
-  readSafetensors,
   slice,
   type Tensor,
-  writeSafetensors,
 } from '@star-webgpu/tensor-webgpu';
 import { openCodes, type Refiner } from '@star-webgpu/star-transformer';
 import type { HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from '../stage.ts';
-import { modelFiles, type ReadInputs, StarInputs, type StarInputsOptions, type StarModels } from './star-inputs.ts';
+import { modelFolder, type ReadInputs, StarInputs, type StarInputsOptions, type StarModels } from './star-inputs.ts';
 
 export interface RefinerStageOptions extends StarInputsOptions {
   readonly seed: number;
@@ -95,16 +95,12 @@ export class RefinerStage implements Stage {
 
   /** The transformer with its refiner; the text encoder stays where it is. */
   files(dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, Uint8Array>> {
-    return modelFiles({ star: this.models.star }, dtype);
+    return folderBytes(modelFolder({ star: this.models.star }), dtype);
   }
 
   /** Only the refiner moves: a checkpoint of it is a tenth of the model. */
-  async checkpointFiles(): Promise<Map<string, Uint8Array>> {
-    return new Map([['refiner.safetensors', writeSafetensors(await this.refiner.hostWeights())]]);
-  }
-
-  async restore(readFile: (path: string) => Promise<Uint8Array>): Promise<void> {
-    this.refiner.load(readSafetensors(await readFile('refiner.safetensors')));
+  checkpointFolder(): ModelFolder {
+    return new Map([['refiner.safetensors', { tensors: this.refiner.namedTensors() }]]);
   }
 
   state(): unknown {

@@ -1,6 +1,14 @@
-import { type HostRandom, noGrad, scope, type Tensor, tensor } from '@star-webgpu/tensor-webgpu';
-import { saveStar, type Star } from '@star-webgpu/star-transformer';
-import { saveTextEncoder, type TextEncoder, type TextFeatures } from '@star-webgpu/text-encoder';
+import {
+  type HostRandom,
+  type ModelFolder,
+  noGrad,
+  scope,
+  type Tensor,
+  tensor,
+  type WeightsFile,
+} from '@star-webgpu/tensor-webgpu';
+import { type Star, starFolder } from '@star-webgpu/star-transformer';
+import { type TextEncoder, textEncoderFolder, type TextFeatures } from '@star-webgpu/text-encoder';
 import { downsampleFactor, type Vqvae } from '@star-webgpu/vqvae';
 import type { MapSize } from '@star-webgpu/vqvae/scales';
 import { joined } from '../joined.ts';
@@ -176,15 +184,12 @@ export class StarInputs {
   }
 }
 
-/** Files of the transformer, and of a text encoder that is to be kept with it, by path inside a model's folder. */
-export async function modelFiles(
-  { star, text }: Partial<Pick<StarModels, 'text'>> & Pick<StarModels, 'star'>,
-  dtype: 'F32' | 'F16',
-): Promise<Map<string, Uint8Array>> {
-  const under = (folder: string, files: ReadonlyMap<string, Uint8Array>): (readonly [string, Uint8Array])[] =>
-    [...files].map(([path, bytes]) => [`${folder}/${path}`, bytes] as const);
-  return new Map([
-    ...under('star', await saveStar(star, dtype)),
-    ...(text ? under('text', await saveTextEncoder(text, { dtype })) : []),
-  ]);
-}
+/** Files of the models that learn, by path inside the folder that holds both. */
+export const modelFolder = ({
+  star,
+  text,
+}: Partial<Pick<StarModels, 'text'>> & Pick<StarModels, 'star'>): ModelFolder =>
+  new Map([...inside('star', starFolder(star)), ...(text ? inside('text', textEncoderFolder(text)) : [])]);
+
+const inside = (folder: string, files: ModelFolder): (readonly [string, Uint8Array | WeightsFile])[] =>
+  [...files].map(([path, file]) => [`${folder}/${path}`, file] as const);

@@ -1,12 +1,13 @@
 import {
   add,
   concat,
+  folderBytes,
   hostRandom,
   type LinearCrossEntropy,
   mean,
+  type ModelFolder,
   mul,
   noGrad,
-  readSafetensors,
   reshape,
   seedWords,
   slice,
@@ -17,7 +18,7 @@ import {
 import { tokenOffsets } from '@star-webgpu/vqvae/scales';
 import type { HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from '../stage.ts';
 import { ofTokens, type TokenOptions, trainedTokens, type TrainedTokens } from './trained-tokens.ts';
-import { modelFiles, type ReadInputs, StarInputs, type StarInputsOptions, type StarModels } from './star-inputs.ts';
+import { modelFolder, type ReadInputs, StarInputs, type StarInputsOptions, type StarModels } from './star-inputs.ts';
 
 export interface StarStageOptions extends StarInputsOptions, TokenOptions {
   readonly seed: number;
@@ -134,15 +135,13 @@ export class StarStage implements Stage {
     return trainedTokens(this.options, offsets, { step, random: () => hostRandom(seed, tokenStream + draw) });
   }
 
-  /** What learns: a frozen text encoder, which may be far larger, stays where it is. */
   files(dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, Uint8Array>> {
-    return modelFiles(this.learning(), dtype);
+    return folderBytes(this.checkpointFolder(), dtype);
   }
 
-  async restore(readFile: (path: string) => Promise<Uint8Array>): Promise<void> {
-    const { star, text } = this.learning();
-    star.load(readSafetensors(await readFile('star/model.safetensors')));
-    text?.model.load(readSafetensors(await readFile('text/model.safetensors')));
+  /** What learns: a frozen text encoder, which may be far larger, stays where it is. */
+  checkpointFolder(): ModelFolder {
+    return modelFolder(this.learning());
   }
 
   private learning(): Pick<StarModels, 'star' | 'text'> {

@@ -5,9 +5,9 @@ import {
   detach,
   hostRandom,
   mean,
+  type ModelFolder,
   mul,
   noGrad,
-  readSafetensors,
   sub,
   type Tensor,
 } from '@star-webgpu/tensor-webgpu';
@@ -19,6 +19,7 @@ import {
   saveVqvae,
   UsageMeter,
   type Vqvae,
+  vqvaeFolder,
 } from '@star-webgpu/vqvae';
 import { joined } from '../joined.ts';
 import type { HostValues, Stage, StageOutput, TrainingBatch } from '../stage.ts';
@@ -116,8 +117,8 @@ export class VqvaeStage implements Stage {
     return saveVqvae(this.model, dtype);
   }
 
-  async restore(readFile: (path: string) => Promise<Uint8Array>): Promise<void> {
-    this.model.load(readSafetensors(await readFile('model.safetensors')));
+  checkpointFolder(): ModelFolder {
+    return vqvaeFolder(this.model);
   }
 }
 

@@ -9,7 +9,7 @@ const log = new RunLog(folder);
 let step = Number(await readFile(saved, 'utf8').catch(() => '0'));
 while (step < last) {
   step++;
-  const numbers = { steps: last, epoch: 0, gradientNorm: 1, learningRate: 0.1, imagesPerSecond: 2, eta: 3 };
+  const numbers = { steps: last, epoch: 0, gradientNorm: 1, learningRate: 0.1, skipped: 0, imagesPerSecond: 2, eta: 3 };
   await log.step({ ...numbers, step, loss: 1 / step, metrics: {} });
   process.stdout.write(`${step}\n`);
   if (step % 10 !== 0) continue;

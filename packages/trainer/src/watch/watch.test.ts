@@ -25,6 +25,7 @@ const report = (step: number, more: Partial<StepReport> = {}): StepReport => ({
   loss: 0.1 * step,
   gradientNorm: 2,
   learningRate: 1e-3,
+  skipped: 0,
   imagesPerSecond: 7.5,
   eta: 3,
   metrics: { accuracy: 0.25, 'scaleLoss/1': 4, 'scaleLoss/2': 5 },

@@ -1,0 +1,236 @@
+import { checkWeights, loadTensors, LossScale, type ModelFolder, type WeightsFile } from '@star-webgpu/tensor-webgpu';
+import { gatherFiles } from './checkpoints/gather.ts';
+import type { Checkpoint } from './checkpoints/open.ts';
+import { Score } from './checkpoints/score.ts';
+import { isSound, type Rollback, type TrainingState } from './checkpoints/state.ts';
+import { CheckpointStore } from './checkpoints/store.ts';
+import type { CheckpointContent } from './checkpoints/write.ts';
+import { AdamW } from './optimizer.ts';
+import { Pace } from './pace.ts';
+import { scheduleAt } from './schedule.ts';
+import { SpikeGuard } from './spike-guard.ts';
+import type { TrainingBatch } from './stage.ts';
+import { TrainStep } from './step.ts';
+import type { StepReport, TrainOptions } from './train.ts';
+
+/** A run of training: where it stands, and what it owns on the device and on the disk. */
+export class TrainingRun {
+  /** Steps done. */
+  done = 0;
+  private readonly options: TrainOptions;
+  private readonly lossScale: LossScale | undefined;
+  private readonly optimizer: AdamW;
+  private readonly step: TrainStep;
+  private readonly checkpoints: CheckpointStore;
+  private readonly guard: SpikeGuard | undefined;
+  private readonly score: Score;
+  private readonly pace = new Pace();
+  private cursor: TrainingBatch['cursor'] = { epoch: 0, step: 0 };
+  private skipped = 0;
+  private rollbacks: readonly Rollback[] = [];
+  /** A checkpoint is wanted as soon as nothing casts doubt on the weights. */
+  private due = false;
+
+  constructor(options: TrainOptions) {
+    const { stage, precision, folder, keep, milestoneEvery, best, guard, averageDecay } = options;
+    this.options = options;
+    this.lossScale = precision === 'f16' ? new LossScale() : undefined;
+    this.optimizer = new AdamW(stage.parameters(), {
+      ...(this.lossScale && { lossScale: this.lossScale }),
+      averageDecay,
+    });
+    this.step = new TrainStep(stage, this.optimizer, precision);
+    this.checkpoints = new CheckpointStore(folder, {
+      keep,
+      ...(milestoneEvery && { milestoneEvery }),
+      ...(best && { best: best.better ?? 'lower' }),
+    });
+    this.guard = guard && new SpikeGuard(guard);
+    this.score = new Score(best?.metric ?? 'loss');
+  }
+
+  /** Goes on from the newest whole checkpoint, if there is any. */
+  async begin(): Promise<void> {
+    const { onNotice } = this.options;
+    await this.checkpoints.open();
+    const found = await this.checkpoints.latest((broken, reason) =>
+      onNotice?.(`checkpoint ${broken} is broken (${reason}); the one before it is used`),
+    );
+    if (found) {
+      await this.restore(found);
+      await this.checkpoints.setAsideAfter(this.done);
+      onNotice?.(`going on from step ${this.done} of ${found.folder}`);
+    } else if (this.guard) await this.save();
+  }
+
+  /** Takes steps to the end of the schedule, or to the one behind which the signal is given. */
+  async toEnd(): Promise<void> {
+    const { schedule, signal } = this.options;
+    if (this.done < schedule.steps && !signal?.aborted) await this.takeSteps();
+    await this.checkpoints.finish();
+    if (this.done >= schedule.steps) this.optimizer.finish();
+  }
+
+  private async takeSteps(): Promise<void> {
+    const { schedule, batches, accumulate = 1, signal } = this.options;
+    for await (const group of grouped(batches(this.cursor), accumulate)) {
+      const report = await this.take(group);
+      if (this.guard?.hasDiverged(report.loss)) {
+        await this.goBack(report);
+        continue;
+      }
+      const stop = this.done >= schedule.steps || (signal?.aborted ?? false);
+      this.due ||= this.isMarked();
+      if (stop || (this.due && !this.guard?.streak)) await this.save();
+      if (stop) return;
+    }
+  }
+
+  /** Waits for a checkpoint that is being written, and frees everything. */
+  async close(): Promise<void> {
+    await this.checkpoints.close();
+    this.step.dispose();
+    this.optimizer.dispose();
+    this.lossScale?.dispose();
+  }
+
+  /** One step of a group of batches, and what is told of it. */
+  private async take(batches: readonly TrainingBatch[]): Promise<StepReport> {
+    const { schedule, clipNorm, onStep } = this.options;
+    const rates = scheduleAt(schedule, this.done);
+    const numbers = await this.step.run(batches, { step: this.done, clipNorm, ...rates });
+    this.checkpoints.check();
+    if (!Number.isFinite(numbers.gradientNorm)) this.skipped++;
+    const rollback = this.rollbacks.findLast(({ to }) => to === this.done);
+    this.done++;
+    this.cursor = batches.at(-1)!.cursor;
+    const imagesPerSecond = this.pace.tick(batches.reduce((images, { shape }) => images + shape[0], 0));
+    const evaluation = await this.evaluate();
+    const report: StepReport = {
+      ...numbers,
+      step: this.done,
+      steps: schedule.steps,
+      epoch: this.cursor.epoch,
+      learningRate: rates.learningRate,
+      skipped: this.skipped,
+      imagesPerSecond,
+      eta: (schedule.steps - this.done) * this.pace.seconds,
+      ...(evaluation && { evaluation }),
+      ...(rollback && { rollback }),
+    };
+    await onStep?.(report, (run) => this.optimizer.averaged(run));
+    this.score.note({ ...report.metrics, loss: report.loss, ...evaluation });
+    return report;
+  }
+
+  /** The numbers of a step that is evaluated. */
+  private async evaluate(): Promise<StepReport['evaluation']> {
+    const { evaluation, schedule } = this.options;
+    if (!evaluation || (this.done % evaluation.every !== 0 && this.done < schedule.steps)) return undefined;
+    return this.optimizer.averaged(() => evaluation.measure(this.done));
+  }
+
+  private isMarked(): boolean {
+    const { saveEvery, milestoneEvery } = this.options;
+    return this.done % saveEvery === 0 || (milestoneEvery !== undefined && this.done % milestoneEvery === 0);
+  }
+
+  /** Begins a checkpoint of what is on the device now; waits only for the one before it. */
+  private async save(): Promise<void> {
+    await this.checkpoints.finish();
+    this.due = false;
+    this.checkpoints.begin(this.done, this.content());
+  }
+
+  /** Everything is copied before the first wait. */
+  private async content(): Promise<CheckpointContent> {
+    const files = gatherFiles(this.folder());
+    const [state, lossScale] = [this.state(), this.lossScale?.read()];
+    return { files: await files, state: { ...state, ...(lossScale && { lossScale: await lossScale }) } };
+  }
+
+  private state(): TrainingState {
+    const { stage, seed } = this.options;
+    const score = this.score.take();
+    return {
+      stage: stage.name,
+      step: this.done,
+      cursor: this.cursor,
+      seed,
+      stageState: structuredClone(stage.state?.()),
+      skipped: this.skipped,
+      ...(this.guard && { guard: this.guard.state(), rollbacks: this.rollbacks }),
+      ...(score !== undefined && { score }),
+    };
+  }
+
+  /** The files of a checkpoint beside its state. */
+  private folder(): ModelFolder {
+    const model = [...this.options.stage.checkpointFolder()].map(([path, file]) => [`model/${path}`, file] as const);
+    return new Map([...model, ['optimizer.safetensors', { tensors: this.optimizer.moments() }]]);
+  }
+
+  private async restore({ folder, state, open }: Checkpoint): Promise<void> {
+    const { stage, seed } = this.options;
+    if (state.stage !== stage.name || state.seed !== seed)
+      throw new Error(
+        `train: ${folder} must hold a run of stage ${stage.name} with seed ${seed}, got stage ${state.stage} with seed ${state.seed}. Use another folder.`,
+      );
+    if (state.stageState !== undefined) stage.restoreState?.(state.stageState);
+    for (const [path, file] of stage.checkpointFolder())
+      if (!(file instanceof Uint8Array)) await restoreFile(path, file, await open(`model/${path}`));
+    await this.optimizer.load(await open('optimizer.safetensors'), state.step);
+    this.done = state.step;
+    this.cursor = state.cursor;
+    this.skipped = state.skipped ?? 0;
+    this.rollbacks = state.rollbacks ?? [];
+    if (state.lossScale) this.lossScale?.load(state.lossScale);
+    if (state.guard) this.guard?.load(state.guard);
+  }
+
+  /** Puts the run back to the last good checkpoint, but leaves the data where it is: the batches since are not seen again. */
+  private async goBack({ loss }: StepReport): Promise<void> {
+    const { guard, onNotice } = this.options;
+    const { cursor, done: from, skipped } = this;
+    const limit = this.guard!.limit;
+    await this.checkpoints.finish();
+    const reason = `the loss left its course: ${guard!.patience} steps in a row above ${limit.toPrecision(4)}, ${loss.toPrecision(4)} at step ${from}`;
+    if (this.rollbacks.length >= guard!.rollbacks)
+      throw new Error(
+        `train: ${reason}, after ${this.rollbacks.length} times of going back. The last good checkpoint is kept. Lower the learning rate or the clip norm, look at the data behind this step, or allow more.`,
+      );
+    const found = await this.checkpoints.latest(() => {}, isSound);
+    if (!found) throw new Error(`train: ${reason}, and there is no good checkpoint to go back to. Use another folder.`);
+    const rollback = { from, to: found.state.step, loss: Number.isFinite(loss) ? loss : null, limit };
+    await this.checkpoints.dropAfter(found.state.step);
+    await this.restore(found);
+    this.cursor = cursor;
+    this.skipped = skipped;
+    this.rollbacks = [...this.rollbacks, rollback];
+    onNotice?.(`${reason}; going back to step ${this.done}, past the batches since`);
+    // From here on a run that is killed does not meet those batches again.
+    await this.save();
+  }
+}
+
+/** Batches in groups of one size; a rest that does not fill one is left out. */
+async function* grouped(batches: AsyncIterable<TrainingBatch>, size: number): AsyncGenerator<TrainingBatch[]> {
+  let group: TrainingBatch[] = [];
+  for await (const batch of batches) {
+    group.push(batch);
+    if (group.length < size) continue;
+    yield group;
+    group = [];
+  }
+}
+
+/** Puts a file's tensors back where they were. @throws WeightsError if they are another model's */
+async function restoreFile(
+  path: string,
+  { tensors }: WeightsFile,
+  stored: Parameters<typeof loadTensors>[1],
+): Promise<void> {
+  const needed = new Map([...tensors].map(([name, { shape }]) => [name, shape]));
+  checkWeights(path, { needed, given: stored });
+  await loadTensors(tensors, stored);
+}
