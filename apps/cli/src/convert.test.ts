@@ -22,6 +22,7 @@ import {
   goldenFile,
   holesOf,
   publishedClip,
+  publishedLpips,
   publishedStar,
   publishedT5,
   publishedVqvae,
@@ -252,6 +253,43 @@ describe('star convert of other networks', () => {
     expect(await configOf(at('metrics/inception'))).toMatchObject({ classes: 10, channelDivisor: 16 });
   });
 
+  it('takes LPIPS from torchvision’s VGG-16 in the older format, with the weights of its layers in a file of their own', async () => {
+    const { network, layers } = publishedLpips('vgg16');
+    await writeParts(at('vgg16.pth'), legacyTorchParts(written(network)));
+    await writeParts(at('lins.pth'), torchParts(written(layers)));
+    const { code, stderr } = await runStar(['convert', at('vgg16.pth'), '--out', at('metrics/lpips')]);
+    expect([code, stderr]).toEqual([1, expect.stringContaining('and name it with --lpips-weights.')]);
+    await convert(at('vgg16.pth'), '--lpips-weights', at('lins.pth'), '--out', at('metrics/lpips'));
+    expect(await configOf(at('metrics/lpips'))).toEqual({ network: 'vgg16', channelDivisor: 16 });
+    const weights = await weightsOf(at('metrics/lpips'));
+    const wanted = [...network, ...layers].filter(([name]) => !name.startsWith('classifier.'));
+    expect(weights.size).toBe(wanted.length);
+    for (const [name, { values }] of wanted) expect(sameFloats(weights.get(name)!, values)).toBe(true);
+  });
+
+  it('takes LPIPS from the whole model of the lpips package, by AlexNet', async () => {
+    const { network, layers } = publishedLpips('alexnet');
+    const slices = ['0', '3', '6', '8', '10'];
+    const whole = new Map([
+      ...[...network]
+        .filter(([name]) => name.startsWith('features.'))
+        .map(([name, tensor]) => {
+          const [, index, kind] = name.split('.') as [string, string, string];
+          return [`net.slice${slices.indexOf(index) + 1}.${index}.${kind}`, tensor] as const;
+        }),
+      ...layers,
+      ...[...layers].map(([name, tensor]) => [name.replace(/^lin(\d)/, 'lins.$1'), tensor] as const),
+    ]);
+    const constants = { 'scaling_layer.shift': buffer(1, 3, 1, 1), 'scaling_layer.scale': buffer(1, 3, 1, 1) };
+    await writeParts(at('lpips.pth'), torchParts(written(whole, constants)));
+    await convert(at('lpips.pth'), '--out', at('metrics/lpips-alexnet'));
+    expect(await configOf(at('metrics/lpips-alexnet'))).toEqual({ network: 'alexnet', channelDivisor: 16 });
+    const weights = await weightsOf(at('metrics/lpips-alexnet'));
+    expect(weights.size).toBe(15);
+    for (const [name, { values }] of [...network, ...layers])
+      if (!name.startsWith('classifier.')) expect(sameFloats(weights.get(name)!, values)).toBe(true);
+  });
+
   it('asks for a tokenizer where none is beside the weights', async () => {
     await textFolder(at('apart'));
     await rm(at('apart/tokenizer'), { recursive: true });
@@ -278,6 +316,8 @@ describe('star inspect', () => {
     ['a T5 in shards', () => at('t5'), ['t5']],
     ['a whole CLIP', () => at('clip'), ['clip']],
     ['Inception weights', () => at('inception.pth'), ['inception']],
+    ['a whole LPIPS', () => at('lpips.pth'), ['lpips']],
+    ['the network of LPIPS alone', () => at('vgg16.pth'), ['lpips']],
   ])('knows %s', async (_, path, kinds) => {
     const { code, stdout, stderr } = await runStar(['inspect', path(), '--json']);
     expect(code, stderr).toBe(0);

@@ -14,6 +14,8 @@ export interface ConversionOptions {
   readonly sampleFrom: number;
   /** Folder of the tokenizer, where it is not beside the weights. */
   readonly tokenizer?: string;
+  /** File of the weights of LPIPS's layers, where they are not in the network's. */
+  readonly lpipsWeights?: string;
 }
 
 /** A model of ours made of a file's tensors: what its folder will hold. */

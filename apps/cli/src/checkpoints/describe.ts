@@ -1,6 +1,6 @@
 import { publishedTextConfig, publishedT5Config } from '@star-webgpu/text-encoder';
 import { patchNumberPresets } from '@star-webgpu/vqvae/scales';
-import { countOf, type Found, type Kind, kindTitles, sideOf } from './recognise.ts';
+import { countOf, type Found, type Kind, kindTitles, lpipsNetwork, sideOf } from './recognise.ts';
 
 /** What a model in a file is, in words: its kind and sizes, and which of the published ones it is. */
 export function describeModel(found: Found, patchNumbers?: readonly number[]): string {
@@ -89,4 +89,17 @@ const inception: Describe = (found) => {
   };
 };
 
-const descriptions: Readonly<Record<Kind, Describe>> = { star, vqvae, 'clip-text': clipText, t5, clip, inception };
+const lpips: Describe = ({ tensors }) => {
+  const whole = tensors.has('lin0.model.1.weight');
+  return { sizes: `${lpipsNetwork(tensors)} ${whole ? 'with' : 'without'} the weights of its layers` };
+};
+
+const descriptions: Readonly<Record<Kind, Describe>> = {
+  star,
+  vqvae,
+  'clip-text': clipText,
+  t5,
+  clip,
+  inception,
+  lpips,
+};

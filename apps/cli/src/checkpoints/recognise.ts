@@ -1,7 +1,7 @@
 import type { StoredTensor } from '@star-webgpu/tensor-webgpu';
 
 /** Kinds of models that can be converted. */
-export const kinds = ['star', 'vqvae', 'clip-text', 't5', 'clip', 'inception'] as const;
+export const kinds = ['star', 'vqvae', 'clip-text', 't5', 'clip', 'inception', 'lpips'] as const;
 export type Kind = (typeof kinds)[number];
 
 /** What a kind is called. */
@@ -12,6 +12,7 @@ export const kindTitles: Readonly<Record<Kind, string>> = {
   t5: 'T5 encoder',
   clip: 'CLIP with both towers',
   inception: 'Inception of FID',
+  lpips: 'LPIPS',
 };
 
 /** A model inside a file: what it is, where its names begin, and its tensors by their names from there on. */
@@ -34,6 +35,7 @@ interface Mark {
 
 const clipText = 'text_model.embeddings.token_embedding.weight';
 const clipVision = 'visual_projection.weight';
+const lpipsLayer = 'lin0.model.1.weight';
 
 const marks: readonly Mark[] = [
   {
@@ -46,7 +48,21 @@ const marks: readonly Mark[] = [
   { kind: 'clip-text', anchor: clipText, with: [], without: [clipVision] },
   { kind: 't5', anchor: 'encoder.block.0.layer.0.SelfAttention.q.weight', with: ['encoder.final_layer_norm.weight'] },
   { kind: 'inception', anchor: 'Conv2d_1a_3x3.conv.weight', with: ['Mixed_5b.branch1x1.conv.weight'] },
+  { kind: 'lpips', anchor: lpipsLayer, with: ['net.slice1.0.weight', 'features.0.weight'] },
+  // torchvision's VGG-16 and AlexNet
+  {
+    kind: 'lpips',
+    anchor: 'features.0.weight',
+    with: ['features.28.weight', 'features.10.weight'],
+    without: [lpipsLayer],
+  },
 ];
+
+/** Which network LPIPS looks with, by the window of its first layer. */
+export function lpipsNetwork(tensors: ReadonlyMap<string, StoredTensor>): 'alexnet' | 'vgg16' {
+  const first = tensors.get('features.0.weight') ?? tensors.get('net.slice1.0.weight');
+  return first?.shape[2] === 11 ? 'alexnet' : 'vgg16';
+}
 
 /** Names as the model has them: torch.compile puts `_orig_mod.` into them wherever it was applied. */
 const plainNames = (tensors: ReadonlyMap<string, StoredTensor>): Map<string, StoredTensor> =>

@@ -3,6 +3,7 @@ import { publishedRefiner } from '@star-webgpu/star-transformer';
 import { patchNumberPresets } from '@star-webgpu/vqvae/scales';
 import { convertClip } from '../checkpoints/convert-clip.ts';
 import { convertInception } from '../checkpoints/convert-inception.ts';
+import { convertLpips } from '../checkpoints/convert-lpips.ts';
 import { convertStar } from '../checkpoints/convert-star.ts';
 import { convertText, smallFiles } from '../checkpoints/convert-text.ts';
 import { convertVqvae } from '../checkpoints/convert-vqvae.ts';
@@ -27,6 +28,7 @@ interface Flags {
   readonly sampleFrom: number;
   readonly seed: number;
   readonly tokenizer?: string;
+  readonly lpipsWeights?: string;
   readonly force?: boolean;
   readonly load?: boolean;
   readonly json?: boolean;
@@ -69,6 +71,7 @@ export function addConvert(program: Command): void {
     .option('--sample-from <scale>', 'STAR: first scale of the refiner', wholeNumber(0), publishedRefiner.sampleFrom)
     .option('--seed <number>', 'STAR: seed of rows for scales that the file does not have', wholeNumber(0), 0)
     .option('--tokenizer <folder>', 'text: folder of the tokenizer; beside the weights by default')
+    .option('--lpips-weights <file>', 'LPIPS: the file of lin0 to lin4, where the source is torchvision’s network')
     .option('--force', 'replace a folder that is there')
     .option('--load', 'load the result onto the adapter at the end; done for up to 1 GB unless --no-load')
     .option('--no-load')
@@ -125,6 +128,7 @@ function optionsOf({
   resolution,
   patchNumbers,
   tokenizer,
+  lpipsWeights,
   seed,
   crossAttention,
   refiner,
@@ -138,6 +142,7 @@ function optionsOf({
     sampleFrom,
     ...(numbers && { patchNumbers: numbers }),
     ...(tokenizer !== undefined && { tokenizer }),
+    ...(lpipsWeights !== undefined && { lpipsWeights }),
   };
 }
 
@@ -155,6 +160,8 @@ async function conversionOf(
       return convertClip(found, folder, options);
     case 'inception':
       return convertInception(found);
+    case 'lpips':
+      return convertLpips(found, options);
     default:
       return convertText(found, folder, options);
   }

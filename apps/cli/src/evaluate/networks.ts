@@ -6,16 +6,17 @@ import { modelDigest } from './identity.ts';
 export type NetworkName = 'inception' | 'clip' | 'lpips';
 
 /** Which files a network needs, where they are published, and how they become a folder. */
-const published: Readonly<Record<NetworkName, string>> = {
+export const publishedNetworks: Readonly<Record<NetworkName, string>> = {
   inception: `the FID Inception weights. Fetch pt_inception-2015-12-05-6726825d.pth from
   https://github.com/mseitzer/pytorch-fid/releases/tag/fid_weights
 and run: star convert pt_inception-2015-12-05-6726825d.pth --out FOLDER`,
   clip: `a CLIP model. Fetch the folder
   https://huggingface.co/openai/clip-vit-large-patch14
 and run: star convert clip-vit-large-patch14 --out FOLDER`,
-  lpips: `LPIPS weights: a folder with config.json, {"network": "alexnet"} or {"network": "vgg16"}, and model.safetensors that holds the tensors of
-  https://github.com/richzhang/PerceptualSimilarity (lpips/weights/v0.1/alex.pth or vgg.pth: lin0 to lin4) and of
-  https://download.pytorch.org/models/alexnet-owt-7be5be79.pth or vgg16-397923af.pth (features.*).`,
+  lpips: `LPIPS weights. Fetch the network and the weights of its layers,
+  https://download.pytorch.org/models/vgg16-397923af.pth (or alexnet-owt-7be5be79.pth)
+  https://github.com/richzhang/PerceptualSimilarity (lpips/weights/v0.1/vgg.pth, or alex.pth)
+and run: star convert vgg16-397923af.pth --lpips-weights vgg.pth --out FOLDER`,
 };
 
 /** Metrics by the network that they need. */
@@ -28,7 +29,7 @@ const metricsOf: Readonly<Record<NetworkName | 'none', readonly string[]>> = {
 
 /** What a person without weights is told. */
 export const weightsAdvice = (network: NetworkName): string =>
-  `It needs ${published[network]}
+  `It needs ${publishedNetworks[network]}
 Without any weights: ${metricsOf.none.join(', ')}.`;
 
 /** A reader of a network's folder. @throws Error with advice if the folder was not given or has no weights. */

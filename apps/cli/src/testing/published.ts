@@ -78,6 +78,40 @@ export const publishedClip = async (): Promise<Published> =>
 export const publishedT5 = async (): Promise<Published> =>
   resized(await stateDict('text-encoder/test/golden/t5_manifest.json'), { 90: 704 });
 
+/** Indices of the convolutions in torchvision's `features`, with a sixteenth of their filters; and filters at the five places that LPIPS compares. */
+const lpipsLayouts = {
+  alexnet: {
+    windows: [11, 5, 3, 3, 3],
+    indices: [0, 3, 6, 8, 10],
+    filters: [4, 12, 24, 16, 16],
+    compared: [4, 12, 24, 16, 16],
+  },
+  vgg16: {
+    windows: new Array<number>(13).fill(3),
+    indices: [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28],
+    filters: [4, 4, 8, 8, 16, 16, 16, 32, 32, 32, 32, 32, 32],
+    compared: [4, 8, 16, 32, 32],
+  },
+} as const;
+
+/** A small network of torchvision with its classifier, and the weights of LPIPS's layers, each as it is published. */
+export function publishedLpips(network: keyof typeof lpipsLayouts): {
+  readonly network: Published;
+  readonly layers: Published;
+} {
+  const { windows, indices, filters, compared } = lpipsLayouts[network];
+  const shapes = new Map<string, Shape>();
+  indices.forEach((index, i) => {
+    shapes.set(`features.${index}.weight`, [filters[i]!, filters[i - 1] ?? 3, windows[i]!, windows[i]!]);
+    shapes.set(`features.${index}.bias`, [filters[i]!]);
+  });
+  shapes.set('classifier.6.bias', [10]);
+  const lins = new Map(compared.map((width, i) => [`lin${i}.model.1.weight`, [1, width, 1, 1]]));
+  const filled = (named: ReadonlyMap<string, Shape>): Published =>
+    new Map([...named].map(([name, shape]) => [name, { shape, values: hashedValues(name, sizeOf(shape)) }]));
+  return { network: filled(shapes), layers: filled(lins) };
+}
+
 /** Names of the refiner's parameters. */
 export const refinerNames =
   /^(word_embed_head|lvl_embed_2|encoder_proj2|pos_start_last|head_proj|feat_extract|head_logits2)/;
