@@ -34,11 +34,22 @@ export interface StageOutput {
   readonly observed?: readonly Tensor[];
 }
 
+/** A network that learns against a stage's own, with an optimiser of its own: a discriminator. */
+export interface Opponent {
+  /** Everything of it that is trained, by name. The stage's loss has its gradients too; zeros as long as it does not take part. */
+  parameters(): Map<string, Tensor>;
+  /** Of its AdamW. */
+  readonly betas: readonly [number, number];
+  /** Its learning rate as a multiple of the stage's. */
+  readonly rate: number;
+}
+
 /** A kind of training: what is trained, on what loss, and how it is stored. */
 export interface Stage {
   readonly name: string;
   /** Everything that is trained, by name. */
   parameters(): Map<string, Tensor>;
+  readonly opponent?: Opponent | undefined;
   /**
    * All that `forward` reads of a batch. `draw` numbers the batches of a run: what is drawn at random depends on it and the seed.
    * May run the device itself: tokens, cached features. For an evaluation nothing is dropped, and `draw` counts its own batches.

@@ -15,7 +15,8 @@ import {
   withPrecision,
 } from '@star-webgpu/tensor-webgpu';
 import { flattened, namesOf, uploaded } from './numbers.ts';
-import type { AdamW, AdamWStep } from './optimizer.ts';
+import type { Optimizer } from './opposed-adamw.ts';
+import type { AdamWStep } from './optimizer.ts';
 import type { HostValues, PictureSize, Stage, TrainingBatch } from './stage.ts';
 
 export interface StepNumbers extends AdamWStep {
@@ -60,14 +61,14 @@ interface StepInput {
 /** Training steps of a stage: recorded once for each shape of batches, then replayed. */
 export class TrainStep {
   private readonly stage: Stage;
-  private readonly optimizer: AdamW;
+  private readonly optimizer: Optimizer;
   private readonly precision: Precision;
   private readonly planned = new Map<string, PlannedStep>();
   /** Plans of several shapes never run at once: activations and gradients of all take the room of the largest. */
   private readonly arena = new PlanArena();
 
   /** @param precision type of the operands of products; f16 wants an optimizer with a loss scale. */
-  constructor(stage: Stage, optimizer: AdamW, precision: Precision = 'f32') {
+  constructor(stage: Stage, optimizer: Optimizer, precision: Precision = 'f32') {
     this.stage = stage;
     this.optimizer = optimizer;
     this.precision = precision;

@@ -5,6 +5,7 @@ import { Score } from './checkpoints/score.ts';
 import { isSound, type Rollback, type TrainingState } from './checkpoints/state.ts';
 import { CheckpointStore } from './checkpoints/store.ts';
 import type { CheckpointContent } from './checkpoints/write.ts';
+import { OpposedAdamW, type Optimizer } from './opposed-adamw.ts';
 import { AdamW } from './optimizer.ts';
 import { Pace } from './pace.ts';
 import { scheduleAt } from './schedule.ts';
@@ -19,7 +20,7 @@ export class TrainingRun {
   done = 0;
   private readonly options: TrainOptions;
   private readonly lossScale: LossScale | undefined;
-  private readonly optimizer: AdamW;
+  private readonly optimizer: Optimizer;
   private readonly step: TrainStep;
   private readonly checkpoints: CheckpointStore;
   private readonly guard: SpikeGuard | undefined;
@@ -35,10 +36,11 @@ export class TrainingRun {
     const { stage, precision, folder, keep, milestoneEvery, best, guard, averageDecay } = options;
     this.options = options;
     this.lossScale = precision === 'f16' ? new LossScale() : undefined;
-    this.optimizer = new AdamW(stage.parameters(), {
+    const own = new AdamW(stage.parameters(), {
       ...(this.lossScale && { lossScale: this.lossScale }),
       averageDecay,
     });
+    this.optimizer = stage.opponent ? new OpposedAdamW(own, stage.opponent) : own;
     this.step = new TrainStep(stage, this.optimizer, precision);
     this.checkpoints = new CheckpointStore(folder, {
       keep,

@@ -1,14 +1,14 @@
 import {
-  abs,
   add,
+  cast,
   concat,
+  contiguous,
   detach,
   hostRandom,
-  mean,
   type ModelFolder,
   mul,
   noGrad,
-  sub,
+  permute,
   type Tensor,
 } from '@star-webgpu/tensor-webgpu';
 import {
@@ -23,17 +23,19 @@ import {
 } from '@star-webgpu/vqvae';
 import { joined } from '../joined.ts';
 import type { HostValues, Stage, StageOutput, TrainingBatch } from '../stage.ts';
+import { Adversary, type AdversaryOptions } from './adversary.ts';
+import { type MeasuredLoss, pictureLoss, type PictureLossOptions } from './picture-loss.ts';
 
-export interface VqvaeStageOptions {
+export interface VqvaeStageOptions extends PictureLossOptions {
   readonly seed: number;
-  /** Weight of the mean absolute error beside the mean squared one. */
-  readonly absoluteWeight: number;
   /** Weight of the codebook and commitment losses. */
   readonly quantizeWeight: number;
   /** Steps between revivals of codes that nothing hit; 0 for never. */
   readonly reviveEvery: number;
   /** No revivals from this step on. */
   readonly reviveUntil: number;
+  /** A discriminator that the decoder learns to deceive. */
+  readonly adversary?: AdversaryOptions | undefined;
 }
 
 /** What a run goes on from beside its weights; arrays as base64, which is shorter than their digits. */
@@ -43,9 +45,13 @@ interface VqvaeState {
   readonly steps: number;
 }
 
-/** Training of the VQVAE: mean absolute and squared error, codebook and commitment losses, revival of dead codes. */
+/**
+ * Training of the VQVAE: mean absolute and squared error, codebook and commitment losses, revival of dead codes; and, where asked, a perceptual
+ * loss and a discriminator.
+ */
 export class VqvaeStage implements Stage {
   readonly name = 'vqvae';
+  readonly opponent: Adversary | undefined;
   private readonly model: Vqvae;
   private readonly options: VqvaeStageOptions;
   private readonly usage: UsageMeter;
@@ -55,6 +61,7 @@ export class VqvaeStage implements Stage {
   constructor(model: Vqvae, options: VqvaeStageOptions) {
     this.model = model;
     this.options = options;
+    this.opponent = options.adversary && new Adversary(options.adversary);
     this.usage = new UsageMeter(model.config);
     this.counts = new Float32Array(model.config.codebookSize);
   }
@@ -63,21 +70,35 @@ export class VqvaeStage implements Stage {
     return this.model.namedParameters();
   }
 
-  async inputs({ images, shape }: TrainingBatch): Promise<Record<string, HostValues>> {
-    return { images_B3HW: { values: images, shape } };
+  async inputs(
+    { images, shape }: TrainingBatch,
+    draw: number,
+    evaluating = false,
+  ): Promise<Record<string, HostValues>> {
+    const judged = !evaluating && this.opponent?.takesPart(draw);
+    // Its shape alone tells that the discriminator takes part, so that there is a plan with it and one without.
+    return {
+      images_B3HW: { values: images, shape },
+      ...(judged && { judged: { values: Uint32Array.of(1), shape: [1] } }),
+    };
   }
 
-  forward({ images_B3HW: images }: Readonly<Record<string, Tensor>>): StageOutput {
-    const images_B3HW = images!;
-    const { reconstruction_B3HW, pixelLoss, quantizeLoss, indices, lookups } = this.model.trainForward(images_B3HW);
-    const absolute = mean(abs(sub(reconstruction_B3HW, images_B3HW)));
-    const loss = add(
-      add(mul(absolute, this.options.absoluteWeight), pixelLoss),
-      mul(quantizeLoss, this.options.quantizeWeight),
-    );
-    const metrics = { pixel: pixelLoss, absolute, quantize: quantizeLoss };
-    const hits_SV = noGrad(() => codeHits(indices, this.model.config.codebookSize));
-    return { loss, metrics, observed: [hits_SV, concat(lookups.map(detach), 0)] };
+  forward({ images_B3HW, judged }: Readonly<Record<string, Tensor>>): StageOutput {
+    const { model, options, opponent } = this;
+    const { features_BHWC, quantizeLoss, indices, lookups } = model.trainFeatures(images_B3HW!);
+    const { lastLayer } = model;
+    const images_BHW3 = contiguous(permute(images_B3HW!, [0, 2, 3, 1]));
+    const lossOf = (got_BHW3: Tensor): MeasuredLoss => pictureLoss(got_BHW3, images_BHW3, options);
+    const { loss, metrics } =
+      judged && opponent
+        ? opponent.loss({ features_BHWC, lastLayer, images_BHW3, lossOf })
+        : lossOf(cast(lastLayer.forward(features_BHWC), 'f32'));
+    const hits_SV = noGrad(() => codeHits(indices, model.config.codebookSize));
+    return {
+      loss: add(loss, mul(quantizeLoss, options.quantizeWeight)),
+      metrics: { ...metrics, quantize: quantizeLoss },
+      observed: [hits_SV, concat(lookups.map(detach), 0)],
+    };
   }
 
   async afterStep(step: number, observed: readonly (readonly Tensor[])[]): Promise<Record<string, number>> {
@@ -117,8 +138,13 @@ export class VqvaeStage implements Stage {
     return saveVqvae(this.model, dtype);
   }
 
+  /** The model, and the discriminator that it learns against. */
   checkpointFolder(): ModelFolder {
-    return vqvaeFolder(this.model);
+    const discriminator = this.opponent?.discriminator.namedTensors();
+    return new Map([
+      ...vqvaeFolder(this.model),
+      ...(discriminator ? [['discriminator.safetensors', { tensors: discriminator }] as const] : []),
+    ]);
   }
 }
 
