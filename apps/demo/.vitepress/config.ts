@@ -41,6 +41,7 @@ export default defineConfig({
           ['use-in-your-code', 'Use in your code'],
           ['published-weights', 'Use the published weights'],
           ['training', 'Training'],
+          ['train-the-tokenizer', 'Train the tokenizer'],
           ['config', 'Config reference'],
           ['evaluate', 'Evaluate'],
           ['adapters', 'Adapters'],

@@ -64,7 +64,7 @@ async function runTrain(stageName: string, _: unknown, command: Command): Promis
 const parameterCount = (stage: Stage): string =>
   [...stage.parameters().values()].reduce((sum, { size }) => sum + size, 0).toLocaleString('en-US');
 
-function trainedBy(config: TrainConfig, data: TrainingData): Trained | Promise<Trained> {
+function trainedBy(config: TrainConfig, data: TrainingData): Promise<Trained> {
   if (config.stage === 'vqvae') return vqvaeStage(config);
   return config.stage === 'refiner' ? refinerStage(config, data) : starStage(config, data);
 }

@@ -1,13 +1,40 @@
-import { VqvaeStage } from '@star-webgpu/trainer';
-import { Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { loadLpips } from '@star-webgpu/metrics';
+import { VqvaeStage, type VqvaeStageOptions } from '@star-webgpu/trainer';
+import { Discriminator, Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
+import { publishedNetworks } from '../evaluate/networks.ts';
 import type { VqvaeRun } from './config/vqvae.ts';
 import { sizesOf } from './data.ts';
 import type { Trained } from './trained.ts';
 
 /** Training of a VQVAE from nothing. */
-export function vqvaeStage(run: VqvaeRun): Trained {
+export async function vqvaeStage(run: VqvaeRun): Promise<Trained> {
   const { vqvae, loss, seed } = run;
   const config = vqvaeConfig(vqvae);
-  const stage = new VqvaeStage(new Vqvae(config, { seed }), { seed, ...loss });
-  return { stage, sizes: sizesOf(run, config) };
+  const options = { ...loss, seed, perceptual: await perceptualLoss(run), adversary: adversary(run) };
+  return { stage: new VqvaeStage(new Vqvae(config, { seed }), options), sizes: sizesOf(run, config) };
+}
+
+/** @throws Error that says where the weights come from, if the folder has none. */
+async function perceptualLoss({ loss: { perceptual } }: VqvaeRun): Promise<VqvaeStageOptions['perceptual']> {
+  if (!perceptual) return undefined;
+  const { folder, weight } = perceptual;
+  if (!(await stat(join(folder, 'model.safetensors')).catch(() => undefined)))
+    throw new Error(
+      `train: loss.perceptual.folder must name a folder with model.safetensors, got ${folder}.\nIt needs ${publishedNetworks.lpips}`,
+    );
+  const lpips = await loadLpips((file) => readFile(join(folder, file)));
+  return { weight, distance: (got_BHW3, want_BHW3) => lpips.forward(got_BHW3, want_BHW3) };
+}
+
+function adversary({ loss: { adversarial }, training, seed }: VqvaeRun): VqvaeStageOptions['adversary'] {
+  if (!adversarial) return undefined;
+  const { startStep, weight, learningRate = training.learningRate, channels, layers } = adversarial;
+  return {
+    discriminator: new Discriminator({ channels, layers }, { seed }),
+    weight,
+    from: startStep * training.accumulate,
+    rate: learningRate / training.learningRate,
+  };
 }

@@ -1,3 +1,4 @@
+import { publishedDiscriminator } from '@star-webgpu/vqvae';
 import { z } from 'zod';
 import { $schema, count, data, seed, share, training, whole } from './shared.ts';
 
@@ -24,6 +25,30 @@ const vqvae = z
   })
   .describe('Sizes and options of the VQVAE.');
 
+const perceptual = z
+  .strictObject({
+    folder: z.string().describe('Folder of LPIPS weights that `star convert` made.'),
+    weight: z.number().positive().describe('Weight of the distance.'),
+  })
+  .describe('Mean perceptual distance (LPIPS) of the pictures; none without it.');
+
+const adversarial = z
+  .strictObject({
+    startStep: whole.meta({ description: 'Step from which the discriminator takes part.', unit: 'steps' }),
+    weight: z.number().positive().describe('Weight of its loss, on top of the adaptive one.'),
+    learningRate: z
+      .number()
+      .positive()
+      .describe('Its highest learning rate, on the schedule of the run; the learning rate of the run if not given.')
+      .optional(),
+    channels: count
+      .multipleOf(4)
+      .meta({ description: 'Width of its first layer.', unit: 'channels' })
+      .default(publishedDiscriminator.channels),
+    layers: count.describe('Layers of it that halve the picture.').default(publishedDiscriminator.layers),
+  })
+  .describe('A discriminator (PatchGAN) that the decoder learns to deceive; none without it.');
+
 export const vqvaeRun = z.strictObject({
   $schema,
   stage: z.literal('vqvae').describe('What is trained: `star train` must name the same.'),
@@ -33,13 +58,16 @@ export const vqvaeRun = z.strictObject({
   training,
   loss: z
     .strictObject({
-      absoluteWeight: z.number().min(0).describe('Weight of the mean absolute error beside the mean squared one.'),
+      absoluteWeight: z.number().min(0).describe('Weight of the mean absolute error of the pixels.'),
+      squaredWeight: z.number().min(0).describe('Weight of the mean squared error of the pixels.').default(1),
       quantizeWeight: z.number().min(0).describe('Weight of the codebook and commitment losses.'),
       reviveEvery: whole.meta({
         description: 'Distance of revivals: codes that nothing hit since the last are replaced; 0 for none.',
         unit: 'steps',
       }),
       reviveUntil: whole.meta({ description: 'No revivals from this step on.', unit: 'steps' }),
+      perceptual: perceptual.optional(),
+      adversarial: adversarial.optional(),
     })
     .describe('What is minimised.'),
 });
