@@ -22,7 +22,7 @@ export {
   type OrderOptions,
 } from './order.ts';
 export { pack, type PackOptions, type PackProgress, type PackReport } from './pack.ts';
-export { parquetSource } from './parquet-source.ts';
+export { type ParquetOptions, parquetSource } from './parquet-source.ts';
 export { type Duplicate, type DuplicateOptions, nearDuplicates } from './near-duplicates.ts';
 export { openPack, type Pack, type PackedPicture } from './reader.ts';
 export type { ArrayData, ArrayType, PackHeader, PackRecord, StoredArray } from './schema.ts';

@@ -97,6 +97,34 @@ describe('parquetSource', () => {
     }
   });
 
+  it('gives up a damaged page that keeps the library busy, names it, and reads the next table', async () => {
+    const folder = await temporaryFolder();
+    const [whole, damaged] = [join(folder, 'a.parquet'), join(folder, 'b.parquet')];
+    // The length of the first text, 0x7ff, goes on the count of a run that ends before it: 2^30 values instead of 100.
+    const texts = Array.from({ length: 200 }, (_, i) =>
+      i === 0 ? 'x'.repeat(0x7ff) : i === 150 ? undefined : `t${i}`,
+    );
+    parquetWriteFile({
+      filename: whole,
+      codec: 'UNCOMPRESSED',
+      rowGroupSize: 100,
+      columnData: [
+        { name: 'path', data: texts.map((_, i) => `${i}.png`), type: 'STRING' },
+        { name: 'text', data: texts, type: 'STRING', nullable: true },
+      ],
+    });
+    expect((await parquetSource(whole)).entries).toHaveLength(200);
+    const bytes = await readFile(whole);
+    const text = bytes.indexOf('xxx');
+    expect(bytes.subarray(text - 7, text)).toEqual(Buffer.from('c80101ff070000', 'hex'));
+    bytes.fill(0xff, text - 6, text - 4);
+    await writeFile(damaged, bytes);
+    await expect(parquetSource(damaged, { timeLimit: 4000 })).rejects.toThrow(
+      `pack: source must be a parquet table with readable rows 0 to 99 in row group 0, got no answer within 4 s in ${damaged}.`,
+    );
+    expect((await parquetSource(whole)).entries[150]!.captions).toEqual([]);
+  });
+
   it('refuses a table without pictures, and files that are none or cut short', async () => {
     await expect(parquetSource(golden('no-pictures'))).rejects.toThrow(
       `pack: source must be a parquet table with a column of image, jpg, png, webp, file_name, file, image_path, path, got x in ${golden('no-pictures')}. Copy it again, or rename its columns.`,
@@ -115,7 +143,7 @@ describe('parquetSource', () => {
     const { entries } = await parquetSource(path);
     expect(entries).toHaveLength(7);
     await expect(entries[0]!.read()).rejects.toThrow(
-      'pack: source must be a parquet table with readable rows 0 to 2, got ',
+      'pack: source must be a parquet table with readable rows 0 to 2 in row group 0, got ',
     );
   });
 });

@@ -1,9 +1,10 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join } from 'node:path';
-import type { AsyncBuffer, FileMetaData } from 'hyparquet';
+import type { FileMetaData } from 'hyparquet';
 import { CAPTION_FIELDS, captionsIn } from './captions.ts';
 import { messageOf, PackError } from './errors.ts';
 import { explainMissing, stemOf } from './files.ts';
+import { askParquet, type ParquetRow } from './parquet-thread.ts';
 import type { PackSource, SourceEntry } from './source.ts';
 
 /** Columns that may hold the picture, and those that may name it; the first that a table has counts. */
@@ -12,18 +13,30 @@ const KEY_COLUMNS = ['key', 'id'];
 /** Row groups whose pictures are kept in memory: the packer reads one row after the other, several at a time. */
 const GROUPS_KEPT = 2;
 
-/** The libraries take a tenth of a second to load, which only those who read a table should wait for. */
-const parquet = async () => ({ ...(await import('hyparquet')), ...(await import('hyparquet-compressors')) });
+/** Milliseconds that a row group may take: a damaged page would keep the library busy for hours. */
+const TIME_LIMIT = 120_000;
 
-type Row = Readonly<Record<string, unknown>>;
+/** How to read a table. */
+export interface ParquetOptions {
+  /** Milliseconds that a row group may take, before it is given up as damaged. Default two minutes. */
+  timeLimit?: number;
+}
+
+/** Rows of a row group: the first, and the one behind the last. */
+interface RowGroup {
+  index: number;
+  rowStart: number;
+  rowEnd: number;
+}
 
 /**
  * A parquet table with a picture a row: bytes, a path relative to the table, or Hugging Face's `{ bytes, path }`; captions stand in the
  * columns that a JSON record would have as fields, lists too. Keys come from `key` or `id`, or are the table's name and the row's number.
- * Pictures are read a row group at a time.
+ * Pictures are read a row group at a time,
+ * in a thread that is ended where it does not come to an end.
  */
-export async function parquetSource(path: string): Promise<PackSource> {
-  const table = await Table.open(path);
+export async function parquetSource(path: string, options: ParquetOptions = {}): Promise<PackSource> {
+  const table = await Table.open(path, options.timeLimit ?? TIME_LIMIT);
   const rows = await table.listing();
   const entries = rows.map((row, index): SourceEntry => ({
     key: keyOf(row) ?? `${stemOf(basename(path))}-${String(index).padStart(6, '0')}`,
@@ -35,25 +48,29 @@ export async function parquetSource(path: string): Promise<PackSource> {
   return { origin: path, entries, refused: [] };
 }
 
-function keyOf(row: Row): string | undefined {
+function keyOf(row: ParquetRow): string | undefined {
   const value = KEY_COLUMNS.map((name) => row[name]).find((found) => found !== undefined && found !== null);
   return value === undefined ? undefined : String(value);
 }
 
 class Table {
   private readonly path: string;
-  private readonly file: AsyncBuffer;
-  private readonly metadata: FileMetaData;
+  private readonly timeLimit: number;
+  private readonly rowGroups: readonly RowGroup[];
   private readonly columns: ReadonlySet<string>;
   private readonly pictureColumn: string;
-  private readonly groups = new Map<number, Promise<Row[]>>();
+  private readonly groups = new Map<RowGroup, Promise<ParquetRow[]>>();
 
-  private constructor(path: string, file: AsyncBuffer, metadata: FileMetaData) {
+  private constructor(path: string, { row_groups }: FileMetaData, timeLimit: number) {
     this.path = path;
-    this.file = file;
-    this.metadata = metadata;
+    this.timeLimit = timeLimit;
+    let rowStart = 0;
+    this.rowGroups = row_groups.map(({ num_rows }, index) => {
+      const rowEnd = rowStart + Number(num_rows);
+      return { index, rowStart: rowEnd - Number(num_rows), rowEnd: (rowStart = rowEnd) };
+    });
     this.columns = new Set(
-      metadata.row_groups.flatMap(({ columns }) => columns.map(({ meta_data }) => meta_data?.path_in_schema[0] ?? '')),
+      row_groups.flatMap(({ columns }) => columns.map(({ meta_data }) => meta_data?.path_in_schema[0] ?? '')),
     );
     const column = PICTURE_COLUMNS.find((name) => this.columns.has(name));
     if (column === undefined)
@@ -61,30 +78,34 @@ class Table {
     this.pictureColumn = column;
   }
 
-  static async open(path: string): Promise<Table> {
+  static async open(path: string, timeLimit: number): Promise<Table> {
     await explainMissing(path, stat(path));
-    const { asyncBufferFromFile, parquetMetadataAsync } = await parquet();
-    const file = await asyncBufferFromFile(path);
-    const metadata = await parquetMetadataAsync(file).catch((error: unknown) => {
+    const answer = await askParquet({ path }, timeLimit).catch((error: unknown) => {
       throw unfit(path, 'whole metadata', messageOf(error));
     });
-    checkRows(path, file, metadata);
-    return new Table(path, file, metadata);
+    if (!('metadata' in answer)) throw unfit(path, 'whole metadata', 'rows');
+    checkRows(path, answer);
+    return new Table(path, answer.metadata, timeLimit);
   }
 
   /** All rows without their pictures. */
-  async listing(): Promise<Row[]> {
+  async listing(): Promise<ParquetRow[]> {
     const columns = [...KEY_COLUMNS, ...CAPTION_FIELDS].filter((name) => this.columns.has(name));
-    const count = Number(this.metadata.num_rows);
-    if (columns.length === 0) return Array.from({ length: count }, () => ({}));
-    return await this.read({ columns, rowStart: 0, rowEnd: count, utf8: true });
+    const rows: ParquetRow[] = [];
+    for (const group of this.rowGroups) {
+      const count = group.rowEnd - group.rowStart;
+      const own = columns.length === 0 ? new Array<ParquetRow>(count).fill({}) : await this.read(group, columns, true);
+      for (const row of own) rows.push(row);
+    }
+    return rows;
   }
 
   /** Bytes of the picture in a row. */
   async picture(index: number): Promise<Uint8Array> {
-    const { rowStart, rowEnd } = this.groupOf(index);
-    const rows = await this.group(rowStart, rowEnd);
-    return await this.bytesOf(rows[index - rowStart]?.[this.pictureColumn]);
+    const group = this.rowGroups.find(({ rowEnd }) => index < rowEnd);
+    if (group === undefined) throw new Error(`row ${index} lies behind the table's end`);
+    const rows = await this.group(group);
+    return await this.bytesOf(rows[index - group.rowStart]?.[this.pictureColumn]);
   }
 
   private async bytesOf(value: unknown): Promise<Uint8Array> {
@@ -96,42 +117,35 @@ class Table {
     throw new Error(`neither bytes nor a path in column ${this.pictureColumn}`);
   }
 
-  /** First row of the row group that a row is in, and the first behind it. */
-  private groupOf(index: number): { rowStart: number; rowEnd: number } {
-    let rowStart = 0;
-    for (const { num_rows } of this.metadata.row_groups) {
-      const rowEnd = rowStart + Number(num_rows);
-      if (index < rowEnd) return { rowStart, rowEnd };
-      rowStart = rowEnd;
-    }
-    throw new Error(`row ${index} lies behind the table's end`);
-  }
-
   /** Pictures of a row group; the group that was read longest ago is forgotten. */
-  private group(rowStart: number, rowEnd: number): Promise<Row[]> {
-    const known = this.groups.get(rowStart);
+  private group(group: RowGroup): Promise<ParquetRow[]> {
+    const known = this.groups.get(group);
     if (known !== undefined) return known;
-    const rows = this.read({ columns: [this.pictureColumn], rowStart, rowEnd, utf8: false });
-    this.groups.set(rowStart, rows);
+    const rows = this.read(group, [this.pictureColumn], false);
+    this.groups.set(group, rows);
     for (const oldest of this.groups.keys()) if (this.groups.size > GROUPS_KEPT) this.groups.delete(oldest);
     return rows;
   }
 
-  private async read(part: { columns: string[]; rowStart: number; rowEnd: number; utf8: boolean }): Promise<Row[]> {
-    const { file, metadata } = this;
-    const { parquetReadObjects, compressors } = await parquet();
-    return await parquetReadObjects({ file, metadata, compressors, ...part }).catch((error: unknown) => {
-      throw unfit(this.path, `readable rows ${part.rowStart} to ${part.rowEnd - 1}`, messageOf(error));
-    });
+  private async read({ index, ...rows }: RowGroup, columns: string[], utf8: boolean): Promise<ParquetRow[]> {
+    const { path, timeLimit } = this;
+    try {
+      const answer = await askParquet({ path, part: { columns, utf8, ...rows } }, timeLimit);
+      return 'rows' in answer ? answer.rows : [];
+    } catch (error) {
+      const { rowStart, rowEnd } = rows;
+      throw unfit(path, `readable rows ${rowStart} to ${rowEnd - 1} in row group ${index}`, messageOf(error));
+    }
   }
 }
 
 /** A picture takes at least a byte, so a damaged count of rows shows before anybody walks through them. */
-function checkRows(path: string, { byteLength }: AsyncBuffer, { num_rows, row_groups }: FileMetaData): void {
+function checkRows(path: string, { metadata, bytes }: { metadata: FileMetaData; bytes: number }): void {
+  const { num_rows, row_groups } = metadata;
   const sum = row_groups.reduce((rows, group) => rows + group.num_rows, 0n);
   const isNatural = row_groups.every((group) => group.num_rows >= 0n);
-  if (!isNatural || sum !== num_rows || num_rows > byteLength)
-    throw unfit(path, 'whole metadata', `${num_rows} rows, ${sum} in its row groups, in ${byteLength} bytes`);
+  if (!isNatural || sum !== num_rows || num_rows > bytes)
+    throw unfit(path, 'whole metadata', `${num_rows} rows, ${sum} in its row groups, in ${bytes} bytes`);
 }
 
 function unfit(path: string, condition: string, got: string): PackError {
