@@ -14,12 +14,15 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
+const shortened = (text: string, columns: number): string =>
+  text.length > columns ? `${text.slice(0, columns - 1)}…` : text;
+
 /** One line that is written over on a terminal, and now and then elsewhere. */
 export class Progress {
-  private readonly stream: Writable & { isTTY?: boolean };
+  private readonly stream: Writable & { isTTY?: boolean; columns?: number };
   private shownAt = -Infinity;
 
-  constructor(stream: Writable & { isTTY?: boolean } = process.stderr) {
+  constructor(stream: Writable & { isTTY?: boolean; columns?: number } = process.stderr) {
     this.stream = stream;
   }
 
@@ -28,7 +31,17 @@ export class Progress {
     const now = performance.now();
     if (!always && now - this.shownAt < (this.stream.isTTY ? 250 : 10_000)) return;
     this.shownAt = now;
-    this.stream.write(this.stream.isTTY ? `\r\u001b[2K${text}` : `${text}\n`);
+    this.stream.write(this.stream.isTTY ? `\r\u001b[2K${shortened(text, this.columns)}` : `${text}\n`);
+  }
+
+  /** Room for a text: a terminal's columns, less one for the cursor. */
+  get columns(): number {
+    return this.stream.isTTY && this.stream.columns ? this.stream.columns - 1 : Infinity;
+  }
+
+  /** Writes a line that stays; the next text comes below it. */
+  note(text: string): void {
+    this.stream.write(this.stream.isTTY ? `\r\u001b[2K${text}\n` : `${text}\n`);
   }
 
   /** Ends the line. */

@@ -73,12 +73,17 @@ export interface Layout {
 }
 
 /** Writes pictures of one size side by side, row by row. */
-export async function writeGrid(all: readonly Pictures[], { columns, only }: Layout, file: string): Promise<void> {
+export async function writeGrid(all: readonly Pictures[], layout: Layout, file: string): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, (await pictureGrid(all, layout)).png);
+}
+
+/** Pictures side by side, row by row, in one PNG. */
+export function pictureGrid(all: readonly Pictures[], { columns, only }: Layout): ReturnType<typeof gridPng> {
   const chosen = ({ count }: Pictures): number[] =>
     only === undefined ? [...new Array<number>(count).keys()] : [only];
   const tiles = all.flatMap((pictures) => chosen(pictures).map((i) => pictureAt(pictures, i)));
-  await writeFile(file, (await gridPng(tiles, { columns, gap: 4, longest: shownSide(tiles[0]!) })).png);
+  return gridPng(tiles, { columns, gap: 4, longest: shownSide(tiles[0]!) });
 }
 
 const shownSide = ({ width, height }: Size): number => Math.max(leastSide, width, height);

@@ -488,7 +488,7 @@ describe('star train', () => {
     expect(await readFile(join(run, 'config.json'), 'utf8')).toBe('precious');
   });
 
-  it('trains on pictures of several ratios, and refuses a side that is not the VQVAE’s', async () => {
+  it('trains on pictures of several ratios, measures and shows held-out ones, and refuses a side that is not the VQVAE’s', async () => {
     const shapes = join(folder, 'shapes');
     await mkdir(shapes);
     for (const [i, width] of [16, 28, 30, 15].entries()) {
@@ -501,12 +501,27 @@ describe('star train', () => {
       ...config,
       data: { packs: ['shapes.lmdb'], size: 16, ratios: ['1:1', '16:9'] },
       training: { ...config.training, steps: 4, accumulate: 2 },
+      evaluation: { every: 3, keysFile: 'held.txt' },
+      preview: { every: 4, pictures: 2 },
+      histograms: { every: 4 },
     };
+    await writeFile(join(folder, 'held.txt'), '0\n1\n');
     await writeFile(join(folder, 'several.json'), JSON.stringify(several));
     const args = ['train', 'vqvae', '--config', 'several.json', '--out', 'several'];
     const { code, stderr } = await runStar(args, folder);
     expect(code, stderr).toBe(0);
-    expect((await readFile(join(folder, 'several/log.jsonl'), 'utf8')).trim().split('\n').length).toBe(4);
+    expect(stderr).toContain(', 2 pictures\n');
+    expect(stderr).toMatch(/^held out at step 4: loss \d.* psnr \d+\.\d+ {2}ssim 0\.\d+$/m);
+    const lines = (await readFile(join(folder, 'several/log.jsonl'), 'utf8')).trim().split('\n');
+    const evaluated = lines.map((line) => Object.keys((JSON.parse(line) as { evaluation?: object }).evaluation ?? {}));
+    const measured = ['loss', 'pixel', 'absolute', 'quantize', 'psnr', 'ssim'];
+    expect(evaluated).toEqual([[], [], measured, measured]);
+    const shown = await readFile(join(folder, 'several/previews/step-00000004.png'));
+    const { width, height } = await sharp(shown).metadata();
+    expect([width, height]).toEqual([4 + 2 * 68, 4 + 2 * 68]);
+    const events = (await readdir(join(folder, 'several'))).filter((name) => name.includes('tfevents'));
+    const written = await readFile(join(folder, 'several', events[0]!));
+    expect([events.length, written.includes(shown), written.includes('weights/encoder')]).toEqual([1, true, true]);
     const refused = await runStar([...args, '--set', 'data.size=32'], folder);
     expect(refused.code).toBe(1);
     expect(refused.stderr).toContain(

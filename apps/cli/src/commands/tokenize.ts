@@ -13,7 +13,7 @@ import { putAbout, putCaption, putTokens } from '../train/token-file.ts';
 import { parseTrainConfig } from '../train/config/parse.ts';
 import type { RefinerRun } from '../train/config/refiner.ts';
 import type { StarRun } from '../train/config/star.ts';
-import { openData, pictureCount, sizesOf, type TrainingData } from '../train/data.ts';
+import { closeData, openData, pictureCount, sizesOf, type TrainingData, withHeldOut } from '../train/data.ts';
 
 interface Flags {
   readonly config: string;
@@ -66,7 +66,7 @@ async function runTokenize(_: unknown, command: Command): Promise<void> {
     await writer.abort();
     throw fault;
   }
-  for (const pack of data.packs) await pack.close();
+  await closeData(data);
   await session.close();
 }
 
@@ -99,7 +99,7 @@ async function tokenize(writer: PackWriter, work: Work): Promise<{ pictures: num
     version: 1,
     vqvae: digests.vqvae,
     ...(text && { text: { digest: digests.text!, tokens: text.model.config.positions, width: text.width } }),
-    packs: data.packs.map(({ name, size }) => ({ name, pictures: size })),
+    packs: withHeldOut(data).packs.map(({ name, size }) => ({ name, pictures: size })),
   });
   text?.dispose();
   return { pictures, captions };
@@ -109,11 +109,12 @@ async function tokenize(writer: PackWriter, work: Work): Promise<{ pictures: num
 async function tokenizePictures(writer: PackWriter, folder: string, work: Work): Promise<number> {
   const { config, data, signal } = work;
   const vqvae = (await loadVqvae(folderFiles(folder))).freeze();
-  const total = pictureCount(data);
+  const all = withHeldOut(data);
+  const total = pictureCount(all);
   const progress = countdown(total, (done) => `${done} of ${total} pictures`);
   const known = new Set<string>();
   const { batch } = config.training;
-  for await (const loaded of loadEvaluation({ ...data, batch, size: sizesOf(config, vqvae.config) })) {
+  for await (const loaded of loadEvaluation({ ...all, batch, size: sizesOf(config, vqvae.config) })) {
     signal.throwIfAborted();
     const [, , height, width] = loaded.shape;
     const tokens = await pictureTokens(vqvae, filledUp(loaded, batch));

@@ -5,7 +5,7 @@ import type { Stage } from '@star-webgpu/trainer';
 import { openSession } from '../device.ts';
 import { say } from '../output.ts';
 import { parseTrainConfig, type TrainConfig } from '../train/config/parse.ts';
-import { openData, pictureCount, type TrainingData } from '../train/data.ts';
+import { closeData, openData, pictureCount, type TrainingData } from '../train/data.ts';
 import { runLoop } from '../train/loop.ts';
 import { refinerStage } from '../train/refiner.ts';
 import { starStage } from '../train/star.ts';
@@ -57,7 +57,8 @@ async function runTrain(stageName: string, _: unknown, command: Command): Promis
     say(`stopped and saved at step ${done}; the same command goes on from there`);
     process.exitCode = 130;
   }
-  for (const open of [...data.packs, ...(tokens ? [tokens] : [])]) await open.close();
+  await closeData(data);
+  await tokens?.close();
   await session.close();
 }
 
@@ -65,6 +66,6 @@ const parameterCount = (stage: Stage): string =>
   [...stage.parameters().values()].reduce((sum, { size }) => sum + size, 0).toLocaleString('en-US');
 
 function trainedBy(config: TrainConfig, data: TrainingData): Promise<Trained> {
-  if (config.stage === 'vqvae') return vqvaeStage(config);
+  if (config.stage === 'vqvae') return vqvaeStage(config, data);
   return config.stage === 'refiner' ? refinerStage(config, data) : starStage(config, data);
 }

@@ -3,26 +3,62 @@ import { loadEvaluation, openPack, type Pack, type PictureSize } from '@star-web
 import { imageSide, imageSize, type VqvaeConfig } from '@star-webgpu/vqvae';
 import type { TrainConfig } from './config/parse.ts';
 
-/** The pictures of a training config. */
-export interface TrainingData {
+/** Some pictures of packs. */
+interface PictureSet {
   readonly packs: readonly Pack[];
   /** All pictures without it. */
   readonly keys?: readonly string[];
 }
 
+/** The pictures of a training config. */
+export interface TrainingData extends PictureSet {
+  /** Those that training never sees, where the config evaluates. */
+  readonly heldOut?: PictureSet;
+}
+
 /** Opens the packs of a config, and reads which pictures of them are meant. */
-export async function openData({ data }: TrainConfig): Promise<TrainingData> {
-  const packs = await Promise.all(data.packs.map((path) => openPack(path)));
-  if (!data.keysFile) return { packs };
-  return { packs, keys: (await readFile(data.keysFile, 'utf8')).split('\n').filter(Boolean) };
+export async function openData({ data, evaluation }: TrainConfig): Promise<TrainingData> {
+  const chosen = await openSet(data);
+  if (!evaluation) return chosen;
+  if (evaluation.packs) return { ...chosen, heldOut: await openSet({ ...evaluation, packs: evaluation.packs }) };
+  const keys = await keysOf(evaluation.keysFile!);
+  const held = new Set(keys);
+  return {
+    ...chosen,
+    keys: listKeys(chosen).filter((key) => !held.has(key)),
+    heldOut: { packs: chosen.packs, keys },
+  };
+}
+
+async function openSet({ packs, keysFile }: Pick<TrainConfig['data'], 'packs' | 'keysFile'>): Promise<PictureSet> {
+  const opened = await Promise.all(packs.map((path) => openPack(path)));
+  return { packs: opened, ...(keysFile && { keys: await keysOf(keysFile) }) };
+}
+
+const keysOf = async (file: string): Promise<string[]> => (await readFile(file, 'utf8')).split('\n').filter(Boolean);
+
+const listKeys = ({ packs, keys }: PictureSet): readonly string[] => keys ?? packs.flatMap((pack) => pack.keys());
+
+/** All pictures of a training, held-out ones with the others. */
+export const withHeldOut = ({ heldOut, ...chosen }: TrainingData): PictureSet =>
+  heldOut
+    ? {
+        packs: [...new Set([...chosen.packs, ...heldOut.packs])],
+        keys: [...listKeys(chosen), ...listKeys(heldOut)],
+      }
+    : chosen;
+
+/** Closes all packs. */
+export async function closeData(data: TrainingData): Promise<void> {
+  for (const pack of withHeldOut(data).packs) await pack.close();
 }
 
 /** How many pictures there are. */
-export const pictureCount = ({ packs, keys }: TrainingData): number =>
+export const pictureCount = ({ packs, keys }: PictureSet): number =>
   keys?.length ?? packs.reduce((sum, { size }) => sum + size, 0);
 
 /** All captions of the chosen pictures, or the main one of each. */
-export function captionsOf({ packs, keys }: TrainingData, which: 'random' | 'first' = 'random'): string[] {
+export function captionsOf({ packs, keys }: PictureSet, which: 'random' | 'first' = 'random'): string[] {
   const chosen = keys && new Set(keys);
   return packs.flatMap((pack) =>
     pack
@@ -44,7 +80,7 @@ export function sizesOf({ data }: TrainConfig, vqvae: VqvaeConfig): PictureSize[
 
 /** Each chosen picture with the size that it is loaded at. */
 export async function sizedPictures(
-  { packs, keys }: TrainingData,
+  { packs, keys }: PictureSet,
   size: readonly PictureSize[],
 ): Promise<{ readonly key: string; readonly size: PictureSize }[]> {
   const all: { readonly key: string; readonly size: PictureSize }[] = [];

@@ -25,9 +25,10 @@ export async function frozenModels(config: StarRun | RefinerRun, data: TrainingD
   const quantizing = await loadQuantizer(folderFiles(folders.vqvae));
   const sizes = sizesOf(config, quantizing.config);
   const tokens = await tokensOf(config, data, sizes);
-  const whole = tokens && !config.preview ? undefined : await loadVqvae(folderFiles(folders.vqvae));
+  const draws = config.preview ?? config.evaluation?.retrieval;
+  const whole = tokens && !draws ? undefined : await loadVqvae(folderFiles(folders.vqvae));
   if (whole) quantizing.quantizer.dispose();
-  const textFolder = tokens?.text && !config.preview ? undefined : folders.text;
+  const textFolder = tokens?.text && !draws ? undefined : folders.text;
   const text = textFolder ? await loadTextEncoder(folderFiles(textFolder)) : undefined;
   return { vqvae: whole ?? quantizing, whole, text, tokens, sizes };
 }

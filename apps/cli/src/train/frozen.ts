@@ -4,7 +4,7 @@ import { folderDigest } from '../folder-digest.ts';
 import { openTokens, type TokenFile } from './token-file.ts';
 import type { RefinerRun } from './config/refiner.ts';
 import type { StarRun } from './config/star.ts';
-import { captionsOf, sizedPictures, type TrainingData } from './data.ts';
+import { captionsOf, sizedPictures, type TrainingData, withHeldOut } from './data.ts';
 
 /** Folders of the encoders that do not learn; no text where one learns along. */
 export interface FrozenFolders {
@@ -18,9 +18,9 @@ export const frozenFolders = (config: StarRun | RefinerRun): FrozenFolders =>
     ? { vqvae: join(config.modelFolder, 'vqvae'), text: join(config.modelFolder, 'text') }
     : { vqvae: config.vqvaeFolder, ...(config.textFolder && { text: config.textFolder }) };
 
-/** Captions that a run may draw; the empty one stands for those that are dropped. */
+/** Captions that a run may draw, and those of held-out pictures; the empty one stands for those that are dropped. */
 export const drawnCaptions = (config: StarRun | RefinerRun, data: TrainingData): Set<string> =>
-  new Set(['', ...captionsOf(data, config.captions)]);
+  new Set(['', ...captionsOf(data, config.captions), ...(data.heldOut ? captionsOf(data.heldOut, 'first') : [])]);
 
 /** Digests of the frozen encoders. */
 export async function frozenDigests({ vqvae, text }: FrozenFolders): Promise<{ vqvae: string; text?: string }> {
@@ -34,10 +34,11 @@ export async function tokensOf(
   sizes: readonly PictureSize[],
 ): Promise<TokenFile | undefined> {
   if (!config.data.tokens) return undefined;
+  const all = withHeldOut(data);
   return openTokens(config.data.tokens, {
-    packs: data.packs,
+    packs: all.packs,
     ...(await frozenDigests(frozenFolders(config))),
-    pictures: await sizedPictures(data, sizes),
+    pictures: await sizedPictures(all, sizes),
     captions: drawnCaptions(config, data),
   });
 }

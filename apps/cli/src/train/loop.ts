@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import { loadBatches } from '@star-webgpu/data-lmdb';
-import { RunLog, type Schedule, type ScheduleKind, type StepReport, train } from '@star-webgpu/trainer';
-import { duration, interruptSignal, Progress, say } from '../output.ts';
+import { type Schedule, type ScheduleKind, train } from '@star-webgpu/trainer';
+import { interruptSignal, say } from '../output.ts';
 import type { TrainConfig } from './config/parse.ts';
 import type { TrainingData } from './data.ts';
+import { evaluationOf } from './evaluation.ts';
 import type { Trained } from './trained.ts';
+import { watchRun } from './watch.ts';
 
 interface Loop {
   readonly config: TrainConfig;
@@ -14,22 +16,23 @@ interface Loop {
 }
 
 /** Trains to the end of the schedule or an interrupt. Resolves to the steps done. */
-export function runLoop({ stage, sizes, tokens, preview }: Trained, { config, out, data }: Loop): Promise<number> {
+export function runLoop(trained: Trained, { config, out, data }: Loop): Promise<number> {
   const { training, seed } = config;
-  const progress = new Progress();
-  const log = new RunLog(out);
+  const { packs, keys } = data;
+  const watch = watchRun(trained, config, out);
   return train({
-    stage,
+    stage: trained.stage,
     batches: (start) =>
       loadBatches({
-        ...data,
+        packs,
+        ...(keys && { keys }),
         ...(config.data.weights && { weights: config.data.weights }),
         batch: training.batch,
-        size: sizes,
+        size: trained.sizes,
         group: training.accumulate,
         seed,
         start,
-        decode: !tokens,
+        decode: !trained.tokens,
         caption: config.stage === 'vqvae' ? 'first' : config.captions,
       }),
     schedule: scheduleOf(config),
@@ -41,17 +44,11 @@ export function runLoop({ stage, sizes, tokens, preview }: Trained, { config, ou
     saveEvery: training.saveEvery,
     keep: training.keepCheckpoints,
     averageDecay: training.ema?.decay,
-    onStep: async (report, averaged) => {
-      progress.show(progressLine(report), report.step === report.steps);
-      await log.step(report);
-      if (preview?.isDue(report.step)) await averaged(() => preview.draw(join(out, 'previews'), report.step));
-    },
+    evaluation: evaluationOf(trained, config, data),
+    onStep: watch.onStep,
     onNotice: say,
     signal: interruptSignal(),
-  }).finally(async () => {
-    progress.end();
-    await log.close();
-  });
+  }).finally(watch.close);
 }
 
 function scheduleOf({ training }: TrainConfig): Schedule {
@@ -66,10 +63,4 @@ function scheduleOf({ training }: TrainConfig): Schedule {
     weightDecay,
     weightDecayEnd: weightDecay,
   };
-}
-
-function progressLine({ step, steps, loss, metrics, imagesPerSecond, eta }: StepReport): string {
-  const whole = Object.entries(metrics).filter(([name]) => !name.includes('/'));
-  const measured = whole.map(([name, value]) => `${name} ${value.toFixed(4)}`);
-  return `step ${step}/${steps}  loss ${loss.toFixed(4)}  ${measured.join('  ')}  ${imagesPerSecond.toFixed(1)} images/s  ${duration(eta)} left`;
 }

@@ -1,40 +1,33 @@
-import { join } from 'node:path';
-import { finishedPictures, generateFromPrompts, type PromptModels, type SamplingDefaults } from '@star-webgpu/sampler';
-import type { Star } from '@star-webgpu/star-transformer';
-import type { TextEncoder } from '@star-webgpu/text-encoder';
-import type { Vqvae } from '@star-webgpu/vqvae';
-import { writeGrid } from '../pictures.ts';
-import type { RefinerRun } from './config/refiner.ts';
-import type { StarRun } from './config/star.ts';
-import { samplingOf } from './sampling.ts';
+import {
+  finishedPictures,
+  generateFromPrompts,
+  type Pictures,
+  type PromptModels,
+  type PromptOptions,
+} from '@star-webgpu/sampler';
+import type { EncodedPicture } from '@star-webgpu/trainer';
+import { pictureGrid } from '../pictures.ts';
 
 /** Pictures of the weights as they are. */
 export interface Preview {
-  isDue(step: number): boolean;
-  /** Writes them into a folder. */
-  draw(folder: string, step: number): Promise<void>;
+  /** Steps between previews. */
+  readonly every: number;
+  draw(): Promise<EncodedPicture>;
 }
 
-/** Previews, where a config wants them: all models are there then. */
-export async function previewIn(
-  config: StarRun | RefinerRun,
-  {
-    star,
-    text,
-    vqvae,
-  }: { readonly star: Star; readonly text: TextEncoder | undefined; readonly vqvae: Vqvae | undefined },
-): Promise<{ preview?: Preview }> {
-  const { preview } = config;
-  if (!preview || !text || !vqvae) return {};
-  return { preview: previewOf({ star, text, vqvae }, { ...preview, sampling: await samplingOf(config) }) };
-}
+/** Pictures of prompts by a model in training, from the same seed each time. */
+export const drawPictures = (
+  models: PromptModels,
+  prompts: readonly string[],
+  options: PromptOptions,
+): Promise<Pictures> => finishedPictures(models, generateFromPrompts(models, prompts, { ...options, seed: 1 }));
 
-type PreviewOptions = NonNullable<StarRun['preview']> & { readonly sampling: SamplingDefaults | undefined };
-
-const previewOf = (models: PromptModels, { every, prompts, sampling }: PreviewOptions): Preview => ({
-  isDue: (step) => step % every === 0,
-  draw: async (folder, step) => {
-    const pictures = await finishedPictures(models, generateFromPrompts(models, prompts, { ...sampling, seed: 1 }));
-    await writeGrid([pictures], { columns: prompts.length }, join(folder, `step-${String(step).padStart(8, '0')}.png`));
-  },
+/** One picture a prompt, side by side. */
+export const promptPreview = (
+  models: PromptModels,
+  { every, prompts }: { readonly every: number; readonly prompts: readonly string[] },
+  options: PromptOptions,
+): Preview => ({
+  every,
+  draw: async () => pictureGrid([await drawPictures(models, prompts, options)], { columns: prompts.length }),
 });

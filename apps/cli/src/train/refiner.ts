@@ -6,8 +6,8 @@ import { folderDigest } from '../folder-digest.ts';
 import type { RefinerRun } from './config/refiner.ts';
 import type { TrainingData } from './data.ts';
 import { frozenModels } from './frozen-models.ts';
-import { previewIn } from './preview.ts';
 import type { Trained } from './trained.ts';
+import { watchedDrawing } from './watched-drawing.ts';
 
 /** The refiner of a model that was trained before, which gets one if it has none. */
 export async function refinerStage(config: RefinerRun, data: TrainingData): Promise<Trained> {
@@ -25,6 +25,6 @@ export async function refinerStage(config: RefinerRun, data: TrainingData): Prom
     stage: new RefinerStage({ star, vqvae, ...(text && { text }) }, options),
     sizes,
     tokens,
-    ...(await previewIn(config, { star, text, vqvae: whole })),
+    ...(await watchedDrawing(config, { star, text, vqvae: whole })),
   };
 }

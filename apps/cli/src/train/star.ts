@@ -6,8 +6,8 @@ import { StarStage, type StarStageOptions } from '@star-webgpu/trainer';
 import type { StarRun } from './config/star.ts';
 import { captionsOf, type TrainingData } from './data.ts';
 import { frozenModels } from './frozen-models.ts';
-import { previewIn } from './preview.ts';
 import type { Trained } from './trained.ts';
+import { watchedDrawing } from './watched-drawing.ts';
 
 /** Training of a transformer on a trained VQVAE, from nothing or from a model of another size of pictures. */
 export async function starStage(config: StarRun, data: TrainingData): Promise<Trained> {
@@ -27,7 +27,7 @@ export async function starStage(config: StarRun, data: TrainingData): Promise<Tr
     ),
     sizes,
     tokens,
-    ...(await previewIn(config, { star, text, vqvae: frozen.whole })),
+    ...(await watchedDrawing(config, { star, text, vqvae: frozen.whole })),
   };
 }
 

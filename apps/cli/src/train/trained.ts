@@ -1,5 +1,6 @@
 import type { PictureSize } from '@star-webgpu/data-lmdb';
 import type { Stage } from '@star-webgpu/trainer';
+import type { Measure } from './evaluation.ts';
 import type { Preview } from './preview.ts';
 import type { TokenFile } from './token-file.ts';
 
@@ -11,4 +12,6 @@ export interface Trained {
   /** Instead of pictures. */
   readonly tokens?: TokenFile | undefined;
   readonly preview?: Preview;
+  /** Metrics beside the loss, where held-out pictures are evaluated. */
+  readonly measure?: Measure;
 }

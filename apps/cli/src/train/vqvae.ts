@@ -5,15 +5,24 @@ import { VqvaeStage, type VqvaeStageOptions } from '@star-webgpu/trainer';
 import { Discriminator, Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
 import { publishedNetworks } from '../evaluate/networks.ts';
 import type { VqvaeRun } from './config/vqvae.ts';
-import { sizesOf } from './data.ts';
+import { sizesOf, type TrainingData } from './data.ts';
+import { reconstructionOf, reconstructionPreview } from './reconstruction.ts';
 import type { Trained } from './trained.ts';
 
 /** Training of a VQVAE from nothing. */
-export async function vqvaeStage(run: VqvaeRun): Promise<Trained> {
-  const { vqvae, loss, seed } = run;
-  const config = vqvaeConfig(vqvae);
+export async function vqvaeStage(run: VqvaeRun, { heldOut, ...chosen }: TrainingData): Promise<Trained> {
+  const { loss, seed, preview, training } = run;
+  const config = vqvaeConfig(run.vqvae);
+  const vqvae = new Vqvae(config, { seed });
+  const sizes = sizesOf(run, config);
+  const shown = { ...(heldOut ?? chosen), batch: training.batch, size: sizes };
   const options = { ...loss, seed, perceptual: await perceptualLoss(run), adversary: adversary(run) };
-  return { stage: new VqvaeStage(new Vqvae(config, { seed }), options), sizes: sizesOf(run, config) };
+  return {
+    stage: new VqvaeStage(vqvae, options),
+    sizes,
+    measure: reconstructionOf(vqvae),
+    ...(preview && { preview: reconstructionPreview(vqvae, preview, shown) }),
+  };
 }
 
 /** @throws Error that says where the weights come from, if the folder has none. */

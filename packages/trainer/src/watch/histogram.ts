@@ -7,7 +7,7 @@ export interface Histogram {
   readonly sumOfSquares: number;
   /** Upper limit of each bucket, rising. */
   readonly limits: readonly number[];
-  /** Values of each bucket: from the limit of the one before, which is in, to its own, which is not. */
+  /** Values of each bucket: from the limit of the one before, which is in, to its own, which is not. Nothing lies below the first. */
   readonly counts: readonly number[];
 }
 
@@ -42,14 +42,20 @@ export function histogramOf(values: Float32Array): Histogram {
     sumOfSquares += value * value;
   }
   if (count === 0) return { min: 0, max: 0, count, sum, sumOfSquares, limits: [limitOf(0)], counts: [0] };
-  const [first, last] = [bucketOf(min), bucketOf(max)];
+  const buckets = keptBuckets(counts, bucketOf(min), bucketOf(max));
   return {
     min,
     max,
     count,
     sum,
     sumOfSquares,
-    limits: Array.from({ length: last - first + 1 }, (_, i) => limitOf(first + i)),
-    counts: Array.from(counts.subarray(side + first, side + last + 1)),
+    limits: buckets.map(limitOf),
+    counts: buckets.map((bucket) => counts[side + bucket]!),
   };
+}
+
+/** Buckets from the first to the last; of empty ones in a row only the last, as its limit is theirs together. */
+function keptBuckets(counts: Float64Array, first: number, last: number): number[] {
+  const all = Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  return all.filter((bucket) => counts[side + bucket]! > 0 || counts[side + bucket + 1]! > 0);
 }

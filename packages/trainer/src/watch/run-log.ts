@@ -7,9 +7,9 @@ import { LineLog } from './line-log.ts';
 
 /** Scalars of a report by tag: `loss`, `gradientNorm`, what the stage measures, and `evaluation/...` where it was evaluated. */
 function scalarsOf(report: StepReport): Record<string, number> {
-  const { loss, gradientNorm, learningRate, imagesPerSecond, epoch, metrics, evaluation = {} } = report;
+  const { loss, gradientNorm, learningRate, skipped, imagesPerSecond, epoch, metrics, evaluation = {} } = report;
   const evaluated = Object.entries(evaluation).map(([name, value]) => [`evaluation/${name}`, value]);
-  return { loss, gradientNorm, learningRate, imagesPerSecond, epoch, ...metrics, ...Object.fromEntries(evaluated) };
+  return { loss, gradientNorm, learningRate, skipped, imagesPerSecond, epoch, ...metrics, ...Object.fromEntries(evaluated) };
 }
 
 /** The files that a log is written to. */

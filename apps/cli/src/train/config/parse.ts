@@ -35,12 +35,18 @@ export function parseTrainConfig(file: string, text: string, overrides: readonly
 function contradictions(config: TrainConfig): string[] {
   const tokens = config.stage === 'vqvae' && config.data.tokens !== undefined;
   const { packs, weights } = config.data;
+  const { evaluation } = config;
+  const draws = evaluation && 'retrieval' in evaluation && evaluation.retrieval;
   const text = config.stage === 'star' && (config.text === undefined) === (config.textFolder === undefined);
   return [
     ...(tokens ? ['data.tokens: stage vqvae reads pictures'] : []),
     ...(weights && weights.length !== packs.length
       ? [`data.weights: must be one number for each of the ${packs.length} packs, got ${weights.length}`]
       : []),
+    ...(evaluation && !evaluation.packs && !evaluation.keysFile
+      ? ['evaluation: must have packs or keysFile, which tell what is held out']
+      : []),
+    ...(draws && config.data.ratios.length > 1 ? ['evaluation.retrieval: must compare pictures of one ratio'] : []),
     ...(text ? ['text, textFolder: must be given one or the other'] : []),
     ...(config.stage === 'star' && config.from && config.text
       ? ['from: wants textFolder, as the text encoder that the model was trained with stays']

@@ -1,5 +1,18 @@
 import { z } from 'zod';
-import { $schema, captionDropout, captions, count, data, preview, sampling, seed, training, whole } from './shared.ts';
+import {
+  $schema,
+  captionDropout,
+  captions,
+  count,
+  data,
+  drawnEvaluation,
+  histograms,
+  preview,
+  sampling,
+  seed,
+  training,
+  whole,
+} from './shared.ts';
 
 export const refinerRun = z.strictObject({
   $schema,
@@ -20,6 +33,8 @@ export const refinerRun = z.strictObject({
   captions,
   sampling: sampling.optional(),
   preview: preview.optional(),
+  evaluation: drawnEvaluation,
+  histograms,
 });
 
 export type RefinerRun = z.infer<typeof refinerRun>;

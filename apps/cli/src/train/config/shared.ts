@@ -124,3 +124,43 @@ export const recompute = z
     'Gradient checkpointing: blocks are computed again in the backward pass instead of being kept. The same numbers with less memory, for a third more work.',
   )
   .default(false);
+
+const heldOut = {
+  every: count.meta({ description: 'Distance of evaluations; the last step is evaluated too.', unit: 'steps' }),
+  packs: z
+    .array(z.string())
+    .nonempty()
+    .describe('Packs of held-out pictures; those of `data` without it, which need `keysFile` then.')
+    .optional(),
+  keysFile: z
+    .string()
+    .describe('File with one key a line, of the held-out pictures: training leaves them out of the packs of `data`.')
+    .optional(),
+  pictures: count
+    .meta({ description: 'The first so many of them are measured; all without it.', unit: 'pictures' })
+    .optional(),
+};
+
+const retrieval = z
+  .boolean()
+  .describe(
+    'Draws each main caption too: `top1` and `top5` are how often the own picture is the nearest by its pixels, or among five.',
+  )
+  .default(false);
+
+/** What is measured now and then; `more` are keys of a stage of its own. */
+const evaluationWith = <More extends z.ZodRawShape>(more: More): z.ZodOptional<z.ZodObject<typeof heldOut & More>> =>
+  z
+    .strictObject({ ...heldOut, ...more })
+    .describe('Loss and metrics of held-out pictures, in the log and in TensorBoard; none without it.')
+    .optional();
+
+export const evaluation = evaluationWith({});
+export const drawnEvaluation = evaluationWith({ retrieval });
+
+export const histograms = z
+  .strictObject({
+    every: count.meta({ description: 'Distance of histograms; each reads all weights.', unit: 'steps' }),
+  })
+  .describe('How the weights of each tensor are spread, in TensorBoard; none without it.')
+  .optional();

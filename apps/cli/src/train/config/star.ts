@@ -5,6 +5,8 @@ import {
   captions,
   count,
   data,
+  drawnEvaluation,
+  histograms,
   labelSmoothing,
   preview,
   recompute,
@@ -77,6 +79,8 @@ export const starRun = z.strictObject({
   labelSmoothing,
   sampling: sampling.optional(),
   preview: preview.optional(),
+  evaluation: drawnEvaluation,
+  histograms,
 });
 
 export type StarRun = z.infer<typeof starRun>;

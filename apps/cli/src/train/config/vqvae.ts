@@ -1,6 +1,6 @@
 import { publishedDiscriminator } from '@star-webgpu/vqvae';
 import { z } from 'zod';
-import { $schema, count, data, seed, share, training, whole } from './shared.ts';
+import { $schema, count, data, evaluation, histograms, seed, share, training, whole } from './shared.ts';
 
 const vqvae = z
   .strictObject({
@@ -70,6 +70,18 @@ export const vqvaeRun = z.strictObject({
       adversarial: adversarial.optional(),
     })
     .describe('What is minimised.'),
+  evaluation,
+  histograms,
+  preview: z
+    .strictObject({
+      every: count.meta({ description: 'Distance of previews.', unit: 'steps' }),
+      pictures: count.meta({
+        description: 'How many are shown: the first that are held out, or the first.',
+        unit: 'pictures',
+      }),
+    })
+    .describe('Pictures above their reconstructions, in `previews/` and TensorBoard; none without it.')
+    .optional(),
 });
 
 export type VqvaeRun = z.infer<typeof vqvaeRun>;
