@@ -42,6 +42,7 @@ export default defineConfig({
           ['published-weights', 'Use the published weights'],
           ['training', 'Training'],
           ['train-the-tokenizer', 'Train the tokenizer'],
+          ['watch', 'Watch a run'],
           ['config', 'Config reference'],
           ['evaluate', 'Evaluate'],
           ['adapters', 'Adapters'],

@@ -8,6 +8,7 @@ const report = {
   loss: 4.12345,
   gradientNorm: 1,
   learningRate: 1e-3,
+  skipped: 0,
   imagesPerSecond: 2.44,
   eta: 3700,
   metrics: { lastScale: 4.5, 'scaleLoss/1': 3, accuracy: 0.03125, lossScale: 2048, tiny: 1e-7 },

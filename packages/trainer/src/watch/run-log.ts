@@ -9,7 +9,16 @@ import { LineLog } from './line-log.ts';
 function scalarsOf(report: StepReport): Record<string, number> {
   const { loss, gradientNorm, learningRate, skipped, imagesPerSecond, epoch, metrics, evaluation = {} } = report;
   const evaluated = Object.entries(evaluation).map(([name, value]) => [`evaluation/${name}`, value]);
-  return { loss, gradientNorm, learningRate, skipped, imagesPerSecond, epoch, ...metrics, ...Object.fromEntries(evaluated) };
+  return {
+    loss,
+    gradientNorm,
+    learningRate,
+    skipped,
+    imagesPerSecond,
+    epoch,
+    ...metrics,
+    ...Object.fromEntries(evaluated),
+  };
 }
 
 /** The files that a log is written to. */
