@@ -548,12 +548,15 @@ describe('star train', () => {
       training: { ...training, steps: 3 },
       captionDropout: 0.1,
       captions: 'first',
+      evaluation: { every: 3, keysFile: 'held-dots.txt', retrieval: true },
     };
+    await writeFile(join(folder, 'held-dots.txt'), 'red\nblue\n');
     await writeFile(join(folder, 'refiner.json'), JSON.stringify(refiner));
     const args = ['train', 'refiner', '--config', 'refiner.json', '--out', 'refined'];
     const trained = await runStar(args, folder);
     expect(trained.code, trained.stderr).toBe(0);
     expect(trained.stderr).toMatch(/step 3\/3 {2}loss \d+\.\d+ {2}openCost \d+\.\d+ {2}accuracy \d/);
+    expect(trained.stderr).toMatch(/^held out at step 3: loss .* {2}top1 [01]\.[05]000 {2}top5 1\.0000$/m);
     const model = join(folder, 'refined/model');
     const weightsOf = async (from: string, part: string): Promise<ReturnType<typeof readSafetensors>> =>
       readSafetensors(await readFile(join(from, part, 'model.safetensors')));

@@ -100,10 +100,16 @@ describe('star tokenize', () => {
     expect(drawn.code, drawn.stderr).toBe(0);
   });
 
-  it('draws previews while it trains from tokens', async () => {
+  it('draws previews and measures held-out pictures while it trains from tokens', async () => {
     const preview = ['--set', 'preview={"every":2,"prompts":["noise"]}'];
-    const { code, stderr } = await trainTo('preview-run', ...withTokens, ...preview);
+    await writeFile(join(folder, 'held.txt'), '1\n2\n');
+    const evaluation = ['--set', 'evaluation={"every":3,"keysFile":"held.txt"}'];
+    const { code, stderr } = await trainTo('preview-run', ...withTokens, ...preview, ...evaluation);
     expect(code, stderr).toBe(0);
+    expect(stderr).toContain('3 pictures as tokens');
+    // Hardly trained, a codebook of 512 codes is guessed at.
+    const [, loss] = /^held out at step 3: loss (\S+) {2}lastScale \S+ {2}accuracy \S+$/m.exec(stderr)!;
+    expect(Math.abs(Number(loss) / Math.log(512) - 1)).toBeLessThan(0.2);
     expect((await sharp(join(folder, 'preview-run/previews/step-00000002.png')).metadata()).format).toBe('png');
   });
 
