@@ -1,3 +1,3 @@
-import { library } from '../../tsup.base.ts';
+import { program } from '../../tsup.base.ts';
 
-export default library({ entry: ['src/main.ts'] });
+export default program({ entry: ['src/main.ts'] });
