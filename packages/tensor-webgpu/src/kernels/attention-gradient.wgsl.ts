@@ -10,7 +10,6 @@ import {
   heldScores,
   joined,
   pairFlops,
-  parts,
   pieces,
   plainHead,
   sharedHead,
@@ -179,13 +178,13 @@ function writeKey(spec: KeyGradientSpec, r: number): string {
 
 /** dq[query] += sum over the tile's keys of ds[key] k[key], in memory; the first tile begins with 0. */
 function addToQueries(spec: AttentionSpec): string {
-  const step = (j: number): string => `{
-    let query = c0 + 4u * owner + ${j}u;
+  const step = `{
+    let query = c0 + 4u * owner + j;
     let place = ${at('u.queries', 'min(query, u.queries - 1u)', spec.width)} + lane;
     ${joined(pieces(spec).map((d) => `var t${d} = select(dq_data[place + ${d * spec.lanes}u], vec4<f32>(0.0), row0 == 0u);`))}
     ${rowwise(spec)(
       (r) =>
-        `{ let s = subgroupShuffle(g${r}.${parts[j]}, owner); ${pieces(spec)
+        `{ let s = subgroupShuffle(g${r}[j], owner); ${pieces(spec)
           .map((d) => `t${d} += s * held_k${r}_${d};`)
           .join(' ')} }`,
     )}
@@ -194,7 +193,7 @@ function addToQueries(spec: AttentionSpec): string {
       .join(' ')} }
   }`;
   return `for (var owner = 0u; owner < ${spec.lanes}u; owner++) {
-    ${joined(range(4).map(step))}
+    for (var j = 0u; j < 4u; j++) ${step}
   }`;
 }
 
