@@ -102,7 +102,8 @@ export class VqvaeStage implements Stage {
   }
 
   async afterStep(step: number, observed: readonly (readonly Tensor[])[]): Promise<Record<string, number>> {
-    const hits_SV = summed(await Promise.all(observed.map(([hits]) => hits!.data())));
+    const S = this.model.config.patchNumbers.length;
+    const hits_SV = summed(await Promise.all(observed.map(([hits]) => hits!.data())), S * this.counts.length);
     this.usage.add(hits_SV);
     const V = this.counts.length;
     hits_SV.forEach((hits, i) => (this.counts[i % V]! += hits));
@@ -152,9 +153,12 @@ export class VqvaeStage implements Stage {
 const perScale = (name: keyof CodebookUsage, scales: readonly CodebookUsage[]): Record<string, number> =>
   Object.fromEntries(scales.map((usage, scale) => [`${name}/${scale + 1}`, usage[name]]));
 
-/** The sum of arrays of one length, element by element. */
-const summed = ([first, ...others]: readonly Float32Array[]): Float32Array =>
-  others.reduce((total, values) => total.map((value, i) => value + values[i]!), first!);
+/** The sum of equal parts of some arrays, element by element. */
+function summed(arrays: readonly Float32Array[], length: number): Float32Array {
+  const total = new Float32Array(length);
+  for (const array of arrays) array.forEach((value, i) => (total[i % length]! += value));
+  return total;
+}
 
 const toBase64 = (values: Float32Array): string =>
   Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString('base64');
