@@ -1,16 +1,18 @@
 import { readFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { compareReports, markdownTable, parseEvaluation } from '@star-webgpu/metrics';
+import { compareReports, jsonReport, markdownTable, parseEvaluation } from '@star-webgpu/metrics';
+import { openSession } from '../device.ts';
 import { openContext } from '../evaluate/context.ts';
 import { layers } from '../evaluate/features.ts';
 import { type EvaluateFlags, planOf } from '../evaluate/plan.ts';
 import { reportAll } from '../evaluate/report.ts';
 import { runAll } from '../evaluate/run.ts';
+import { measureTokenizer, type TokenizerFlags } from '../evaluate/tokenizer.ts';
 import { numberIn, wholeNumber } from '../numbers.ts';
 import { print, say } from '../output.ts';
 import { withSamplingFlags } from '../sampling-flags.ts';
 
-/** Adds `star evaluate` and `star evaluate compare`. */
+/** Adds `star evaluate`, `star evaluate compare` and `star evaluate tokenizer`. */
 export function addEvaluate(program: Command): void {
   const evaluate = program
     .command('evaluate')
@@ -59,6 +61,14 @@ export function addEvaluate(program: Command): void {
     .description('compare two evaluations, metric by metric')
     .addHelpText('after', '\nExample:\n  star evaluate compare runs/a/report.json runs/b/report.json')
     .action(runCompare);
+  evaluate
+    .command('tokenizer')
+    .argument('<folder>', 'a VQVAE: the model that star train vqvae made, or the vqvae folder of a whole model')
+    .description('how well a VQVAE keeps pictures, and how it uses its codebook, scale by scale')
+    .requiredOption('--pictures <source>', 'a folder of pictures or a pack')
+    .option('--side <pixels>', 'compare at this side; that of the VQVAE by default', wholeNumber(11))
+    .addHelpText('after', '\nExample:\n  star evaluate tokenizer runs/emoji-vqvae/model --pictures data/emoji.lmdb')
+    .action(runTokenizer);
 }
 
 const names = (text: string): string[] =>
@@ -81,6 +91,18 @@ async function runEvaluate(_: unknown, command: Command): Promise<void> {
     await reportAll(context, await runAll(context));
   } finally {
     await context.close();
+  }
+}
+
+async function runTokenizer(folder: string, _: unknown, command: Command): Promise<void> {
+  const flags = command.optsWithGlobals<TokenizerFlags & { readonly adapter?: string; readonly json?: boolean }>();
+  const session = await openSession(flags.adapter);
+  try {
+    const rows = await measureTokenizer(folder, flags);
+    const shown = rows.map(({ name, value, protocol }) => ({ metric: name, value, protocol }));
+    print(flags.json ? jsonReport(rows) : markdownTable(shown));
+  } finally {
+    await session.close();
   }
 }
 

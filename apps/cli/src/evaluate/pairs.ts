@@ -8,10 +8,11 @@ import {
   type Picture,
   retrieval,
   type RetrievalReport,
+  type Usage,
 } from '@star-webgpu/metrics';
 import { encodePicture, fromPictures, pictureAt, type Pipeline, toPictures } from '@star-webgpu/sampler';
 import { noGrad, scope } from '@star-webgpu/tensor-webgpu';
-import { imageSide } from '@star-webgpu/vqvae';
+import { imageSide, tokenOffsets, type Vqvae } from '@star-webgpu/vqvae';
 import { resizedPicture } from '../pictures.ts';
 import type { PictureSource } from './sources.ts';
 
@@ -29,22 +30,34 @@ export interface Pairs {
 const squared = (picture: Picture, side: number): Promise<Picture> =>
   resizedPicture(picture, { width: side, height: side });
 
-/** Each picture of a source beside what the VQVAE makes of it. */
-export function reconstructionPairs(pipeline: Pipeline, { pictures, label }: PictureSource): Pairs {
-  const side = imageSide(pipeline.vqvae.config);
+/** What the VQVAE makes of a picture of its own size. */
+async function reconstructed(vqvae: Vqvae, picture: Picture): Promise<Picture> {
+  const images_BHW3 = scope(() => noGrad(() => vqvae.reconstruct(fromPictures({ count: 1, ...picture }))));
+  const made = await toPictures(images_BHW3);
+  images_BHW3.dispose();
+  return pictureAt(made, 0);
+}
+
+/** Each picture of a source beside what the VQVAE makes of it, at the VQVAE's size or resized to another. */
+export function reconstructionPairs(
+  { vqvae }: Pick<Pipeline, 'vqvae'>,
+  { pictures, label }: PictureSource,
+  compared?: number,
+): Pairs {
+  const own = imageSide(vqvae.config);
+  const side = compared ?? own;
   async function* all(): AsyncGenerator<Pair> {
     for (const picture of pictures) {
-      const want = await squared(await picture.read(), side);
-      const images_BHW3 = scope(() => noGrad(() => pipeline.vqvae.reconstruct(fromPictures({ count: 1, ...want }))));
-      const made = await toPictures(images_BHW3);
-      images_BHW3.dispose();
-      yield [pictureAt(made, 0), want];
+      const read = await picture.read();
+      const got = await reconstructed(vqvae, await squared(read, own));
+      yield [await squared(got, side), await squared(read, side)];
     }
   }
+  const made = side === own ? '' : `, made at ${own} px`;
   return {
     all,
     count: pictures.length,
-    protocol: `what the VQVAE makes of ${pictures.length} pictures of ${label}, against them, ${side} px`,
+    protocol: `what the VQVAE makes of ${pictures.length} pictures of ${label}, against them, ${side} px${made}`,
   };
 }
 
@@ -105,25 +118,42 @@ export async function lpipsRows({ all, protocol, count }: Pairs, model: Lpips): 
   ];
 }
 
-/** How the tokens of a source's pictures use the codebook. */
-export async function codebookRows(pipeline: Pipeline, { pictures, label }: PictureSource): Promise<MetricRow[]> {
-  const { vqvae } = pipeline;
+/** Tokens of each picture, scale by scale. */
+async function* pictureTokens(vqvae: Vqvae, { pictures }: PictureSource): AsyncGenerator<ArrayLike<number>[]> {
   const side = imageSide(vqvae.config);
-  async function* tokens(): AsyncGenerator<ArrayLike<number>[]> {
-    for (const picture of pictures) {
-      const image = await squared(await picture.read(), side);
-      const indices_1L = encodePicture(vqvae, { count: 1, ...image });
-      yield [await indices_1L.data()];
-      indices_1L.dispose();
-    }
+  const offsets = tokenOffsets(vqvae.config.patchNumbers);
+  for (const picture of pictures) {
+    const image = await squared(await picture.read(), side);
+    const indices_1L = encodePicture(vqvae, { count: 1, ...image });
+    const tokens = await indices_1L.data();
+    indices_1L.dispose();
+    yield offsets.slice(1).map((end, scale) => tokens.subarray(offsets[scale], end));
   }
+}
+
+/** How the tokens of a source's pictures use the codebook; of each scale too, where asked. */
+export async function codebookRows(
+  { vqvae }: Pick<Pipeline, 'vqvae'>,
+  source: PictureSource,
+  { eachScale = false }: { readonly eachScale?: boolean } = {},
+): Promise<MetricRow[]> {
   const { codebookSize } = vqvae.config;
-  const { overall } = await codebookUsage(tokens(), { codebookSize });
-  const protocol = `of ${codebookSize} codes, ${overall.tokens} tokens of ${pictures.length} pictures of ${label}`;
-  return [
-    { id: 'codes', name: 'Codes in use', value: overall.used, better: 'higher', protocol },
-    { id: 'perplexity', name: 'Codebook perplexity', value: overall.perplexity, better: 'higher', protocol },
-  ];
+  const { overall, scales } = await codebookUsage(pictureTokens(vqvae, source), { codebookSize });
+  const rowsOf = (usage: Usage, id: string, name: string): MetricRow[] => {
+    const protocol = `of ${codebookSize} codes, ${usage.tokens} tokens of ${source.pictures.length} pictures of ${source.label}`;
+    return [
+      { id: `codes${id}`, name: `Codes in use${name}`, value: usage.used, better: 'higher', protocol },
+      {
+        id: `perplexity${id}`,
+        name: `Codebook perplexity${name}`,
+        value: usage.perplexity,
+        better: 'higher',
+        protocol,
+      },
+    ];
+  };
+  const each = eachScale ? scales.flatMap((usage, s) => rowsOf(usage, `/${s + 1}`, `, scale ${s + 1}`)) : [];
+  return [...rowsOf(overall, '', ''), ...each];
 }
 
 /** How often a sample is nearest to the picture whose caption it was drawn for. */

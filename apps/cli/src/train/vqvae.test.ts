@@ -86,6 +86,19 @@ describe('star train vqvae', () => {
     expect((await readdir(join(folder, 'run/model'))).toSorted()).toEqual(['config.json', 'model.safetensors']);
   });
 
+  it('gives a folder that star evaluate tokenizer measures, at another size too, scale by scale', async () => {
+    const args = ['evaluate', 'tokenizer', 'run/model', '--pictures', 'noise.lmdb', '--lpips', 'lpips', '--side', '48'];
+    const { code, stdout, stderr } = await runStar([...args, '--json'], folder);
+    expect(code, stderr).toBe(0);
+    const rows = JSON.parse(stdout) as { id: string; value: number; protocol: string }[];
+    const scales = [1, 2, 3].flatMap((scale) => [`codes/${scale}`, `perplexity/${scale}`]);
+    expect(rows.map(({ id }) => id)).toEqual(['psnr', 'ssim', 'lpips', 'codes', 'perplexity', ...scales]);
+    const at = (id: string): (typeof rows)[0] => rows.find((row) => row.id === id)!;
+    expect(at('psnr').protocol).toContain('48 px, made at 36 px');
+    expect(at('codes/1').protocol).toMatch(/^of 16 codes, 3 tokens of 3 pictures/);
+    expect(at('codes').value).toBeGreaterThanOrEqual(at('codes/3').value);
+  });
+
   it('says where the weights of LPIPS come from, if the folder has none', async () => {
     const args = ['train', 'vqvae', '--config', 'vqvae.json', '--out', 'none'];
     const { code, stderr } = await runStar([...args, '--set', 'loss.perceptual.folder=nowhere'], folder);
