@@ -11,10 +11,17 @@ const stampFile = join(root, 'node_modules', '.star-stamp');
 
 const say = (text) => process.stderr.write(`${text}\n`);
 
+/** Signals are for the program: Ctrl-C reaches it by itself, as all that a terminal has started; others are handed on. */
+function handOnSignals(child) {
+  process.on('SIGINT', () => {});
+  for (const signal of ['SIGTERM', 'SIGUSR1']) process.on(signal, () => child.kill(signal));
+}
+
 /** Runs a program in the root; resolves to its exit code. */
 function run(program, args, options = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { cwd: root, stdio: 'inherit', ...options });
+    handOnSignals(child);
     child.on('error', reject);
     child.on('exit', (code, signal) => resolve(signal ? 1 : (code ?? 1)));
   });

@@ -45,7 +45,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-/** 0 for success and help, 2 for wrong usage, 130 after an interrupt, 1 for every other failure. */
+/** 0 for success and help, 2 for wrong usage, 130 after an interrupt, 1 for every other failure; a stopped training sets its own. */
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   return error instanceof Error && error.name === 'AbortError' ? 130 : 1;

@@ -42,6 +42,7 @@ export default defineConfig({
           ['published-weights', 'Use the published weights'],
           ['training', 'Training'],
           ['train-the-tokenizer', 'Train the tokenizer'],
+          ['resume-and-reproduce', 'Resume and reproduce'],
           ['watch', 'Watch a run'],
           ['config', 'Config reference'],
           ['evaluate', 'Evaluate'],

@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Stage } from '@star-webgpu/trainer';
@@ -8,7 +8,9 @@ import { parseTrainConfig, type TrainConfig } from '../train/config/parse.ts';
 import { closeData, openData, pictureCount, type TrainingData } from '../train/data.ts';
 import { runLoop } from '../train/loop.ts';
 import { refinerStage } from '../train/refiner.ts';
+import { keepConfig } from '../train/run-config.ts';
 import { starStage } from '../train/star.ts';
+import { stopSignal } from '../train/stop-signal.ts';
 import type { Trained } from '../train/trained.ts';
 import { vqvaeStage } from '../train/vqvae.ts';
 import { writeModel } from '../train/write-model.ts';
@@ -17,6 +19,7 @@ interface Flags {
   readonly config: string;
   readonly set: string[];
   readonly out: string;
+  readonly allowChanges?: boolean;
   readonly adapter?: string;
 }
 
@@ -29,6 +32,7 @@ export function addTrain(program: Command): void {
     .requiredOption('--config <file>', 'a training config, see configs/')
     .requiredOption('--out <folder>', 'folder of the run: checkpoints, log, finished model')
     .option('--set <path=value...>', 'override a value of the config', [])
+    .option('--allow-changes', 'go on though the config differs from that of the run')
     .addHelpText(
       'after',
       '\nExample:\n  star train vqvae --config configs/emoji-vqvae.json --out runs/vqvae --set training.steps=500',
@@ -43,19 +47,19 @@ async function runTrain(stageName: string, _: unknown, command: Command): Promis
     throw new Error(
       `${flags.config} must be a config of stage ${stageName}, got ${config.stage}. Name the other stage or file.`,
     );
+  const signal = stopSignal();
+  await keepConfig(flags.out, config, flags.allowChanges);
   const session = await openSession(flags.adapter);
   say(`adapter: ${session.description}`);
   const data = await openData(config);
   const trained = await trainedBy(config, data);
   const { stage, tokens } = trained;
-  await mkdir(flags.out, { recursive: true });
-  await writeFile(join(flags.out, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
   say(`${parameterCount(stage)} parameters, ${pictureCount(data)} pictures${tokens ? ' as tokens' : ''}`);
-  const done = await runLoop(trained, { config, out: flags.out, data });
+  const done = await runLoop(trained, { config, out: flags.out, data, signal });
   if (done >= config.training.steps) say(`model: ${await writeModel(stage, join(flags.out, 'model'), config)}`);
   else {
     say(`stopped and saved at step ${done}; the same command goes on from there`);
-    process.exitCode = 130;
+    process.exitCode = signal.reason as number;
   }
   await closeData(data);
   await tokens?.close();

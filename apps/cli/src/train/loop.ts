@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { loadBatches } from '@star-webgpu/data-lmdb';
 import { type Schedule, type ScheduleKind, train } from '@star-webgpu/trainer';
-import { interruptSignal, say } from '../output.ts';
+import { say } from '../output.ts';
 import type { TrainConfig } from './config/parse.ts';
 import type { TrainingData } from './data.ts';
 import { evaluationOf } from './evaluation.ts';
@@ -13,10 +13,12 @@ interface Loop {
   /** Folder of the run. */
   readonly out: string;
   readonly data: TrainingData;
+  /** Saves and stops the run. */
+  readonly signal: AbortSignal;
 }
 
 /** Trains to the end of the schedule or an interrupt. Resolves to the steps done. */
-export function runLoop(trained: Trained, { config, out, data }: Loop): Promise<number> {
+export function runLoop(trained: Trained, { config, out, data, signal }: Loop): Promise<number> {
   const { training, seed } = config;
   const { packs, keys } = data;
   const watch = watchRun(trained, config, out);
@@ -43,11 +45,14 @@ export function runLoop(trained: Trained, { config, out, data }: Loop): Promise<
     folder: join(out, 'checkpoints'),
     saveEvery: training.saveEvery,
     keep: training.keepCheckpoints,
+    ...(training.milestoneEvery && { milestoneEvery: training.milestoneEvery }),
+    ...(training.best && { best: training.best }),
+    ...(training.spikeGuard && { guard: training.spikeGuard }),
     averageDecay: training.ema?.decay,
     evaluation: evaluationOf(trained, config, data),
     onStep: watch.onStep,
     onNotice: say,
-    signal: interruptSignal(),
+    signal,
   }).finally(watch.close);
 }
 

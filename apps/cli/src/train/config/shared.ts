@@ -75,6 +75,37 @@ export const training = z
       .optional(),
     saveEvery: count.meta({ description: 'Distance of checkpoints.', unit: 'steps' }),
     keepCheckpoints: count.meta({ description: 'Newest checkpoints that are kept.', unit: 'checkpoints' }),
+    milestoneEvery: count
+      .meta({ description: 'Distance of checkpoints that are kept for ever; none without it.', unit: 'steps' })
+      .optional(),
+    best: z
+      .strictObject({
+        metric: z
+          .string()
+          .describe('`loss`, or a number of the log: its mean over the steps since the checkpoint before counts.'),
+        better: z.enum(['lower', 'higher']).describe('Which is better.').default('lower'),
+      })
+      .describe('Keeps the best checkpoint as well, as `checkpoints/best`.')
+      .optional(),
+    spikeGuard: z
+      .strictObject({
+        factor: z
+          .number()
+          .positive()
+          .describe(
+            'A loss this many deviations above the running median is a spike, and so is one that is not finite.',
+          )
+          .default(8),
+        patience: count.meta({ description: 'Spikes in a row that make the run go back.', unit: 'steps' }).default(20),
+        window: count.meta({ description: 'Losses that median and deviation are of.', unit: 'steps' }).default(200),
+        rollbacks: whole
+          .meta({ description: 'How often the run may go back before it ends.', unit: 'times' })
+          .default(3),
+      })
+      .describe(
+        'Goes back to the last good checkpoint, past the batches since, when the loss leaves its course; never without it.',
+      )
+      .optional(),
   })
   .describe('The optimiser, the length of the run, and its checkpoints.');
 
