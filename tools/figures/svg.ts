@@ -30,7 +30,7 @@ const attributes = (values: Readonly<Record<string, number | string>>): string =
     .map(([name, value]) => ` ${name}="${typeof value === 'number' ? rounded(value) : value}"`)
     .join('');
 
-export const rectangle = (box: Box, fill: string, stroke = 'none'): string =>
+const rectangle = (box: Box, fill: string, stroke = 'none'): string =>
   `<rect${attributes({ ...box })} fill="${fill}" stroke="${stroke}"/>`;
 
 export const disc = ({ x, y }: Place, r: number, fill: string): string =>

@@ -16,7 +16,7 @@ export interface AttentionSpec extends Readonly<Record<string, number | string |
 }
 
 export const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
-export const parts = ['x', 'y', 'z', 'w'] as const;
+const parts = ['x', 'y', 'z', 'w'] as const;
 /** Vectors of the width that each lane has of a row. */
 export const pieces = ({ width, lanes }: AttentionSpec): number[] => range(width / (4 * lanes));
 export const joined = (lines: readonly string[]): string => lines.join('\n    ');
