@@ -25,6 +25,7 @@ const commands: Readonly<Record<string, () => Promise<(program: Command) => void
   tokenize: async () => (await import('./commands/tokenize.ts')).addTokenize,
   train: async () => (await import('./commands/train.ts')).addTrain,
   runs: async () => (await import('./commands/runs.ts')).addRuns,
+  merge: async () => (await import('./commands/merge.ts')).addMerge,
   evaluate: async () => (await import('./commands/evaluate.ts')).addEvaluate,
   convert: async () => (await import('./commands/convert.ts')).addConvert,
   inspect: async () => (await import('./commands/inspect.ts')).addInspect,

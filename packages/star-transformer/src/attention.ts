@@ -6,7 +6,6 @@ import {
   initZeros,
   keyValueHeads,
   Linear,
-  linear,
   type LinearFinish,
   Module,
   queryHeads,
@@ -56,7 +55,7 @@ export class SelfAttention extends Module {
   private readonly scale_1N11: Tensor;
   private readonly queryBias: Tensor;
   private readonly valueBias: Tensor;
-  private readonly weight: Tensor;
+  private readonly joint: Linear;
   private readonly project: Linear;
 
   constructor(config: StarConfig, init: StarInit) {
@@ -66,14 +65,14 @@ export class SelfAttention extends Module {
     this.scale_1N11 = this.parameter('scale_mul_1H11', [1, heads, 1, 1], initConstant(firstScale));
     this.queryBias = this.parameter('q_bias', [width], initZeros);
     this.valueBias = this.parameter('v_bias', [width], initZeros);
-    this.weight = this.parameter('mat_qkv.weight', [3 * width, width], init.weight);
+    this.joint = this.child('mat_qkv', new Linear({ in: width, out: 3 * width, init: init.weight, bias: false }));
     this.project = this.child('proj', new Linear({ in: width, out: width, init: init.branchEnd }));
   }
 
   /** Attends to the tokens themselves, and to those before them in the cache, if any, which takes theirs in. */
   forward(x_BlC: Tensor, positions: Positions, { cache, finish }: AttentionEnds = {}): Tensor {
     const { rope_ld2, limits_L, ranges_L2 } = positions;
-    const { query, key, value } = queryKeyValueHeads(linear(x_BlC, this.weight), {
+    const { query, key, value } = queryKeyValueHeads(this.joint.forward(x_BlC), {
       heads: this.config.heads,
       rope: rope_ld2,
       scale: this.scale_1N11,
@@ -93,8 +92,8 @@ export class CrossAttention extends Module {
   private readonly scale_1N11: Tensor;
   private readonly queryBias: Tensor;
   private readonly valueBias: Tensor;
-  private readonly queryWeight: Tensor;
-  private readonly weight: Tensor;
+  private readonly query: Linear;
+  private readonly keyValue: Linear;
   private readonly project: Linear;
 
   constructor(config: StarConfig, init: StarInit) {
@@ -104,19 +103,19 @@ export class CrossAttention extends Module {
     this.scale_1N11 = this.parameter('scale_mul_1H11', [1, heads, 1, 1], initConstant(firstScale));
     this.queryBias = this.parameter('q_bias', [width], initZeros);
     this.valueBias = this.parameter('v_bias', [width], initZeros);
-    this.queryWeight = this.parameter('mat_q.weight', [width, width], init.weight);
-    this.weight = this.parameter('mat_kv.weight', [2 * width, textWidth], init.weight);
+    this.query = this.child('mat_q', new Linear({ in: width, out: width, init: init.weight, bias: false }));
+    this.keyValue = this.child('mat_kv', new Linear({ in: textWidth, out: 2 * width, init: init.weight, bias: false }));
     this.project = this.child('proj', new Linear({ in: width, out: width, init: init.branchEnd }));
   }
 
   /** Keys and values of the text: the same for every scale, so a sampler computes them once. states: [B, T, D]. */
   text(states_BTD: Tensor): KeyValues {
-    return keyValueHeads(linear(states_BTD, this.weight), { heads: this.config.heads, valueBias: this.valueBias });
+    return keyValueHeads(this.keyValue.forward(states_BTD), { heads: this.config.heads, valueBias: this.valueBias });
   }
 
   /** residual + attention. */
   forward(x_BlC: Tensor, { key, value, mask_BT }: BlockText, { residual, watch }: CrossEnds): Tensor {
-    const query = queryHeads(linear(x_BlC, this.queryWeight), {
+    const query = queryHeads(this.query.forward(x_BlC), {
       heads: this.config.heads,
       scale: this.scale_1N11,
       queryBias: this.queryBias,

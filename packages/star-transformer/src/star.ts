@@ -17,6 +17,7 @@ import {
   type Seed,
   slice,
   type Tensor,
+  trainableTensors,
   withPrecision,
 } from '@star-webgpu/tensor-webgpu';
 import type { TextFeatures } from '@star-webgpu/text-encoder';
@@ -124,11 +125,7 @@ export class Star extends Module {
       const run = (x: Tensor, states_BTD: Tensor): Tensor =>
         block.forward(x, { positions, text: block.text(states_BTD, text.mask), ...(drop && { drop }) });
       if (!recompute) return run(x_BLC, text.states);
-      return checkpoint(
-        run as (...inputs: Tensor[]) => Tensor,
-        [x_BLC, text.states],
-        [...block.namedParameters().values()],
-      );
+      return checkpoint(run as (...inputs: Tensor[]) => Tensor, [x_BLC, text.states], trainableTensors(block));
     }, first_BLC);
   }
 

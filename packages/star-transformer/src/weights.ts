@@ -34,7 +34,7 @@ export async function loadStar(
 ): Promise<Star> {
   const stored = JSON.parse(await readText(await readFile('config.json'))) as StarConfig;
   const found = starConfig({ ...stored, ...changes });
-  const weights = await transferScales(await openWeights(readFile), found, seed);
+  const { weights } = transferScales(await openWeights(readFile), found, seed);
   const added = found.refiner ? undefined : addRefiner;
   const star = added
     ? withParameters({ dtype }, () => new Star(starConfig({ ...found, refiner: added }), { seed }))

@@ -76,7 +76,8 @@ export {
   initUniform,
   initZeros,
 } from './nn/init.ts';
-export { Linear } from './nn/linear.ts';
+export { Linear, trainableTensors } from './nn/linear.ts';
+export { LowRank } from './nn/low-rank.ts';
 export { folderBytes, type ModelFolder, type WeightsFile } from './nn/model-folder.ts';
 export { checkWeights, type LoadOptions, Module, type WeightsCheck, WeightsError } from './nn/module.ts';
 export { type ParameterOptions, withParameters } from './nn/parameters.ts';

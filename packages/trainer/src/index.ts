@@ -5,6 +5,7 @@ export { AdamW, type AdamWStep, isDecayed } from './optimizer.ts';
 export { type Schedule, scheduleAt, type ScheduleKind } from './schedule.ts';
 export type { SpikeGuardOptions } from './spike-guard.ts';
 export type { HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from './stage.ts';
+export { FinetuneStage, type FinetuneStageOptions } from './stages/finetune.ts';
 export type { Progressive } from './stages/progressive.ts';
 export { RefinerStage, type RefinerStageOptions } from './stages/refiner.ts';
 export type { StarModels, TokenModel } from './stages/star-inputs.ts';

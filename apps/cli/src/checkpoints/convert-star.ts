@@ -4,18 +4,10 @@ import {
   Star,
   type StarConfig,
   starConfig,
-  starInit,
+  transferScales,
   unusedStarWeights,
 } from '@star-webgpu/star-transformer';
-import {
-  hostRandom,
-  hostTensor,
-  jsonFile,
-  readStored,
-  hostFloats,
-  storedTensor,
-  type StoredTensor,
-} from '@star-webgpu/tensor-webgpu';
+import { jsonFile, type StoredTensor } from '@star-webgpu/tensor-webgpu';
 import type { TorchValue } from '@star-webgpu/tensor-webgpu/torch';
 import { patchNumberPresets, tokenCount } from '@star-webgpu/vqvae/scales';
 import type { Conversion, ConversionOptions } from './conversion.ts';
@@ -79,7 +71,7 @@ function refinerOf(tensors: Tensors, { refiner, sampleFrom }: ConversionOptions)
 /** A STAR of ours from published tensors, at the file's resolution or another. */
 export function convertStar(found: Found, value: TorchValue | undefined, options: ConversionOptions): Conversion {
   const config = configOf(found, value, options);
-  const { weights, notes } = transferred(found.tensors, config, options.seed);
+  const { weights, notes } = transferScales(found.tensors, config, options.seed);
   const unused = [unusedStarWeights.source, tables.source, ...(config.refiner ? [] : [refinerNames.source])].join('|');
   return {
     kind: 'star',
@@ -97,40 +89,4 @@ export function convertStar(found: Found, value: TorchValue | undefined, options
 function titleOf({ depth, width, patchNumbers, refiner }: StarConfig): string {
   const px = 16 * patchNumbers.at(-1)!;
   return `STAR of depth ${depth} and width ${width} for ${px} px (${patchNumbers.length} scales)${refiner ? ', with a refiner' : ''}`;
-}
-
-/** Embeddings of scales for another number of scales: the first rows are kept, new ones drawn as for a new model. */
-function transferred(tensors: Tensors, config: StarConfig, seed: number): { weights: Tensors; notes: string[] } {
-  const weights = new Map(tensors);
-  const notes: string[] = [];
-  for (const [stream, name] of ['lvl_embed.weight', 'lvl_embed_2.weight'].entries()) {
-    const stored = tensors.get(name);
-    const [scales, wanted] = [stored?.shape[0], config.patchNumbers.length];
-    if (!stored || scales === wanted || stored.shape.length !== 2) continue;
-    weights.set(name, withRows(stored, wanted, { config, seed, stream }));
-    notes.push(
-      `${name}: ${Math.min(scales!, wanted)} of ${scales} rows kept${wanted > scales! ? `, ${wanted - scales!} drawn from seed ${seed}` : ''}`,
-    );
-  }
-  return { weights, notes };
-}
-
-/** A table with another number of rows. */
-function withRows(
-  stored: StoredTensor,
-  rows: number,
-  { config, seed, stream }: { readonly config: StarConfig; readonly seed: number; readonly stream: number },
-): StoredTensor {
-  const shape = [rows, stored.shape[1]!];
-  return {
-    dtype: 'F32',
-    shape,
-    pieces: async function* pieces() {
-      const kept = hostFloats(await readStored(stored));
-      const values = starInit(config, hostRandom(seed, stream)).weight(shape);
-      const table = Float32Array.from(values);
-      table.set(kept.subarray(0, table.length));
-      yield* storedTensor(hostTensor(table, shape)).pieces();
-    },
-  };
 }

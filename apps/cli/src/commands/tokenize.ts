@@ -10,9 +10,7 @@ import { openSession } from '../device.ts';
 import { drawnCaptions, frozenDigests, frozenFolders } from '../train/frozen.ts';
 import { countdown, duration, interruptSignal, print, say } from '../output.ts';
 import { putAbout, putCaption, putTokens } from '../train/token-file.ts';
-import { parseTrainConfig } from '../train/config/parse.ts';
-import type { RefinerRun } from '../train/config/refiner.ts';
-import type { StarRun } from '../train/config/star.ts';
+import { parseTrainConfig, type TokenRun } from '../train/config/parse.ts';
 import { closeData, openData, pictureCount, sizesOf, type TrainingData, withHeldOut } from '../train/data.ts';
 
 interface Flags {
@@ -79,7 +77,7 @@ const reportLine = ({
   `${path}: tokens of ${pictures} pictures, features of ${captions} captions, ${(bytes / 1e6).toFixed(1)} MB`;
 
 interface Work {
-  readonly config: StarRun | RefinerRun;
+  readonly config: TokenRun;
   readonly data: TrainingData;
   readonly withText: boolean;
   readonly signal: AbortSignal;

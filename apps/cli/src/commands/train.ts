@@ -1,19 +1,21 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { saveAdapters } from '@star-webgpu/star-transformer';
 import type { Stage } from '@star-webgpu/trainer';
 import { openSession } from '../device.ts';
 import { say } from '../output.ts';
 import { parseTrainConfig, type TrainConfig } from '../train/config/parse.ts';
 import { closeData, openData, pictureCount, type TrainingData } from '../train/data.ts';
 import { runLoop } from '../train/loop.ts';
+import { finetuneStage } from '../train/finetune.ts';
 import { refinerStage } from '../train/refiner.ts';
 import { keepConfig } from '../train/run-config.ts';
 import { starStage } from '../train/star.ts';
 import { stopSignal } from '../train/stop-signal.ts';
 import type { Trained } from '../train/trained.ts';
 import { vqvaeStage } from '../train/vqvae.ts';
-import { writeModel } from '../train/write-model.ts';
+import { writeFolder, writeModel } from '../train/write-model.ts';
 
 interface Flags {
   readonly config: string;
@@ -27,7 +29,7 @@ interface Flags {
 export function addTrain(program: Command): void {
   program
     .command('train')
-    .argument('<stage>', 'vqvae, star or refiner')
+    .argument('<stage>', 'vqvae, star, refiner or finetune')
     .description('train a model; the same command again goes on where it stopped')
     .requiredOption('--config <file>', 'a training config, see configs/')
     .requiredOption('--out <folder>', 'folder of the run: checkpoints, log, finished model')
@@ -56,8 +58,11 @@ async function runTrain(stageName: string, _: unknown, command: Command): Promis
   const { stage, tokens } = trained;
   say(`${parameterCount(stage)} parameters, ${pictureCount(data)} pictures${tokens ? ' as tokens' : ''}`);
   const done = await runLoop(trained, { config, out: flags.out, data, signal });
-  if (done >= config.training.steps) say(`model: ${await writeModel(stage, join(flags.out, 'model'), config)}`);
-  else {
+  if (done >= config.training.steps) {
+    say(`model: ${await writeModel(stage, join(flags.out, 'model'), config)}`);
+    const { adapters } = trained;
+    if (adapters) say(`adapter: ${await writeFolder(join(flags.out, 'adapter'), await saveAdapters(adapters))}`);
+  } else {
     say(`stopped and saved at step ${done}; the same command goes on from there`);
     process.exitCode = signal.reason as number;
   }
@@ -71,5 +76,6 @@ const parameterCount = (stage: Stage): string =>
 
 function trainedBy(config: TrainConfig, data: TrainingData): Promise<Trained> {
   if (config.stage === 'vqvae') return vqvaeStage(config, data);
+  if (config.stage === 'finetune') return finetuneStage(config, data);
   return config.stage === 'refiner' ? refinerStage(config, data) : starStage(config, data);
 }

@@ -3,8 +3,7 @@ import { folderFiles } from '@star-webgpu/tensor-webgpu/node';
 import { loadTextEncoder, type TextEncoder } from '@star-webgpu/text-encoder';
 import type { TokenModel } from '@star-webgpu/trainer';
 import { loadQuantizer, loadVqvae, type Vqvae } from '@star-webgpu/vqvae';
-import type { RefinerRun } from './config/refiner.ts';
-import type { StarRun } from './config/star.ts';
+import type { TokenRun } from './config/parse.ts';
 import { sizesOf, type TrainingData } from './data.ts';
 import { frozenFolders, tokensOf } from './frozen.ts';
 import type { TokenFile } from './token-file.ts';
@@ -20,7 +19,7 @@ interface Frozen {
 }
 
 /** Loads what does not learn, as far as a run needs it. */
-export async function frozenModels(config: StarRun | RefinerRun, data: TrainingData): Promise<Frozen> {
+export async function frozenModels(config: TokenRun, data: TrainingData): Promise<Frozen> {
   const folders = frozenFolders(config);
   const quantizing = await loadQuantizer(folderFiles(folders.vqvae));
   const sizes = sizesOf(config, quantizing.config);

@@ -1,4 +1,5 @@
 import type { PictureSize } from '@star-webgpu/data-lmdb';
+import type { StarAdapters } from '@star-webgpu/star-transformer';
 import type { Stage } from '@star-webgpu/trainer';
 import type { Measure } from './evaluation.ts';
 import type { Preview } from './preview.ts';
@@ -14,4 +15,6 @@ export interface Trained {
   readonly preview?: Preview;
   /** Metrics beside the loss, where held-out pictures are evaluated. */
   readonly measure?: Measure;
+  /** What learns instead of the model; kept beside it. */
+  readonly adapters?: StarAdapters | undefined;
 }

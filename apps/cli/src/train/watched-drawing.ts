@@ -3,8 +3,7 @@ import { pictureAt, type PromptModels, type PromptOptions } from '@star-webgpu/s
 import type { Star } from '@star-webgpu/star-transformer';
 import type { TextEncoder } from '@star-webgpu/text-encoder';
 import type { Vqvae } from '@star-webgpu/vqvae';
-import type { RefinerRun } from './config/refiner.ts';
-import type { StarRun } from './config/star.ts';
+import type { TokenRun } from './config/parse.ts';
 import type { Measure } from './evaluation.ts';
 import { picturesOf } from './loaded-pictures.ts';
 import { drawPictures, promptPreview } from './preview.ts';
@@ -20,7 +19,7 @@ interface Drawing {
 
 /** Previews, and metrics of drawn pictures, where a config wants them: all models are there then. */
 export async function watchedDrawing(
-  config: StarRun | RefinerRun,
+  config: TokenRun,
   { star, text, vqvae }: Drawing,
 ): Promise<Pick<Trained, 'preview' | 'measure'>> {
   if (!text || !vqvae) return {};

@@ -17,6 +17,11 @@ export async function writeModel(stage: Stage, folder: string, config: TrainConf
       files.set(`vqvae/${name}`, await readFile(join(vqvae, name)));
     if (text) await cp(text, join(folder, 'text'), { recursive: true, dereference: true });
   }
+  return writeFolder(folder, files);
+}
+
+/** Writes files by their path inside a folder. Resolves to the folder. */
+export async function writeFolder(folder: string, files: ReadonlyMap<string, Uint8Array>): Promise<string> {
   for (const [path, bytes] of files) {
     const target = join(folder, path);
     await mkdir(dirname(target), { recursive: true });

@@ -143,7 +143,7 @@ describe('RefinerStage', () => {
     const other = newStage(newModels(), { modelId: 'b' });
     const options = { stage: other, batches, schedule, folder: join(folder, 'whole'), seed: 1 };
     await expect(train({ ...options, clipNorm: 1, saveEvery: 100, keep: 2 })).rejects.toThrow(
-      'train: the checkpoint must be of the refiner of model b, got one of a. Use another folder, or the model that the run began with.',
+      'train: the checkpoint must be of model b, got one of a. Use another folder, or the model that the run began with.',
     );
   });
 

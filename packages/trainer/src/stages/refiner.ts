@@ -9,6 +9,7 @@ import {
 } from '@star-webgpu/tensor-webgpu';
 import { openCodes, type Refiner } from '@star-webgpu/star-transformer';
 import type { HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from '../stage.ts';
+import { checkModelId } from './model-id.ts';
 import { modelFolder, type ReadInputs, StarInputs, type StarInputsOptions, type StarModels } from './star-inputs.ts';
 
 export interface RefinerStageOptions extends StarInputsOptions {
@@ -109,10 +110,6 @@ export class RefinerStage implements Stage {
 
   /** @throws Error if the checkpoint's refiner belongs to another model. */
   restoreState(state: unknown): void {
-    const { modelId } = state as { readonly modelId?: string };
-    if (modelId !== this.options.modelId)
-      throw new Error(
-        `train: the checkpoint must be of the refiner of model ${this.options.modelId}, got one of ${modelId}. Use another folder, or the model that the run began with.`,
-      );
+    checkModelId(state, this.options.modelId);
   }
 }

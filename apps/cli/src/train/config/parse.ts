@@ -1,13 +1,17 @@
 import { z } from 'zod';
+import { finetuneRun } from './finetune.ts';
 import { refinerRun } from './refiner.ts';
 import { starRun } from './star.ts';
 import { vqvaeRun } from './vqvae.ts';
 
 /** What a training config may say. */
-const trainConfigSchema = z.discriminatedUnion('stage', [vqvaeRun, starRun, refinerRun]);
+const trainConfigSchema = z.discriminatedUnion('stage', [vqvaeRun, starRun, refinerRun, finetuneRun]);
 
 /** A training run, as configs/*.json describe it. */
 export type TrainConfig = z.infer<typeof trainConfigSchema>;
+
+/** A run of a stage that trains on tokens. */
+export type TokenRun = Exclude<TrainConfig, { readonly stage: 'vqvae' }>;
 
 /** A config with faults, all of them named. */
 class ConfigError extends Error {
