@@ -1,8 +1,3 @@
-declare module '*?url' {
-  const address: string;
-  export default address;
-}
-
 declare module '*.vue' {
   import type { DefineComponent } from 'vue';
 

@@ -30,15 +30,20 @@ export async function buildSite(): Promise<void> {
   await promisify(execFile)(command, ['build', '.'], { cwd: root, env: { ...process.env, NODE_ENV: 'production' } });
 }
 
-/** Serves the built site as any plain web server would. `broken` names files whose content is cut in half. */
-export async function serveSite(broken?: RegExp): Promise<Site> {
+/** How a site is served. */
+export interface Serving {
+  /** Its folder on the server, with a slash at both ends. */
+  readonly folder?: string;
+  /** Files whose content is cut in half. */
+  readonly broken?: RegExp;
+}
+
+/** Serves the built site as any plain web server would: files by their names, index.html for folders, nothing else. */
+export async function serveSite({ folder = '/', broken }: Serving = {}): Promise<Site> {
   const server = createServer((request, response) => {
-    const path = normalize(new URL(request.url ?? '/', 'http://site').pathname);
-    const file = join(
-      root,
-      '.vitepress/dist',
-      extname(path) ? path : path.endsWith('/') ? `${path}index.html` : `${path}.html`,
-    );
+    const path = normalize(decodeURIComponent(new URL(request.url ?? '/', 'http://site').pathname));
+    const inside = path.startsWith(folder) ? path.slice(folder.length) : 'no such file';
+    const file = join(root, '.vitepress/dist', inside === '' || inside.endsWith('/') ? `${inside}index.html` : inside);
     stat(file).then(
       ({ size }) => {
         const length = broken?.test(path) ? Math.floor(size / 2) : size;
@@ -58,5 +63,5 @@ export async function serveSite(broken?: RegExp): Promise<Site> {
       server.closeAllConnections();
       server.close(() => resolve());
     });
-  return { address: `http://127.0.0.1:${port}`, close };
+  return { address: `http://127.0.0.1:${port}${folder}`, close };
 }

@@ -25,6 +25,7 @@ export {
   SamplingOptionsError,
 } from './options.ts';
 export { generateFromPrompts, type PromptModels, type PromptOptions } from './generate-from-prompts.ts';
+export { ModelFolderError } from './model-folder.ts';
 export { loadPipeline, type LoadPipelineOptions, Pipeline, savePipeline } from './pipeline.ts';
 export type { ReadFile } from '@star-webgpu/tensor-webgpu';
 export { type PlannedOptions, plannedOptions, type ScaleNumbers } from './plan-numbers.ts';

@@ -3,6 +3,7 @@ import { currentDevice, Device, profileOf, setDevice } from '@star-webgpu/tensor
 import { openGpu, throttledWait } from '@star-webgpu/tensor-webgpu/node';
 import { testDevice } from '@star-webgpu/tensor-webgpu/testing';
 import { pictureAt, type Pictures } from './image.ts';
+import { ModelFolderError } from './model-folder.ts';
 import { loadPipeline, type Pipeline, savePipeline } from './pipeline.ts';
 import { tinyPipeline } from './testing/tiny-pipeline.ts';
 
@@ -50,6 +51,27 @@ describe('Pipeline', () => {
       /got topk in sampling\.json instead of guidance, .*; guidance -1 instead of a number from 0, or a list of such\./,
     );
     for (const one of [tuned, loaded]) one.dispose();
+  });
+
+  it.each([
+    ['sampling.json', '{', /^sampling\.json: .*JSON/],
+    ['star/config.json', '{}', /^star\/config\.json: /],
+    ['star/model.safetensors', undefined, /^star\/model\.safetensors: no such file/],
+    ['vqvae/model.safetensors', 'not weights', /^vqvae\/model\.safetensors: safetensors: /],
+    ['text/config.json', undefined, /^text\/config\.json: loadTextEncoder: folder must hold config\.json/],
+    ['text/tokenizer.json', '[]', /^text\/tokenizer\.json: loadTextEncoder: tokenizer\.json must hold a JSON object/],
+  ])('names %s where it is missing or broken', async (path, content, message) => {
+    const files = await savePipeline(pipeline);
+    if (content === undefined) files.delete(path);
+    else files.set(path, new TextEncoder().encode(content));
+    const loading = loadPipeline(async (file) => {
+      const bytes = files.get(file);
+      if (!bytes) throw new Error('no such file');
+      return bytes;
+    });
+    await expect(loading).rejects.toThrow(ModelFolderError);
+    await expect(loading).rejects.toThrow(message);
+    await expect(loading).rejects.toHaveProperty('path', path);
   });
 
   it('keeps what it recorded for the next pictures, and a bounded number of such recordings', async () => {

@@ -1,4 +1,4 @@
-import { insideOf, type Precision, type ReadFile, readText } from '@star-webgpu/tensor-webgpu';
+import { type Precision, type ReadFile, readText } from '@star-webgpu/tensor-webgpu';
 import { loadStar, saveStar } from '@star-webgpu/star-transformer';
 import { loadTextEncoder, saveTextEncoder, type TextEncoder } from '@star-webgpu/text-encoder';
 import { loadVqvae, saveVqvae } from '@star-webgpu/vqvae';
@@ -7,6 +7,7 @@ import { type EditedPicture, editPicture, type EditOptions } from './edit.ts';
 import { finishedPictures, type Models, type ScaleStep } from './generate.ts';
 import { generateFromPrompts, type PromptModels, type PromptOptions } from './generate-from-prompts.ts';
 import type { Pictures } from './image.ts';
+import { loadPart, ModelFolderError } from './model-folder.ts';
 import { parseSamplingDefaults, type SamplingDefaults, samplingFile } from './options.ts';
 import type { Prompt } from './prompts.ts';
 import { SamplingPlans } from './sampling-plan.ts';
@@ -58,17 +59,26 @@ export interface LoadPipelineOptions {
   readonly precision?: Precision;
 }
 
-/** Opens the folders `star`, `vqvae` and `text` of a model, and its sampling.json if it has one. @throws the errors of their loaders, each naming what is wrong. */
+/** Opens the folders `star`, `vqvae` and `text` of a model, and its sampling.json if it has one. @throws ModelFolderError naming the file at fault; what the device says; ModelsError. */
 export async function loadPipeline(read: ReadFile, { precision = 'f32' }: LoadPipelineOptions = {}): Promise<Pipeline> {
-  // A folder need not have the file; what a reader says of a missing one differs from place to place.
-  const written = await read('sampling.json').catch(() => undefined);
-  const defaults = written ? parseSamplingDefaults(await readText(written)) : {};
+  const defaults = await loadDefaults(read);
   const [star, vqvae, text] = await Promise.all([
-    loadStar(insideOf(read, 'star'), { dtype: precision }),
-    loadVqvae(insideOf(read, 'vqvae'), { dtype: precision }),
-    loadTextEncoder(insideOf(read, 'text'), { dtype: precision }),
+    loadPart(read, 'star', (files) => loadStar(files, { dtype: precision })),
+    loadPart(read, 'vqvae', (files) => loadVqvae(files, { dtype: precision })),
+    loadPart(read, 'text', (files) => loadTextEncoder(files, { dtype: precision })),
   ]);
   return new Pipeline({ star, vqvae, text, precision }, defaults);
+}
+
+async function loadDefaults(read: ReadFile): Promise<SamplingDefaults> {
+  // A folder need not have the file; what a reader says of a missing one differs from place to place.
+  const written = await read('sampling.json').catch(() => undefined);
+  if (!written) return {};
+  try {
+    return parseSamplingDefaults(await readText(written));
+  } catch (fault) {
+    throw new ModelFolderError('sampling.json', fault);
+  }
 }
 
 /** The files of a pipeline's folder, by path. */

@@ -1,46 +1,36 @@
-import type { Command, DrawnScale, FailureReason, Loading, Order, Ready, Report } from './protocol.ts';
+import { type DrawnScale, type Loading, type ModelFolder, type Order, type Painter } from './painter.ts';
+import { PainterError, type Ready, type Redrawing } from './painter.ts';
+import type { Command, Report } from './protocol.ts';
 
-/** The worker cannot go on; `reason` says what a page should explain. */
-export class PainterError extends Error {
-  readonly reason: FailureReason;
-
-  constructor(reason: FailureReason, message: string) {
-    super(message);
-    this.name = 'PainterError';
-    this.reason = reason;
-  }
-}
-
-/** The page's side of the worker: one picture at a time. */
-export class Painter {
+/** Draws in this browser: the page's side of a worker that holds the model. */
+export class BrowserPainter implements Painter {
   private readonly worker: Worker;
+  private readonly folder: ModelFolder | undefined;
 
-  constructor(worker: Worker) {
-    this.worker = worker;
+  /** With the model of a folder, or with the one that the site brings along. */
+  constructor(folder?: ModelFolder) {
+    this.worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
+    this.folder = folder;
   }
 
-  /** Loads the model. @throws PainterError */
   open(onLoading: (loading: Loading) => void): Promise<Ready> {
-    return this.ask({ kind: 'open' }, (report, resolve) => {
+    return this.ask({ kind: 'open', ...(this.folder && { folder: this.folder }) }, (report, resolve) => {
       if (report.kind === 'loading') onLoading(report);
       if (report.kind === 'ready') resolve(report);
     });
   }
 
-  /** Draws a picture, scale by scale; true if it was finished, false if it was cancelled. @throws PainterError */
-  draw(order: Order, onScale: (scale: DrawnScale) => void): Promise<boolean> {
-    return this.ask({ kind: 'draw', order }, (report, resolve) => {
+  draw(order: Order, onScale: (scale: DrawnScale) => void, redrawing?: Redrawing): Promise<boolean> {
+    return this.ask({ kind: 'draw', order, ...(redrawing && { redrawing }) }, (report, resolve) => {
       if (report.kind === 'scale') onScale(report);
       if (report.kind === 'finished' || report.kind === 'cancelled') resolve(report.kind === 'finished');
     });
   }
 
-  /** Stops the picture that is being drawn, behind its running scale. */
   cancel(): void {
     this.send({ kind: 'cancel' });
   }
 
-  /** Ends the worker; the model goes with it. */
   close(): void {
     this.worker.terminate();
   }

@@ -1,0 +1,63 @@
+import type { DefaultTheme } from 'vitepress';
+
+const pages = (
+  folder: string,
+  items: readonly (readonly [name: string, title: string])[],
+): DefaultTheme.SidebarItem[] => items.map(([name, text]) => ({ text, link: `/${folder}/${name}` }));
+
+/** All pages, in the order in which they are read. */
+export const sidebar: DefaultTheme.SidebarItem[] = [
+  {
+    text: 'Guide',
+    items: pages('guide', [
+      ['getting-started', 'Getting started'],
+      ['command-line', 'Command line'],
+      ['control-the-sampler', 'Control the sampler'],
+      ['edit-a-picture', 'Edit a picture'],
+      ['serve-pictures', 'Serve pictures'],
+      ['your-own-pictures', 'Your own pictures'],
+      ['use-in-your-code', 'Use in your code'],
+      ['published-weights', 'Use the published weights'],
+      ['training', 'Training'],
+      ['train-the-tokenizer', 'Train the tokenizer'],
+      ['resume-and-reproduce', 'Resume and reproduce'],
+      ['watch', 'Watch a run'],
+      ['config', 'Config reference'],
+      ['evaluate', 'Evaluate'],
+      ['adapters', 'Adapters'],
+      ['offline', 'Without network or Node'],
+    ]),
+  },
+  {
+    text: 'Concepts',
+    items: pages('concepts', [
+      ['how-star-works', 'How STAR works'],
+      ['multi-scale-vqvae', 'The multi-scale VQVAE'],
+      ['transformer', 'The transformer'],
+      ['text', 'Text'],
+      ['sampling', 'Sampling'],
+    ]),
+  },
+  {
+    text: 'Internals',
+    items: [
+      ...pages('internals', [
+        ['architecture', 'Architecture'],
+        ['tensors-and-kernels', 'Tensors and kernels'],
+        ['autograd-and-memory', 'Autograd and memory'],
+        ['determinism', 'Determinism'],
+        ['checkpoints', 'Checkpoints'],
+        ['testing', 'Testing'],
+      ]),
+      { text: 'Letters of shapes', link: '/shapes' },
+    ],
+  },
+  {
+    text: 'Results',
+    items: [
+      { text: 'The emoji model', link: '/results/model-emoji' },
+      { text: 'Log of measurements', link: '/results/log' },
+      { text: 'Why these dependencies', link: '/decisions/dependencies' },
+    ],
+  },
+];

@@ -1,0 +1,100 @@
+import type { Order, Settings } from '../painter/painter.ts';
+import { type Recipe, type Retouch } from './recipe.ts';
+
+/** What a link makes: one picture a seed, alike but for that, or one that was retouched. */
+export interface Link {
+  readonly order: Order;
+  /** That of the order first. */
+  readonly seeds: readonly number[];
+  readonly retouches: readonly Retouch[];
+  /** A person's own model, by the name of its folder; the site's if absent. */
+  readonly model?: string | undefined;
+}
+
+/** Most pictures of a link and of a gallery. */
+export const mostPictures = 24;
+
+const firstSeed = 42;
+
+/** The link of one picture. */
+export const linkOf = ({ order, retouches }: Recipe, model?: string): Link => ({
+  order,
+  seeds: [order.seed],
+  retouches,
+  model,
+});
+
+/** The pictures of a link. */
+export const recipesOf = ({ order, seeds, retouches }: Link): Recipe[] =>
+  seeds.map((seed) => ({ order: { ...order, seed }, retouches }));
+
+/** Reads a query; what is missing or out of range takes its default. */
+export function linkFromQuery(query: string, defaults: Settings): Link {
+  const parameters = new URLSearchParams(query);
+  const order = orderOf(parameters, defaults);
+  const retouches = parameters.getAll('edit').map((text) => retouchOf(text, defaults));
+  return {
+    order,
+    seeds: retouches.length ? [order.seed] : seedsOf(parameters),
+    retouches,
+    model: parameters.get('model') ?? undefined,
+  };
+}
+
+/** The query of a link that makes the same pictures again; defaults are left out. */
+export function queryOfLink({ order, seeds, retouches, model }: Link, defaults: Settings): string {
+  const parameters = parametersOf(order, defaults);
+  for (const seed of seeds) parameters.append('seed', String(seed));
+  for (const { order: own, mask } of retouches) {
+    const edit = parametersOf(own, defaults);
+    edit.set('seed', String(own.seed));
+    edit.set('mask', mask);
+    parameters.append('edit', String(edit));
+  }
+  if (model !== undefined) parameters.set('model', model);
+  return `?${parameters}`;
+}
+
+function orderOf(parameters: URLSearchParams, defaults: Settings): Order {
+  const number = (name: string, high: number, otherwise: number): number =>
+    within(parameters.get(name), high, otherwise);
+  const flag = (name: string, otherwise: boolean): boolean =>
+    parameters.has(name) ? parameters.get(name) === '1' : otherwise;
+  return {
+    prompt: parameters.get('prompt') ?? 'red apple',
+    seed: seedsOf(parameters)[0]!,
+    guidance: number('guidance', 30, defaults.guidance),
+    topK: Math.trunc(number('top-k', 65_536, defaults.topK)),
+    topP: number('top-p', 1, defaults.topP),
+    smooth: flag('smooth', defaults.smooth),
+    refine: flag('refine', defaults.refine),
+  };
+}
+
+/** The prompt, and settings that differ from the defaults. */
+function parametersOf(order: Order, defaults: Settings): URLSearchParams {
+  const parameters = new URLSearchParams({ prompt: order.prompt });
+  if (order.guidance !== defaults.guidance) parameters.set('guidance', String(order.guidance));
+  if (order.topK !== defaults.topK) parameters.set('top-k', String(order.topK));
+  if (order.topP !== defaults.topP) parameters.set('top-p', String(order.topP));
+  if (order.smooth !== defaults.smooth) parameters.set('smooth', order.smooth ? '1' : '0');
+  if (order.refine !== defaults.refine) parameters.set('refine', order.refine ? '1' : '0');
+  return parameters;
+}
+
+function retouchOf(text: string, defaults: Settings): Retouch {
+  const parameters = new URLSearchParams(text);
+  return { order: orderOf(parameters, defaults), mask: parameters.get('mask') ?? '' };
+}
+
+/** Different seeds, at least one. */
+function seedsOf(parameters: URLSearchParams): number[] {
+  const seeds = parameters.getAll('seed').map((text) => Math.trunc(within(text, Number.MAX_SAFE_INTEGER, firstSeed)));
+  return [...new Set(seeds.length ? seeds : [firstSeed])].slice(0, mostPictures);
+}
+
+/** The number that a text says if it lies in 0..high. */
+function within(text: string | null, high: number, otherwise: number): number {
+  const value = text === null || text.trim() === '' ? Number.NaN : Number(text);
+  return value >= 0 && value <= high ? value : otherwise;
+}

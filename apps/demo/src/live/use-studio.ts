@@ -1,0 +1,131 @@
+import { computed, type ComputedRef, onBeforeUnmount, ref, type Ref, shallowRef, type ShallowRef } from 'vue';
+import { BrowserPainter } from '../painter/browser-painter.ts';
+import { type DrawnScale, type FailureReason, type Loading, type ModelFacts } from '../painter/painter.ts';
+import { type ModelFolder, type Painter, PainterError, type Pixels, type Redrawing } from '../painter/painter.ts';
+import { linkOf, queryOfLink } from './link.ts';
+import { decodeMask } from './mask.ts';
+import { ownModel } from './own-model.ts';
+import { beforeLast, lastOrder, type Recipe } from './recipe.ts';
+import type { Gallery, Picture } from './use-gallery.ts';
+
+/** What the painter is about. */
+export type StudioState = 'idle' | 'loading' | 'ready' | 'drawing' | 'failed';
+
+/** Why nothing can be drawn. */
+export interface StudioFailure {
+  readonly reason: FailureReason;
+  readonly message: string;
+}
+
+/** The one painter of the page, with its model, and what it is drawing. */
+export interface Studio {
+  readonly state: Readonly<Ref<StudioState>>;
+  readonly busy: ComputedRef<boolean>;
+  readonly loading: Readonly<ShallowRef<Loading>>;
+  readonly model: Readonly<ShallowRef<ModelFacts>>;
+  readonly folder: Readonly<ShallowRef<ModelFolder | undefined>>;
+  readonly adapter: Readonly<Ref<string>>;
+  readonly failure: Readonly<ShallowRef<StudioFailure | undefined>>;
+  /** Scales so far of the picture that is being drawn, or was when it was cancelled. */
+  readonly scales: Readonly<ShallowRef<readonly DrawnScale[]>>;
+  /** Loads a model, if it is not there yet; true once it is. */
+  open(): Promise<boolean>;
+  /** Takes another model: a person's own, or the site's. */
+  use(folder: ModelFolder | undefined): Promise<boolean>;
+  /** Draws pictures one after another into the gallery; false if it was cancelled or failed. */
+  draw(recipes: readonly Recipe[]): Promise<boolean>;
+  cancel(): void;
+  fail(error: unknown): void;
+}
+
+export function useStudio(gallery: Gallery): Studio {
+  const state = ref<StudioState>('idle');
+  const loading = shallowRef<Loading>({ loaded: 0, total: 0 });
+  const model = shallowRef<ModelFacts>(ownModel);
+  const folder = shallowRef<ModelFolder>();
+  const adapter = ref('');
+  const failure = shallowRef<StudioFailure>();
+  const scales = shallowRef<readonly DrawnScale[]>([]);
+  let painter: Painter | undefined;
+  let cancelled = false;
+
+  async function open(): Promise<boolean> {
+    if (painter) return true;
+    [state.value, failure.value, loading.value] = ['loading', undefined, { loaded: 0, total: 0 }];
+    const opening = new BrowserPainter(folder.value);
+    painter = opening;
+    try {
+      const ready = await opening.open((news) => (loading.value = news));
+      [model.value, adapter.value, state.value] = [ready.model, ready.adapter, 'ready'];
+      return true;
+    } catch (error) {
+      if (painter === opening) fail(error);
+      return false;
+    }
+  }
+
+  function use(next: ModelFolder | undefined): Promise<boolean> {
+    leave();
+    folder.value = next;
+    return open();
+  }
+
+  async function draw(recipes: readonly Recipe[]): Promise<boolean> {
+    cancelled = false;
+    try {
+      for (const recipe of recipes) {
+        state.value = 'drawing';
+        if (!(await paint(recipe))) break;
+      }
+      state.value = 'ready';
+      return !cancelled;
+    } catch (error) {
+      fail(error);
+      return false;
+    }
+  }
+
+  /** Draws a picture behind those that it is made of; none if it was cancelled. */
+  async function paint(recipe: Recipe): Promise<Picture | undefined> {
+    const earlier = beforeLast(recipe);
+    const before = earlier && (gallery.find(idOf(earlier)) ?? (await paint(earlier)));
+    if (cancelled || (earlier && !before)) return undefined;
+    const redrawing = before && redrawingOf(recipe, before.pixels);
+    scales.value = [];
+    const started = performance.now();
+    const show = (scale: DrawnScale): void => void (scales.value = [...scales.value, scale]);
+    cancelled = !(await painter!.draw(lastOrder(recipe), show, redrawing));
+    if (cancelled) return undefined;
+    const milliseconds = performance.now() - started;
+    const pixels = scales.value.at(-1)!.pixels;
+    return gallery.add({ id: idOf(recipe), recipe, scales: scales.value, pixels, milliseconds });
+  }
+
+  const idOf = (recipe: Recipe): string => queryOfLink(linkOf(recipe, folder.value?.name), model.value.settings);
+
+  function cancel(): void {
+    cancelled = true;
+    if (state.value === 'drawing') painter?.cancel();
+  }
+
+  function leave(): void {
+    painter?.close();
+    painter = undefined;
+  }
+
+  function fail(error: unknown): void {
+    const reason = error instanceof PainterError ? error.reason : 'drawing';
+    failure.value = { reason, message: error instanceof Error ? error.message : String(error) };
+    state.value = 'failed';
+    leave();
+  }
+
+  onBeforeUnmount(leave);
+  const busy = computed(() => state.value === 'loading' || state.value === 'drawing');
+  return { state, busy, loading, model, folder, adapter, failure, scales, open, use, draw, cancel, fail };
+}
+
+const redrawingOf = ({ retouches }: Recipe, original: Pixels): Redrawing => ({
+  original,
+  mask: decodeMask(retouches.at(-1)!.mask, original),
+});

@@ -1,0 +1,64 @@
+import { type EditOptions, pasteOutside, type Pictures, type Pipeline, type ScaleStep } from '@star-webgpu/sampler';
+import type { DrawnScale, Order, Pixels, Redrawing, WordMap } from './painter.ts';
+import { changedOptions } from './settings.ts';
+import { watchableWords } from './words.ts';
+
+/** What is to be drawn: a picture, or a part of one. */
+export interface Task {
+  readonly order: Order;
+  readonly redrawing: Redrawing | undefined;
+}
+
+/** Draws one picture and yields every scale as it is finished. @throws AbortError once the signal is aborted */
+export async function* drawScales(
+  pipeline: Pipeline,
+  { order: { prompt, seed, ...settings }, redrawing }: Task,
+  signal: AbortSignal,
+): AsyncGenerator<DrawnScale, void, undefined> {
+  const words = watchableWords(pipeline, prompt);
+  const watch = words.length ? { watch: { words } } : {};
+  const options = { ...changedOptions(settings, pipeline.defaults), ...watch, seed, signal };
+  const region = redrawing && regionOf(redrawing);
+  const steps = redrawing
+    ? pipeline.edit({ picture: withoutAlpha(redrawing.original), prompts: [prompt] }, { ...options, region: region! })
+    : pipeline.generate([prompt], options);
+  let before = performance.now();
+  for await (const step of steps) {
+    const drawn = await step.decode();
+    const picture = redrawing ? pasteOutside(withoutAlpha(redrawing.original), drawn, region!, seamOf(drawn)) : drawn;
+    const maps = await mapsOf(step, words);
+    const now = performance.now();
+    yield { scale: step.scale, milliseconds: now - before, pixels: withAlpha(picture), words: maps };
+    before = now;
+  }
+}
+
+/** Width of the seam inside of a mask, a thirty-second of the picture. */
+const seamOf = ({ width, height }: Pictures): number => Math.round(Math.min(width, height) / 32);
+
+const regionOf = ({ original: { width, height }, mask }: Redrawing): NonNullable<EditOptions['region']> => ({
+  width,
+  height,
+  data: Float32Array.from(mask),
+});
+
+async function mapsOf({ map, watched_BWl }: ScaleStep, words: readonly string[]): Promise<WordMap[]> {
+  if (!watched_BWl) return [];
+  const shares = Float32Array.from(await watched_BWl.data());
+  const tokens = map.width * map.height;
+  return words.map((word, i) => ({ ...map, word, shares: shares.slice(i * tokens, (i + 1) * tokens) }));
+}
+
+/** RGB to the RGBA of a canvas. */
+function withAlpha({ width, height, data }: Pictures): Pixels {
+  const rgba = new Uint8ClampedArray(width * height * 4).fill(255);
+  for (let i = 0; i < width * height; i++) rgba.set(data.subarray(i * 3, i * 3 + 3), i * 4);
+  return { width, height, data: rgba };
+}
+
+/** RGBA to RGB. */
+function withoutAlpha({ width, height, data }: Pixels): Pictures {
+  const rgb = new Uint8Array(width * height * 3);
+  for (let i = 0; i < width * height; i++) rgb.set(data.subarray(i * 4, i * 4 + 3), i * 3);
+  return { count: 1, width, height, data: rgb };
+}

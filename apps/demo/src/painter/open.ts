@@ -1,0 +1,58 @@
+import { loadPipeline, ModelFolderError, ModelsError, type Pipeline, type ReadFile } from '@star-webgpu/sampler';
+import { createDevice, setDevice } from '@star-webgpu/tensor-webgpu';
+import { readerOf } from './folder-reader.ts';
+import { forgetModel, siteModel } from './model-files.ts';
+import { type Loading, type ModelFacts, type ModelFolder, PainterError } from './painter.ts';
+import { settingsOf } from './settings.ts';
+
+/** Opens the graphics adapter and makes its device the current one. -> its name. @throws PainterError */
+export async function openAdapter(): Promise<string> {
+  if (!navigator.gpu) throw new PainterError('no-webgpu', 'navigator.gpu is missing');
+  const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) throw new PainterError('no-adapter', 'requestAdapter gave none');
+  setDevice(await createDevice(adapter));
+  const { vendor, architecture, description } = adapter.info;
+  return description || `${vendor} ${architecture}`.trim() || 'unnamed GPU';
+}
+
+interface Opened {
+  readonly model: ModelFacts;
+  readonly opened: Pipeline;
+}
+
+/** Loads the model of a folder, or the site's own. @throws PainterError of the reason `folder`, or what loading says */
+export async function openModel(
+  folder: ModelFolder | undefined,
+  onLoading: (loading: Loading) => void,
+): Promise<Opened> {
+  const opened = folder ? await openFolder(folder, onLoading) : await openOwn(onLoading);
+  const { star, defaults } = opened;
+  const { patchNumbers: sides, codebookSize, refiner } = star.config;
+  const name = folder?.name ?? 'emoji';
+  return {
+    model: { name, sides, codebookSize, hasRefiner: refiner !== undefined, settings: settingsOf(defaults) },
+    opened,
+  };
+}
+
+/** The site's model. What arrived broken is not kept. */
+async function openOwn(onLoading: (loading: Loading) => void): Promise<Pipeline> {
+  try {
+    return await loadPipeline(await siteModel(onLoading));
+  } catch (error) {
+    if (isFaultOfFiles(error)) await forgetModel();
+    throw error;
+  }
+}
+
+async function openFolder(folder: ModelFolder, onLoading: (loading: Loading) => void): Promise<Pipeline> {
+  const read: ReadFile = readerOf(folder, onLoading);
+  try {
+    return await loadPipeline(read);
+  } catch (error) {
+    if (!isFaultOfFiles(error)) throw error;
+    throw new PainterError('folder', (error as Error).message);
+  }
+}
+
+const isFaultOfFiles = (error: unknown): boolean => error instanceof ModelFolderError || error instanceof ModelsError;

@@ -1,0 +1,108 @@
+/** What one picture is drawn by. */
+export interface Order {
+  readonly prompt: string;
+  readonly seed: number;
+  readonly guidance: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly smooth: boolean;
+  /** Draws large scales in steps; says nothing to a model without a refiner. */
+  readonly refine: boolean;
+}
+
+/** The numbers of an order, without its words and its seed. */
+export type Settings = Omit<Order, 'prompt' | 'seed'>;
+
+/** A picture as a canvas holds it. */
+export interface Pixels {
+  readonly width: number;
+  readonly height: number;
+  /** RGBA bytes, row-major. */
+  readonly data: Uint8ClampedArray<ArrayBuffer>;
+}
+
+/** A picture of which a part is drawn anew. */
+export interface Redrawing {
+  readonly original: Pixels;
+  /** 1 where to draw, 0 elsewhere; a byte a pixel of the original. */
+  readonly mask: Uint8Array<ArrayBuffer>;
+}
+
+/** Where a word of the prompt acts: its share of the attention at each token of a scale, row by row. */
+export interface WordMap {
+  readonly word: string;
+  readonly width: number;
+  readonly height: number;
+  readonly shares: Float32Array<ArrayBuffer>;
+}
+
+/** One finished scale of a picture. */
+export interface DrawnScale {
+  /** From 0. */
+  readonly scale: number;
+  readonly milliseconds: number;
+  readonly pixels: Pixels;
+  readonly words: readonly WordMap[];
+}
+
+/** What a page needs to know of a model. */
+export interface ModelFacts {
+  readonly name: string;
+  /** Tokens along a side of each scale. */
+  readonly sides: readonly number[];
+  readonly codebookSize: number;
+  readonly hasRefiner: boolean;
+  /** What the model is best drawn with. */
+  readonly settings: Settings;
+}
+
+/** A painter that has its model. */
+export interface Ready {
+  /** Who draws: a graphics adapter's name. */
+  readonly adapter: string;
+  readonly model: ModelFacts;
+}
+
+/** Bytes of the model's files so far, and in all. */
+export interface Loading {
+  readonly loaded: number;
+  readonly total: number;
+}
+
+/** Why a painter cannot draw. */
+export type FailureReason = 'no-webgpu' | 'no-adapter' | 'memory' | 'model' | 'folder' | 'drawing';
+
+/** The painter cannot go on; `reason` says what a page should explain. */
+export class PainterError extends Error {
+  readonly reason: FailureReason;
+
+  constructor(reason: FailureReason, message: string) {
+    super(message);
+    this.name = 'PainterError';
+    this.reason = reason;
+  }
+}
+
+/** Draws pictures for the page, one at a time, wherever it does so. */
+export interface Painter {
+  /** Gets the model ready. @throws PainterError */
+  open(onLoading: (loading: Loading) => void): Promise<Ready>;
+  /** Draws a picture or a part of one, scale by scale; true if it was finished, false if it was cancelled. @throws PainterError */
+  draw(order: Order, onScale: (scale: DrawnScale) => void, redrawing?: Redrawing): Promise<boolean>;
+  /** Stops the picture that is being drawn, behind its running scale. */
+  cancel(): void;
+  /** Lets go of the model. */
+  close(): void;
+}
+
+/** A file of a person's own model, by its path inside the folder. */
+export interface FolderFile {
+  readonly path: string;
+  readonly file: File;
+}
+
+/** A person's own model. */
+export interface ModelFolder {
+  readonly name: string;
+  readonly files: readonly FolderFile[];
+}

@@ -1,0 +1,66 @@
+import axe from 'axe-core';
+import type { Browser, Locator, Page } from 'playwright-core';
+import sharp from 'sharp';
+import { expect } from 'vitest';
+
+/** How the live page is opened. */
+export interface Opening {
+  readonly query?: string;
+  readonly width?: number;
+  readonly scheme?: 'light' | 'dark';
+}
+
+/** Opens the live page of a site in a context of its own: nothing is kept from earlier visits. */
+export async function openLive(
+  browser: Browser,
+  address: string,
+  { query = '', width = 1200, scheme = 'light' }: Opening = {},
+): Promise<Page> {
+  const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme: scheme });
+  await page.goto(`${address}demo.html${query}`);
+  return page;
+}
+
+const statusOf = (page: Page): Locator => page.locator('[data-state]');
+
+/** Waits until the page says so. */
+export const waitFor = (page: Page, text: RegExp): Promise<void> =>
+  statusOf(page).filter({ hasText: text }).waitFor({ timeout: 100_000 });
+
+/** Draws by a press on the button, and waits for the end. */
+export async function press(page: Page, button: string): Promise<void> {
+  await page.getByRole('button', { name: button, exact: true }).click();
+  await waitFor(page, /Drawing/);
+  await waitFor(page, /Done/);
+}
+
+/** RGB bytes of the picture on the easel. */
+export async function pixelsOf(page: Page): Promise<Uint8Array> {
+  const address = await page
+    .locator('canvas.picture')
+    .evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL('image/png'));
+  return sharp(Buffer.from(address.split(',')[1]!, 'base64'))
+    .removeAlpha()
+    .raw()
+    .toBuffer();
+}
+
+export function meanDifference(a: Uint8Array, b: Uint8Array): number {
+  expect(a.length).toBe(b.length);
+  return a.reduce((sum, value, i) => sum + Math.abs(value - b[i]!), 0) / a.length;
+}
+
+/** What breaks the rules of axe, a line each. */
+export async function violationsOf(page: Page): Promise<string[]> {
+  await page.addScriptTag({ content: axe.source });
+  return page.evaluate(async () => {
+    const { axe } = globalThis as unknown as {
+      axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
+    };
+    return (await axe.run()).violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
+  });
+}
+
+/** How far the page is wider than its window. */
+export const overflowOf = (page: Page): Promise<number> =>
+  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
