@@ -32,7 +32,8 @@ export default (env: ConfigEnv): UserConfig =>
       await addServiceWorker(outDir);
     },
     themeConfig: {
-      search: { provider: 'local' },
+      // The label must hold all that the button shows: the word, and the key that opens it.
+      search: { provider: 'local', options: { translations: { button: { buttonAriaLabel: 'Search K' } } } },
       outline: 'deep',
       nav: [
         { text: 'Draw', link: '/demo' },

@@ -197,7 +197,7 @@ describe('a person’s own model', () => {
   it.each(damaged)('is refused where $what, with the file and what to do', async ({ name, message }) => {
     await dropFolder(page, folders.pathOf(name));
     expect(await alert()).toMatch(message);
-    await page.getByRole('button', { name: 'Back to the emoji model' }).waitFor();
+    await page.getByRole('button', { name: 'Back to the model before' }).waitFor();
   });
 
   it('draws from a dropped folder, which stays on the machine', async () => {
@@ -215,7 +215,7 @@ describe('a person’s own model', () => {
     await waitFor(page, /Drawing/);
     await page.getByRole('button', { name: 'Cancel' }).click();
     await waitFor(page, /Cancelled/);
-    await page.getByRole('button', { name: 'Emoji model' }).click();
+    await page.getByRole('button', { name: 'Leave it' }).click();
     await waitFor(page, /Done/);
     expect(new URL(page.url()).searchParams.get('model')).toBeNull();
   });

@@ -1,13 +1,13 @@
 /** The rows of pictures.webp, one a prompt; its columns are the scales. */
 export const homePrompts = [
-  'octopus',
   'sunflower',
-  'birthday cake',
-  'red apple',
   'panda',
+  'birthday cake',
+  'lion',
+  'red apple',
   'broccoli',
   'doughnut',
-  'lion',
+  'octopus',
 ] as const;
 
 /** The seed that they are drawn with. */

@@ -22,6 +22,10 @@ export const advice: Readonly<Record<FailureReason, { readonly title: string; re
     title: 'This folder’s model could not be loaded',
     text: 'A model’s folder holds star, vqvae and text, each with config.json and model.safetensors, and text/tokenizer.json. Copy the file that is named here again, or write the folder anew: star train and star convert make one.',
   },
+  server: {
+    title: 'The server did not draw',
+    text: 'It is star serve that draws here. Its answer is below; try again when it runs and has time.',
+  },
   drawing: {
     title: 'Drawing stopped',
     text: 'Something went wrong while drawing. Try again; if it stays like this, reload the page.',

@@ -7,9 +7,11 @@ import type { ModelFacts } from '../painter/painter.ts';
 /** What the page knows of the site's model before it is there. */
 export const ownModel: ModelFacts = {
   name: 'emoji',
+  place: 'site',
   sides: star.patchNumbers,
   codebookSize: star.codebookSize,
   hasRefiner: false,
+  redraws: true,
   settings: settingsOf(sampling),
 };
 

@@ -1,4 +1,5 @@
 import { onBeforeUnmount, onMounted, reactive, type Ref, ref } from 'vue';
+import { isServed } from '../painter/create-painter.ts';
 import { type ModelFolder, type Order, PainterError } from '../painter/painter.ts';
 import { type Link, linkFromQuery, mostPictures, queryOfLink, recipesOf } from './link.ts';
 import { ownModel } from './own-model.ts';
@@ -129,7 +130,7 @@ export function useLivePage(gallery: Gallery, studio: Studio): LivePage {
 
   onMounted(() => {
     addEventListener('popstate', stepped);
-    if (!navigator.gpu) studio.fail(new PainterError('no-webgpu', 'navigator.gpu is missing'));
+    if (!navigator.gpu && !isServed()) studio.fail(new PainterError('no-webgpu', 'navigator.gpu is missing'));
     else void follow();
   });
   onBeforeUnmount(() => removeEventListener('popstate', stepped));

@@ -1,5 +1,5 @@
 import { computed, type ComputedRef, onBeforeUnmount, ref, type Ref, shallowRef, type ShallowRef } from 'vue';
-import { BrowserPainter } from '../painter/browser-painter.ts';
+import { createPainter } from '../painter/create-painter.ts';
 import { type DrawnScale, type FailureReason, type Loading, type ModelFacts } from '../painter/painter.ts';
 import { type ModelFolder, type Painter, PainterError, type Pixels, type Redrawing } from '../painter/painter.ts';
 import { linkOf, queryOfLink } from './link.ts';
@@ -52,7 +52,7 @@ export function useStudio(gallery: Gallery): Studio {
   async function open(): Promise<boolean> {
     if (painter) return true;
     [state.value, failure.value, loading.value] = ['loading', undefined, { loaded: 0, total: 0 }];
-    const opening = new BrowserPainter(folder.value);
+    const opening = createPainter(folder.value);
     painter = opening;
     try {
       const ready = await opening.open((news) => (loading.value = news));

@@ -24,5 +24,5 @@ function isWantOfMemory(error: unknown): boolean {
   if (error instanceof ModelFolderError) return isWantOfMemory(error.cause);
   if (error instanceof DeviceLostError) return true;
   if (error instanceof GpuError && error.kind === 'out-of-memory') return true;
-  return /out of memory|allocation (of \S+ )?failed|max buffer size|larger bindings/i.test(messageOf(error));
+  return /out of memory|allocation (of \S+ )?failed|max buffer size|larger (buffers|bindings)/i.test(messageOf(error));
 }

@@ -1,5 +1,6 @@
-import { loadPipeline, ModelFolderError, ModelsError, type Pipeline, type ReadFile } from '@star-webgpu/sampler';
+import { loadPipeline, type Pipeline, type ReadFile } from '@star-webgpu/sampler';
 import { createDevice, setDevice } from '@star-webgpu/tensor-webgpu';
+import { failureOf } from './failures.ts';
 import { readerOf } from './folder-reader.ts';
 import { forgetModel, siteModel } from './model-files.ts';
 import { type Loading, type ModelFacts, type ModelFolder, PainterError } from './painter.ts';
@@ -26,21 +27,25 @@ export async function openModel(
   onLoading: (loading: Loading) => void,
 ): Promise<Opened> {
   const opened = folder ? await openFolder(folder, onLoading) : await openOwn(onLoading);
-  const { star, defaults } = opened;
-  const { patchNumbers: sides, codebookSize, refiner } = star.config;
-  const name = folder?.name ?? 'emoji';
-  return {
-    model: { name, sides, codebookSize, hasRefiner: refiner !== undefined, settings: settingsOf(defaults) },
-    opened,
-  };
+  return { model: factsOf(opened, folder), opened };
 }
+
+const factsOf = ({ star: { config }, defaults }: Pipeline, folder: ModelFolder | undefined): ModelFacts => ({
+  name: folder?.name ?? 'emoji',
+  place: folder ? 'folder' : 'site',
+  sides: config.patchNumbers,
+  codebookSize: config.codebookSize,
+  hasRefiner: config.refiner !== undefined,
+  redraws: true,
+  settings: settingsOf(defaults),
+});
 
 /** The site's model. What arrived broken is not kept. */
 async function openOwn(onLoading: (loading: Loading) => void): Promise<Pipeline> {
   try {
     return await loadPipeline(await siteModel(onLoading));
   } catch (error) {
-    if (isFaultOfFiles(error)) await forgetModel();
+    if (failureOf(error).reason === 'model') await forgetModel();
     throw error;
   }
 }
@@ -50,9 +55,7 @@ async function openFolder(folder: ModelFolder, onLoading: (loading: Loading) => 
   try {
     return await loadPipeline(read);
   } catch (error) {
-    if (!isFaultOfFiles(error)) throw error;
-    throw new PainterError('folder', (error as Error).message);
+    const { reason, message } = failureOf(error);
+    throw new PainterError(reason === 'model' ? 'folder' : reason, message);
   }
 }
-
-const isFaultOfFiles = (error: unknown): boolean => error instanceof ModelFolderError || error instanceof ModelsError;

@@ -48,10 +48,14 @@ export interface DrawnScale {
 /** What a page needs to know of a model. */
 export interface ModelFacts {
   readonly name: string;
+  /** Where it is: it comes with the site, lies in a person's folder, or draws at a server. */
+  readonly place: 'site' | 'folder' | 'server';
   /** Tokens along a side of each scale. */
   readonly sides: readonly number[];
   readonly codebookSize: number;
   readonly hasRefiner: boolean;
+  /** Parts of its pictures can be drawn anew. */
+  readonly redraws: boolean;
   /** What the model is best drawn with. */
   readonly settings: Settings;
 }
@@ -70,7 +74,7 @@ export interface Loading {
 }
 
 /** Why a painter cannot draw. */
-export type FailureReason = 'no-webgpu' | 'no-adapter' | 'memory' | 'model' | 'folder' | 'drawing';
+export type FailureReason = 'no-webgpu' | 'no-adapter' | 'memory' | 'model' | 'folder' | 'server' | 'drawing';
 
 /** The painter cannot go on; `reason` says what a page should explain. */
 export class PainterError extends Error {
