@@ -17,6 +17,8 @@ export default (env: ConfigEnv): UserConfig =>
     base: baseFor(env),
     ignoreDeadLinks: true,
     lastUpdated: false,
+    // The service worker keeps all pages anyway.
+    router: { prefetchLinks: false },
     head: [['link', { rel: 'icon', type: 'image/svg+xml', href: `${baseFor(env)}favicon.svg` }]],
     vite: {
       resolve: { conditions: ['@star-webgpu/source'] },
@@ -32,8 +34,7 @@ export default (env: ConfigEnv): UserConfig =>
       await addServiceWorker(outDir);
     },
     themeConfig: {
-      // The label must hold all that the button shows: the word, and the key that opens it.
-      search: { provider: 'local', options: { translations: { button: { buttonAriaLabel: 'Search K' } } } },
+      search: { provider: 'local' },
       outline: 'deep',
       nav: [
         { text: 'Draw', link: '/demo' },

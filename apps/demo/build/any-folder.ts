@@ -12,7 +12,8 @@ export const unknownFolder = '/__the_folder_of_the_site__/';
 export function anyFolder(): Plugin {
   return {
     name: 'any-folder',
-    apply: 'build',
+    // Pages that are written while building keep the stand-in: `relativeLinks` comes to them.
+    apply: ({ build }, { command }) => command === 'build' && !build?.ssr,
     generateBundle({ format }, bundle) {
       for (const chunk of Object.values(bundle))
         if (chunk.type === 'chunk' && format === 'es' && chunk.code.includes(unknownFolder))

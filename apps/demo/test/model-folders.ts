@@ -55,7 +55,7 @@ export async function ownFolders(): Promise<Folders> {
   const root = await mkdtemp(join(tmpdir(), 'star-models-'));
   const pathOf = (name: string): string => join(root, name);
   const source = fileURLToPath(modelUrl);
-  await cp(source, pathOf('my lemons'), { recursive: true });
+  await cp(source, pathOf('my pizzas'), { recursive: true });
   for (const { name, spoil } of damaged) {
     await cp(source, pathOf(name), { recursive: true });
     await spoil(pathOf(name));

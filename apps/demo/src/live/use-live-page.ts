@@ -103,7 +103,9 @@ export function useLivePage(gallery: Gallery, studio: Studio): LivePage {
   }
 
   async function use(folder: ModelFolder | undefined): Promise<void> {
+    const asked = folder !== undefined && folder.name === wanted.value;
     if (!(await studio.use(folder))) return;
+    if (asked) return follow();
     Object.assign(form, studio.model.value.settings);
     await draw();
   }
@@ -114,11 +116,13 @@ export function useLivePage(gallery: Gallery, studio: Studio): LivePage {
   async function follow(): Promise<void> {
     const link = linkFromQuery(location.search, studio.model.value.settings);
     Object.assign(form, link.order);
-    if (link.model !== studio.folder.value?.name) return void (wanted.value = link.model);
+    const here = studio.folder.value?.name;
+    wanted.value = link.model === here ? undefined : link.model;
+    if (wanted.value !== undefined || (here !== link.model && !(await studio.use(undefined)))) return;
     const recipes = recipesOf(link);
     Object.assign(form, lastOrder(recipes[0]!));
-    const here = gallery.find(queryOf({ ...link, seeds: [link.order.seed] }));
-    if (here) gallery.chosen.value = here;
+    const known = gallery.find(queryOf({ ...link, seeds: [link.order.seed] }));
+    if (known) gallery.chosen.value = known;
     else await make(recipes, 'replaceState');
   }
 

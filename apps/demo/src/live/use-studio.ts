@@ -6,10 +6,11 @@ import { linkOf, queryOfLink } from './link.ts';
 import { decodeMask } from './mask.ts';
 import { ownModel } from './own-model.ts';
 import { beforeLast, lastOrder, type Recipe } from './recipe.ts';
+import { shrunk } from './shrunk.ts';
 import type { Gallery, Picture } from './use-gallery.ts';
 
 /** What the painter is about. */
-export type StudioState = 'idle' | 'loading' | 'ready' | 'drawing' | 'failed';
+type StudioState = 'idle' | 'loading' | 'ready' | 'drawing' | 'failed';
 
 /** Why nothing can be drawn. */
 export interface StudioFailure {
@@ -98,7 +99,7 @@ export function useStudio(gallery: Gallery): Studio {
     if (cancelled) return undefined;
     const milliseconds = performance.now() - started;
     const pixels = scales.value.at(-1)!.pixels;
-    return gallery.add({ id: idOf(recipe), recipe, scales: scales.value, pixels, milliseconds });
+    return gallery.add({ id: idOf(recipe), recipe, scales: scales.value.map(shrunk), pixels, milliseconds });
   }
 
   const idOf = (recipe: Recipe): string => queryOfLink(linkOf(recipe, folder.value?.name), model.value.settings);
