@@ -1,5 +1,6 @@
 import { loadPipeline, type Pipeline, type ReadFile } from '@star-webgpu/sampler';
 import { createDevice, setDevice } from '@star-webgpu/tensor-webgpu';
+import { loadTuning } from '@star-webgpu/tensor-webgpu/browser';
 import { failureOf } from './failures.ts';
 import { readerOf } from './folder-reader.ts';
 import { forgetModel, siteModel } from './model-files.ts';
@@ -11,7 +12,9 @@ export async function openAdapter(): Promise<string> {
   if (!navigator.gpu) throw new PainterError('no-webgpu', 'navigator.gpu is missing');
   const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) throw new PainterError('no-adapter', 'requestAdapter gave none');
-  setDevice(await createDevice(adapter));
+  const device = await createDevice(adapter);
+  setDevice(device);
+  await loadTuning(device);
   const { vendor, architecture, description } = adapter.info;
   return description || `${vendor} ${architecture}`.trim() || 'unnamed GPU';
 }
