@@ -49,18 +49,25 @@ export function useStudio(gallery: Gallery): Studio {
   const scales = shallowRef<readonly DrawnScale[]>([]);
   let painter: Painter | undefined;
   let cancelled = false;
+  /** Painters so far: what one that was left says no longer counts. */
+  let visits = 0;
 
   async function open(): Promise<boolean> {
     if (painter) return true;
     [state.value, failure.value, loading.value] = ['loading', undefined, { loaded: 0, total: 0 }];
-    const opening = createPainter(folder.value);
-    painter = opening;
+    const visit = ++visits;
     try {
+      const opening = await createPainter(folder.value);
+      if (visit !== visits) {
+        opening.close();
+        return false;
+      }
+      painter = opening;
       const ready = await opening.open((news) => (loading.value = news));
       [model.value, adapter.value, state.value] = [ready.model, ready.adapter, 'ready'];
       return true;
     } catch (error) {
-      if (painter === opening) fail(error);
+      if (visit === visits) fail(error);
       return false;
     }
   }
@@ -110,6 +117,7 @@ export function useStudio(gallery: Gallery): Studio {
   }
 
   function leave(): void {
+    visits++;
     painter?.close();
     painter = undefined;
   }
