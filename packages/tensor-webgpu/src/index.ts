@@ -1,4 +1,4 @@
-export { backward, vectorJacobian } from './autograd/backward.ts';
+export { backward, type BackwardOptions, vectorJacobian } from './autograd/backward.ts';
 export { noGrad } from './autograd/record.ts';
 export { withGradients } from './autograd/with-gradients.ts';
 export type { MemoryLimits, PoolStats } from './device/buffer-pool.ts';
@@ -8,6 +8,7 @@ export { type Plan, plan, type PlanOptions, type PlanSize } from './device/plan.
 export { PlanArena } from './device/plan-arena.ts';
 export { type Profile, profileOf } from './device/profile.ts';
 export type { KernelRun } from './device/profiler.ts';
+export { HostCopies } from './device/host-copies.ts';
 export { bytesPerElement, type DType, fromHalfBits, type HostArray, toHalfBits } from './dtype.ts';
 export { DeviceLostError, GpuError, TensorError } from './errors.ts';
 export { cast } from './ops/cast.ts';
@@ -30,7 +31,7 @@ export {
 export { expand } from './ops/expand.ts';
 export { scope } from './scope.ts';
 export { sameShape, type Shape } from './shape.ts';
-export { arange, assign, empty, full, ones, Tensor, tensor, type TensorOptions, zeros } from './tensor.ts';
+export { arange, assign, assignBytes, empty, full, ones, Tensor, tensor, type TensorOptions, zeros } from './tensor.ts';
 export { loadTensors, snapshot } from './io/device-tensors.ts';
 export {
   deviceDType,

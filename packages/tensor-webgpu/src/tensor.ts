@@ -167,6 +167,18 @@ export function assign(target: Tensor, values: ArrayLike<number>): void {
   target.storage.device.write(target.buffer, toHost(values, target.dtype));
 }
 
+/** Replaces all values of a packed tensor by bytes as the device stores them, shared memory too. */
+export function assignBytes(target: Tensor, bytes: Uint8Array): void {
+  const wanted = target.size * bytesPerElement[target.dtype];
+  check(
+    'assignBytes',
+    target.isPacked && bytes.length === wanted,
+    () => `bytes must number ${wanted} for a packed ${target.dtype} [${target.shape}], got ${bytes.length}.`,
+  );
+  // WebGPU uploads from memory of one thread only.
+  target.storage.device.write(target.buffer, bytes.buffer instanceof ArrayBuffer ? bytes : bytes.slice());
+}
+
 /** A tensor whose elements all hold one value. */
 export function full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
   return tensor(new Float32Array(sizeOf(shape)).fill(value), shape, options);

@@ -11,7 +11,7 @@ export async function evaluateStage(
   let [pictures, draw] = [0, 0];
   for await (const batch of batches) {
     const [B] = batch.shape;
-    const measured = await measure(stage, batch, await stage.inputs(batch, draw++, true));
+    const measured = await measure(stage, batch, await stage.inputs(batch, draw++, { evaluating: true }));
     for (const [name, value] of measured) sums.set(name, (sums.get(name) ?? 0) + B * value);
     pictures += B;
   }

@@ -24,13 +24,26 @@ export interface HostValues {
   readonly shape: readonly number[];
 }
 
+/** What the inputs of a batch are for. */
+export interface BatchUse {
+  /** Nothing is dropped, and `draw` counts the batches of the evaluation. */
+  readonly evaluating?: boolean;
+  /** Place of the batch's first picture in the batch that all ranks share; 0 if not given. */
+  readonly first?: number;
+}
+
+/** What a step let its host observe: of all ranks, along the first axis in their order. */
+export interface Observed {
+  data(): Promise<Float32Array>;
+}
+
 /** What one forward pass of training gives. */
 export interface StageOutput {
   /** What is minimised, f32 []. */
   readonly loss: Tensor;
   /** Numbers to log, f32 [] each, or [n] for one of each scale: `name/1` to `name/n`. */
   readonly metrics: Readonly<Record<string, Tensor>>;
-  /** What `afterStep` wants to see. */
+  /** What `afterStep` wants to see; the first axis is the batch's. */
   readonly observed?: readonly Tensor[];
 }
 
@@ -51,17 +64,17 @@ export interface Stage {
   parameters(): Map<string, Tensor>;
   readonly opponent?: Opponent | undefined;
   /**
-   * All that `forward` reads of a batch. `draw` numbers the batches of a run: what is drawn at random depends on it and the seed.
-   * May run the device itself: tokens, cached features. For an evaluation nothing is dropped, and `draw` counts its own batches.
+   * All that `forward` reads of a batch. `draw` numbers the batches of a run: what is drawn at random for a picture depends on it, the seed
+   * and the picture's place in the batch of all ranks. May run the device itself: tokens, cached features.
    */
-  inputs(batch: TrainingBatch, draw: number, evaluating?: boolean): Promise<Readonly<Record<string, HostValues>>>;
+  inputs(batch: TrainingBatch, draw: number, use?: BatchUse): Promise<Readonly<Record<string, HostValues>>>;
   /**
    * Loss of a batch from its inputs on the device, recorded. It is planned once for each size of pictures and shape of inputs, and
    * replayed: everything else that changes comes in the inputs.
    */
   forward(inputs: Readonly<Record<string, Tensor>>, pictures: PictureSize): StageOutput;
   /** Host work behind a step, with what each of its batches let it observe. Returns numbers to log. */
-  afterStep?(step: number, observed: readonly (readonly Tensor[])[]): Promise<Readonly<Record<string, number>>>;
+  afterStep?(step: number, observed: readonly (readonly Observed[])[]): Promise<Readonly<Record<string, number>>>;
   /** Files of the model, by path inside its folder. */
   files(dtype?: 'F32' | 'F16'): Promise<Map<string, Uint8Array>>;
   /** What a checkpoint has of the model, by path inside its folder: all tensors that move, and what describes them. */

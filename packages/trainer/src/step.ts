@@ -1,6 +1,7 @@
 import {
   assign,
   backward,
+  cast,
   clone,
   type LossScale,
   mul,
@@ -14,6 +15,9 @@ import {
   tensor,
   withPrecision,
 } from '@star-webgpu/tensor-webgpu';
+import { type Communicator, singleProcess } from './distributed/communicator.ts';
+import { gatherFloats, gatheredInTurn } from './distributed/gather.ts';
+import { type Departures, GradientSums, type GradientSumsOptions } from './distributed/gradient-sums.ts';
 import { flattened, namesOf, uploaded } from './numbers.ts';
 import type { Optimizer } from './opposed-adamw.ts';
 import type { AdamWStep } from './optimizer.ts';
@@ -33,19 +37,31 @@ export interface StepResult {
 
 type Inputs<T> = Readonly<Record<string, T>>;
 
-/** What one recorded step leaves on the device. */
-interface StepOutput {
+/** What the passes over the batches leave on the device. */
+interface PassOutput {
   /** Loss and metrics of each batch, in the order of `names`. [batches * names]. */
   readonly numbers: Tensor;
   readonly names: readonly string[];
-  /** Gradient norm, and the loss scale where there is one. [1 or 2]. */
-  readonly optimizer: Tensor;
   readonly observed: readonly (readonly Tensor[])[];
 }
 
+/** What the update leaves on the device: gradient norm, and the loss scale where there is one. [1 or 2]. */
+type UpdateOutput = Tensor;
+
+type StepOutput = PassOutput & { readonly optimizer: UpdateOutput };
+
 interface PlannedStep {
   readonly inputs: readonly Inputs<Tensor>[];
-  readonly plan: Plan<StepOutput>;
+  /** All of a step; or its passes alone, where gradients of several ranks are added up before the update. */
+  readonly plan: Plan<StepOutput | PassOutput>;
+  readonly departures: Departures | undefined;
+}
+
+export interface TrainStepOptions extends GradientSumsOptions {
+  /** Type of the operands of products; f16 wants an optimizer with a loss scale. f32 if not given. */
+  readonly precision?: Precision | undefined;
+  /** The processes that share each batch; none but this one if not given. */
+  readonly communicator?: Communicator | undefined;
 }
 
 /** Plans kept for other shapes of batches: one for each of seven ratios of pictures, and one to spare. */
@@ -63,31 +79,42 @@ export class TrainStep {
   private readonly stage: Stage;
   private readonly optimizer: Optimizer;
   private readonly precision: Precision;
+  private readonly communicator: Communicator;
+  /** Where there are several ranks. */
+  private readonly sums: GradientSums | undefined;
+  private update: Plan<UpdateOutput> | undefined;
   private readonly planned = new Map<string, PlannedStep>();
   /** Plans of several shapes never run at once: activations and gradients of all take the room of the largest. */
   private readonly arena = new PlanArena();
 
-  /** @param precision type of the operands of products; f16 wants an optimizer with a loss scale. */
-  constructor(stage: Stage, optimizer: Optimizer, precision: Precision = 'f32') {
+  constructor(stage: Stage, optimizer: Optimizer, options: TrainStepOptions = {}) {
+    const { precision = 'f32', communicator = singleProcess } = options;
     this.stage = stage;
     this.optimizer = optimizer;
     this.precision = precision;
+    this.communicator = communicator;
+    this.sums = communicator.size > 1 ? new GradientSums(optimizer.parameters, communicator, options) : undefined;
   }
 
   /** Forward and backward of every batch, clip, step; then what the host wants to know of it. */
   async run(batches: readonly TrainingBatch[], numbers: StepNumbers): Promise<StepResult> {
-    const { stage, optimizer } = this;
+    const { stage, optimizer, communicator } = this;
     const inputs: StepInput[] = [];
-    for (const [i, batch] of batches.entries())
-      inputs.push({ values: await stage.inputs(batch, numbers.step * batches.length + i), shape: batch.shape });
-    const { plan: replay, inputs: places } = this.plannedFor(inputs);
-    inputs.forEach(({ values }, i) => fill(places[i]!, values));
+    for (const [i, batch] of batches.entries()) {
+      const first = communicator.rank * batch.shape[0];
+      inputs.push({
+        values: await stage.inputs(batch, numbers.step * batches.length + i, { first }),
+        shape: batch.shape,
+      });
+    }
+    const planned = this.plannedFor(inputs);
+    inputs.forEach(({ values }, i) => fill(planned.inputs[i]!, values));
     optimizer.prepare(numbers);
-    replay.run();
-    const { numbers: measured, names, optimizer: state, observed } = replay.result;
-    const { loss, ...metrics } = meanRows(await measured.data(), names) as { loss: number };
+    const { numbers: measured, names, optimizer: state, observed } = await this.replay(planned);
+    const rows = await gatherFloats(communicator, await measured.data());
+    const { loss, ...metrics } = meanRows(rows, names) as { loss: number };
     const [gradientNorm, lossScale] = await state.data();
-    const noted = await stage.afterStep?.(numbers.step, observed);
+    const noted = await stage.afterStep?.(numbers.step, gatheredInTurn(communicator, observed));
     return {
       loss,
       gradientNorm: gradientNorm!,
@@ -99,7 +126,19 @@ export class TrainStep {
   dispose(): void {
     for (const planned of this.planned.values()) drop(planned);
     this.planned.clear();
+    this.update?.dispose();
+    this.sums?.dispose();
     this.arena.dispose();
+  }
+
+  /** The device's part of a step. With several ranks gradients are added up between the passes and the update. */
+  private async replay({ plan: replay, departures }: PlannedStep): Promise<StepOutput> {
+    replay.run();
+    if (!departures) return replay.result as StepOutput;
+    this.update ??= plan(() => this.updateBy(this.sums!.sums.map((sum) => cast(sum, 'f32'))));
+    await this.sums!.add(departures);
+    this.update.run();
+    return { ...replay.result, optimizer: this.update.result };
   }
 
   private plannedFor(inputs: readonly StepInput[]): PlannedStep {
@@ -122,32 +161,44 @@ export class TrainStep {
       Object.fromEntries(Object.entries(values).map(([name, input]) => [name, uploaded(input).keep()])),
     );
     const sizes = inputs.map(({ shape: [, , height, width] }) => ({ height, width }));
-    const perform = (): StepOutput => withPrecision(this.precision, () => this.perform(places, sizes));
-    return { inputs: places, plan: plan(perform, { arena: this.arena }) };
+    const departures = this.sums?.depart();
+    const perform = (): StepOutput | PassOutput => {
+      const { gradients, ...output } = this.pass(places, sizes, departures?.onFinal);
+      return departures ? output : { ...output, optimizer: this.updateBy(gradients) };
+    };
+    const recorded = plan(() => withPrecision(this.precision, perform), { arena: this.arena });
+    return { inputs: places, plan: recorded, departures };
   }
 
-  /** The device's part: forward and backward of every batch, then the update by their mean gradient. */
-  private perform(inputs: readonly Inputs<Tensor>[], sizes: readonly PictureSize[]): StepOutput {
+  /** Forward and backward of every batch. Gradients are those of the mean over the batches of all ranks, or this rank's part of it. */
+  private pass(
+    inputs: readonly Inputs<Tensor>[],
+    sizes: readonly PictureSize[],
+    onFinal: Departures['onFinal'] | undefined,
+  ): PassOutput & { readonly gradients: readonly Tensor[] } {
     const { parameters, lossScale } = this.optimizer;
-    const upstream = factorOf(lossScale, inputs.length);
-    let gradients: readonly Tensor[] = [];
+    const upstream = factorOf(lossScale, inputs.length * this.communicator.size);
+    let gradients: readonly Tensor[] | undefined;
     const outputs = inputs.map((input, i) => {
       const { loss, metrics, observed = [] } = this.stage.forward(input, sizes[i]!);
-      gradients = backward(loss, parameters, upstream, i ? { onto: gradients } : {});
+      const isLast = i === inputs.length - 1;
+      gradients = backward(loss, parameters, upstream, { onto: gradients, onFinal: isLast ? onFinal : undefined });
       const numbers: Inputs<Tensor> = { ...metrics, loss };
       return { numbers, observed };
     });
     const names = namesOf(outputs[0]!.numbers);
+    const numbers = noGrad(() => flattened(outputs.flatMap((output) => Object.values(output.numbers))));
+    const observed = outputs.map((output) => output.observed);
+    return { numbers, names, observed, gradients: gradients! };
+  }
+
+  /** Steps the parameters by the gradients of all ranks. */
+  private updateBy(gradients: readonly Tensor[]): UpdateOutput {
+    const { lossScale } = this.optimizer;
     return noGrad(() => {
       // The scale as the gradients had it: the update changes it.
       const scale = lossScale ? [clone(lossScale.factor())] : [];
-      const norm = this.optimizer.update(gradients);
-      return {
-        numbers: flattened(outputs.flatMap(({ numbers }) => Object.values(numbers))),
-        names,
-        optimizer: stack([norm, ...scale]),
-        observed: outputs.map(({ observed }) => observed),
-      };
+      return stack([this.optimizer.update(gradients), ...scale]);
     });
   }
 }
@@ -161,7 +212,7 @@ function drop({ plan: replay, inputs }: PlannedStep): void {
   for (const input of inputs) for (const place of Object.values(input)) place.dispose();
 }
 
-/** What each batch's loss is multiplied by, so that gradients added up are those of the mean: undefined for 1. f32 []. */
+/** What each batch's loss is multiplied by, of all ranks, so that gradients added up are those of the mean: undefined for 1. f32 []. */
 function factorOf(lossScale: LossScale | undefined, batches: number): Tensor | undefined {
   if (batches === 1) return lossScale?.factor();
   return lossScale ? mul(lossScale.factor(), 1 / batches) : tensor([1 / batches], []);

@@ -1,5 +1,7 @@
 import type { Precision } from '@star-webgpu/tensor-webgpu';
 import type { Rollback } from './checkpoints/state.ts';
+import type { Communicator } from './distributed/communicator.ts';
+import type { GradientSumsOptions } from './distributed/gradient-sums.ts';
 import type { Schedule } from './schedule.ts';
 import type { SpikeGuardOptions } from './spike-guard.ts';
 import type { Stage, TrainingBatch } from './stage.ts';
@@ -46,9 +48,11 @@ export interface BestOptions {
 /** Runs something with averaged weights in place. */
 export type Averaged = <T>(run: () => Promise<T>) => Promise<T>;
 
-export interface TrainOptions {
+export interface TrainOptions extends GradientSumsOptions {
   readonly stage: Stage;
-  /** Batches from a cursor on, without end. */
+  /** The processes that train together; this one alone if not given. Only rank 0 writes, evaluates and calls back. */
+  readonly communicator?: Communicator | undefined;
+  /** Batches from a cursor on, without end: this rank's share of each. */
   readonly batches: (start: TrainingBatch['cursor']) => AsyncIterable<TrainingBatch>;
   readonly schedule: Schedule;
   readonly seed: number;

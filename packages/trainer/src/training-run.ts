@@ -1,10 +1,20 @@
-import { checkWeights, loadTensors, LossScale, type ModelFolder, type WeightsFile } from '@star-webgpu/tensor-webgpu';
+import {
+  checkWeights,
+  loadTensors,
+  LossScale,
+  type ModelFolder,
+  type Tensor,
+  type WeightsFile,
+} from '@star-webgpu/tensor-webgpu';
 import { gatherFiles } from './checkpoints/gather.ts';
 import type { Checkpoint } from './checkpoints/open.ts';
 import { Score } from './checkpoints/score.ts';
 import { isSound, type Rollback, type TrainingState } from './checkpoints/state.ts';
 import { CheckpointStore } from './checkpoints/store.ts';
 import type { CheckpointContent } from './checkpoints/write.ts';
+import { beginTogether, checkSameWeights } from './distributed/agree.ts';
+import { type Communicator, singleProcess } from './distributed/communicator.ts';
+import { anyRank } from './distributed/gather.ts';
 import { OpposedAdamW, type Optimizer } from './opposed-adamw.ts';
 import { AdamW } from './optimizer.ts';
 import { Pace } from './pace.ts';
@@ -19,6 +29,7 @@ export class TrainingRun {
   /** Steps done. */
   done = 0;
   private readonly options: TrainOptions;
+  private readonly communicator: Communicator;
   private readonly lossScale: LossScale | undefined;
   private readonly optimizer: Optimizer;
   private readonly step: TrainStep;
@@ -33,15 +44,16 @@ export class TrainingRun {
   private due = false;
 
   constructor(options: TrainOptions) {
-    const { stage, precision, folder, keep, milestoneEvery, best, guard, averageDecay } = options;
+    const { stage, folder, keep, milestoneEvery, best, guard, averageDecay } = options;
     this.options = options;
-    this.lossScale = precision === 'f16' ? new LossScale() : undefined;
+    this.communicator = options.communicator ?? singleProcess;
+    this.lossScale = wantsLossScale(options) ? new LossScale() : undefined;
     const own = new AdamW(stage.parameters(), {
       ...(this.lossScale && { lossScale: this.lossScale }),
       averageDecay,
     });
     this.optimizer = stage.opponent ? new OpposedAdamW(own, stage.opponent) : own;
-    this.step = new TrainStep(stage, this.optimizer, precision);
+    this.step = new TrainStep(stage, this.optimizer, options);
     this.checkpoints = new CheckpointStore(folder, {
       keep,
       ...(milestoneEvery && { milestoneEvery }),
@@ -51,41 +63,60 @@ export class TrainingRun {
     this.score = new Score(best?.metric ?? 'loss');
   }
 
+  /** True for the one process that writes and calls back. */
+  private get isFirst(): boolean {
+    return this.communicator.rank === 0;
+  }
+
+  /** All that moves, the opponent's too. */
+  private weights(): Map<string, Tensor> {
+    const { stage } = this.options;
+    return new Map([...stage.parameters(), ...(stage.opponent?.parameters() ?? [])]);
+  }
+
   /** Goes on from the newest whole checkpoint, if there is any. */
   async begin(): Promise<void> {
-    const { onNotice } = this.options;
-    await this.checkpoints.open();
+    const { communicator } = this;
+    const onNotice = this.isFirst ? this.options.onNotice : undefined;
+    if (this.isFirst) await this.checkpoints.open();
+    await communicator.barrier();
     const found = await this.checkpoints.latest((broken, reason) =>
       onNotice?.(`checkpoint ${broken} is broken (${reason}); the one before it is used`),
     );
+    if (found) await this.restore(found);
+    await beginTogether(communicator, this.weights(), { step: this.done, cursor: this.cursor });
     if (found) {
-      await this.restore(found);
-      await this.checkpoints.setAsideAfter(this.done);
+      if (this.isFirst) await this.checkpoints.setAsideAfter(this.done);
       onNotice?.(`going on from step ${this.done} of ${found.folder}`);
     } else if (this.guard) await this.save();
   }
 
   /** Takes steps to the end of the schedule, or to the one behind which the signal is given. */
   async toEnd(): Promise<void> {
-    const { schedule, signal } = this.options;
-    if (this.done < schedule.steps && !signal?.aborted) await this.takeSteps();
+    const { schedule } = this.options;
+    if (this.done < schedule.steps && !(await this.isStopped())) await this.takeSteps();
     await this.checkpoints.finish();
     if (this.done >= schedule.steps) this.optimizer.finish();
   }
 
   private async takeSteps(): Promise<void> {
-    const { schedule, batches, accumulate = 1, signal } = this.options;
+    const { schedule, batches, accumulate = 1 } = this.options;
     for await (const group of grouped(batches(this.cursor), accumulate)) {
       const report = await this.take(group);
       if (this.guard?.hasDiverged(report.loss)) {
         await this.goBack(report);
         continue;
       }
-      const stop = this.done >= schedule.steps || (signal?.aborted ?? false);
+      const stop = this.done >= schedule.steps || (await this.isStopped());
       this.due ||= this.isMarked();
       if (stop || (this.due && !this.guard?.streak)) await this.save();
       if (stop) return;
     }
+  }
+
+  /** True if the signal was given to any rank. */
+  private isStopped(): Promise<boolean> {
+    return anyRank(this.communicator, this.options.signal?.aborted ?? false);
   }
 
   /** Waits for a checkpoint that is being written, and frees everything. */
@@ -106,7 +137,8 @@ export class TrainingRun {
     const rollback = this.rollbacks.findLast(({ to }) => to === this.done);
     this.done++;
     this.cursor = batches.at(-1)!.cursor;
-    const imagesPerSecond = this.pace.tick(batches.reduce((images, { shape }) => images + shape[0], 0));
+    const images = batches.reduce((sum, { shape }) => sum + shape[0], 0);
+    const imagesPerSecond = this.pace.tick(images * this.communicator.size);
     const evaluation = await this.evaluate();
     const report: StepReport = {
       ...numbers,
@@ -120,7 +152,7 @@ export class TrainingRun {
       ...(evaluation && { evaluation }),
       ...(rollback && { rollback }),
     };
-    await onStep?.(report, (run) => this.optimizer.averaged(run));
+    if (this.isFirst) await onStep?.(report, (run) => this.optimizer.averaged(run));
     this.score.note({ ...report.metrics, loss: report.loss, ...evaluation });
     return report;
   }
@@ -128,7 +160,8 @@ export class TrainingRun {
   /** The numbers of a step that is evaluated. */
   private async evaluate(): Promise<StepReport['evaluation']> {
     const { evaluation, schedule } = this.options;
-    if (!evaluation || (this.done % evaluation.every !== 0 && this.done < schedule.steps)) return undefined;
+    if (!evaluation || !this.isFirst || (this.done % evaluation.every !== 0 && this.done < schedule.steps))
+      return undefined;
     return this.optimizer.averaged(() => evaluation.measure(this.done));
   }
 
@@ -141,7 +174,8 @@ export class TrainingRun {
   private async save(): Promise<void> {
     await this.checkpoints.finish();
     this.due = false;
-    this.checkpoints.begin(this.done, this.content());
+    await checkSameWeights(this.communicator, this.weights());
+    if (this.isFirst) this.checkpoints.begin(this.done, this.content());
   }
 
   /** Everything is copied before the first wait. */
@@ -193,7 +227,7 @@ export class TrainingRun {
   /** Puts the run back to the last good checkpoint, but leaves the data where it is: the batches since are not seen again. */
   private async goBack({ loss }: StepReport): Promise<void> {
     const { guard, onNotice } = this.options;
-    const { cursor, done: from, skipped } = this;
+    const { communicator, cursor, done: from, skipped } = this;
     const limit = this.guard!.limit;
     await this.checkpoints.finish();
     const reason = `the loss left its course: ${guard!.patience} steps in a row above ${limit.toPrecision(4)}, ${loss.toPrecision(4)} at step ${from}`;
@@ -201,19 +235,25 @@ export class TrainingRun {
       throw new Error(
         `train: ${reason}, after ${this.rollbacks.length} times of going back. The last good checkpoint is kept. Lower the learning rate or the clip norm, look at the data behind this step, or allow more.`,
       );
+    await communicator.barrier();
     const found = await this.checkpoints.latest(() => {}, isSound);
     if (!found) throw new Error(`train: ${reason}, and there is no good checkpoint to go back to. Use another folder.`);
     const rollback = { from, to: found.state.step, loss: Number.isFinite(loss) ? loss : null, limit };
-    await this.checkpoints.dropAfter(found.state.step);
     await this.restore(found);
+    await communicator.barrier();
+    if (this.isFirst) await this.checkpoints.dropAfter(found.state.step);
     this.cursor = cursor;
     this.skipped = skipped;
     this.rollbacks = [...this.rollbacks, rollback];
-    onNotice?.(`${reason}; going back to step ${this.done}, past the batches since`);
+    if (this.isFirst) onNotice?.(`${reason}; going back to step ${this.done}, past the batches since`);
     // From here on a run that is killed does not meet those batches again.
     await this.save();
   }
 }
+
+/** Halves that are computed with, or that travel, overflow and vanish without one. */
+const wantsLossScale = ({ precision, wire, communicator = singleProcess }: TrainOptions): boolean =>
+  precision === 'f16' || (wire === 'f16' && communicator.size > 1);
 
 /** Batches in groups of one size; a rest that does not fill one is left out. */
 async function* grouped(batches: AsyncIterable<TrainingBatch>, size: number): AsyncGenerator<TrainingBatch[]> {

@@ -119,3 +119,30 @@ describeHalves('gradients of shared tensors', () => {
     expect([...(await valuesOf(y))]).toEqual([2, 3, 4, 4, 5.5]);
   });
 });
+
+describe('gradients that are final', () => {
+  it('are reported one by one, latest layer first, each once and with its last value', async () => {
+    const [a, b, unused, twice] = ['a', 'b', 'unused', 'twice'].map((name) => leaf(name, [5])) as [
+      Tensor,
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
+    const reported: [number, Promise<Float32Array>][] = [];
+    // `twice` is read by the first and by the last product.
+    const loss = sum(square(mul(mul(mul(a, twice), b), twice)));
+    const gradients = backward(loss, [a, b, unused, twice], undefined, {
+      onFinal: (place, gradient) => reported.push([place, valuesOf(gradient)]),
+    });
+    expect(reported.map(([place]) => place)).toEqual([1, 0, 3, 2]);
+    for (const [place, values] of reported) expect(await values).toEqual(await valuesOf(gradients[place]!));
+  });
+
+  it('are those of all batches where they are added onto earlier ones', async () => {
+    const [w, x] = [leaf('w', [5]), tensor([1, 2, 3, 4, 5], [5])];
+    const once = backward(sum(mul(w, x)), [w]);
+    let final: Promise<Float32Array> | undefined;
+    backward(sum(mul(w, x)), [w], undefined, { onto: once, onFinal: (_, gradient) => (final = valuesOf(gradient)) });
+    expect(await final).toEqual(Float32Array.of(2, 4, 6, 8, 10));
+  });
+});

@@ -14,6 +14,8 @@ import { noGrad, wantsGrad } from './record.ts';
 export interface BackwardOptions {
   /** Gradients of an earlier call for the same tensors: this one's are added to them, in place where their memory is their own. They are taken over. */
   readonly onto?: readonly Tensor[] | undefined;
+  /** Called for each wanted tensor, by its place, as soon as nothing will be added to its gradient any more. */
+  readonly onFinal?: ((place: number, gradient: Tensor) => void) | undefined;
 }
 
 /**
@@ -25,7 +27,7 @@ export function backward(
   y: Tensor,
   wanted: readonly Tensor[],
   upstream?: Tensor,
-  { onto }: BackwardOptions = {},
+  { onto, onFinal }: BackwardOptions = {},
 ): Tensor[] {
   if (y.size !== 1)
     throw new TensorError('backward', `output must have one element, got [${y.shape}]. Reduce it with sum or mean.`);
@@ -33,7 +35,7 @@ export function backward(
   return scope(() =>
     noGrad(() => {
       const dy = upstream ? cast(reshape(upstream, y.shape), y.dtype) : full(y.shape, 1, { dtype: y.dtype });
-      return vectorJacobian([y], [dy === upstream ? dy.view(dy.shape, dy.strides) : dy], wanted, onto);
+      return vectorJacobian([y], [dy === upstream ? dy.view(dy.shape, dy.strides) : dy], wanted, { onto, onFinal });
     }),
   );
 }
@@ -62,23 +64,44 @@ export function vectorJacobian(
   outputs: readonly Tensor[],
   upstream: readonly Tensor[],
   wanted: readonly Tensor[],
-  onto: readonly Tensor[] = [],
+  { onto = [], onFinal }: BackwardOptions = {},
 ): Tensor[] {
   const gradients = new Map(onto.map((gradient, i) => [wanted[i]!, gradient]));
   const keep = new Set(wanted);
   outputs.forEach((output, i) => accumulate(gradients, output, upstream[i]!));
-  for (const node of nodesBackwards(outputs)) {
+  const nodes = nodesBackwards(outputs);
+  const results: Tensor[] = [];
+  const finish = (place: number): void => {
+    const { shape, dtype } = wanted[place]!;
+    results[place] = contiguous(gradients.get(wanted[place]!) ?? zeros(shape, { dtype }));
+    onFinal?.(place, results[place]);
+  };
+  const lastUses = placesByLastUse(nodes, wanted);
+  for (const node of nodes) {
     const dys = node.outputs.map((output) => gradients.get(output) ?? null);
-    if (dys.every((dy) => dy === null)) continue;
     // Gradients have the types of what they belong to; none is narrowed by a precision that is in force around the call.
-    withPrecision('f32', () => runNode(node, dys, gradients));
+    if (dys.some((dy) => dy !== null)) withPrecision('f32', () => runNode(node, dys, gradients));
+    lastUses.get(node)?.forEach(finish);
     for (const output of node.outputs) {
       if (keep.has(output)) continue;
       gradients.get(output)?.dispose();
       gradients.delete(output);
     }
   }
-  return wanted.map((tensor) => contiguous(gradients.get(tensor) ?? zeros(tensor.shape, { dtype: tensor.dtype })));
+  lastUses.get(undefined)?.forEach(finish);
+  return results;
+}
+
+/** Places of the wanted tensors by the last node that adds to their gradient; undefined for those that no node reads. */
+function placesByLastUse(nodes: readonly Node[], wanted: readonly Tensor[]): Map<Node | undefined, number[]> {
+  const last = new Map<Tensor, Node>();
+  for (const node of nodes) for (const input of node.inputs) last.set(input, node);
+  const places = new Map<Node | undefined, number[]>();
+  wanted.forEach((tensor, place) => {
+    const node = last.get(tensor);
+    places.set(node, [...(places.get(node) ?? []), place]);
+  });
+  return places;
 }
 
 function runNode(node: Node, dys: readonly (Tensor | null)[], gradients: Map<Tensor, Tensor>): void {

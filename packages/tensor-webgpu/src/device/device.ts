@@ -7,6 +7,7 @@ import { buffersInOrder, createBindGroup, type Pipeline, Pipelines, uniformBytes
 import { type Profile, profileOf } from './profile.ts';
 import { type DispatchWork, type KernelRun, Profiler, workOf } from './profiler.ts';
 import { copyForHost, type MemoryRange, takeCopies } from './readback.ts';
+import { encodeCopies, type CopiesForHost } from './host-copies.ts';
 import { Recorder, type Recording } from './recorder.ts';
 
 /** Waits for GPU work; Node passes one that does not spin a core, browsers simply await. */
@@ -218,6 +219,17 @@ export class Device {
     return takeCopies(copies, (pending) => this.settled(pending));
   }
 
+  /** Copies to the host from here on, as `HostCopies` does. */
+  sendToHost(copies: CopiesForHost): void {
+    if (this.recorder) return this.recorder.add({ kind: 'to host', ...copies });
+    this.replay((stream) => encodeCopies(stream, copies));
+  }
+
+  /** Waits for something of the GPU; throws what it reported meanwhile rather than how the wait failed. */
+  async settled(pending: Promise<unknown>): Promise<void> {
+    await this.wait(pending).finally(() => this.checkErrors());
+  }
+
   /** Runs a function while its commands are taken down instead of encoded. */
   record<T>(run: () => T): { readonly result: T; readonly recording: Recording } {
     if (this.recorder)
@@ -244,11 +256,6 @@ export class Device {
   async idle(): Promise<void> {
     this.flush();
     await this.settled(this.gpu.queue.onSubmittedWorkDone());
-  }
-
-  /** Waits for something of the GPU; throws what it reported meanwhile rather than how the wait failed. */
-  private async settled(pending: Promise<unknown>): Promise<void> {
-    await this.wait(pending).finally(() => this.checkErrors());
   }
 
   stats(): DeviceStats {

@@ -1,12 +1,13 @@
 import { TensorError } from '../errors.ts';
 import { scope } from '../scope.ts';
 import type { PooledBuffer } from './buffer-pool.ts';
-import type { BufferCopy, EncodedDispatch } from './command-stream.ts';
+import type { EncodedDispatch } from './command-stream.ts';
 import { currentDevice } from './current.ts';
 import type { Device } from './device.ts';
 import { usage } from './flags.ts';
 import { type MemorySlot, planMemory } from './memory-plan.ts';
 import type { PlanArena } from './plan-arena.ts';
+import { encodeCopies } from './host-copies.ts';
 import { createBindGroup, uniformBytes, writeUniforms } from './pipelines.ts';
 import { type DispatchWork, workOf } from './profiler.ts';
 import type { RecordedCommand, Recording } from './recorder.ts';
@@ -30,7 +31,7 @@ interface Recorded<T> {
   readonly arena: PlanArena | undefined;
 }
 
-type Step = (EncodedDispatch & { readonly kind: 'dispatch' }) | ({ readonly kind: 'copy' } & BufferCopy);
+type Step = (EncodedDispatch & { readonly kind: 'dispatch' }) | Exclude<RecordedCommand, { readonly kind: 'dispatch' }>;
 
 /** Dispatches in the first submit, so that the device starts early, and in each later one. */
 const firstSubmit = 64;
@@ -78,8 +79,9 @@ export class Plan<T> {
     this.device.replay((stream) => {
       let limit = firstSubmit;
       for (const step of steps) {
-        if (step.kind === 'copy') stream.copy(step);
-        else stream.dispatch(step);
+        if (step.kind === 'dispatch') stream.dispatch(step);
+        else if (step.kind === 'copy') stream.copy(step);
+        else encodeCopies(stream, step);
         if (stream.queued < limit) continue;
         stream.submit();
         limit = laterSubmit;
@@ -150,7 +152,7 @@ export class Plan<T> {
   }
 
   private stepOf(command: RecordedCommand, index: number): Step {
-    if (command.kind === 'copy') return command;
+    if (command.kind !== 'dispatch') return command;
     const { pipeline, buffers, grid, uniforms } = command;
     const group = createBindGroup(this.device.gpu, pipeline, { buffers, uniforms: this.uniforms });
     const offsets = pipeline.uniformTypes.length ? [index * uniformBytes] : [];

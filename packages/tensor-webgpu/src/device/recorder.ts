@@ -2,6 +2,7 @@ import { TensorError } from '../errors.ts';
 import { type PooledBuffer, wholeOf } from './buffer-pool.ts';
 import type { BufferCopy } from './command-stream.ts';
 import type { Pipeline } from './pipelines.ts';
+import type { CopiesForHost } from './host-copies.ts';
 
 /** One step of a recording. */
 export type RecordedCommand =
@@ -12,11 +13,14 @@ export type RecordedCommand =
       readonly uniforms: Readonly<Record<string, number>>;
       readonly grid: readonly [number, number, number];
     }
-  | ({ readonly kind: 'copy' } & BufferCopy);
+  | ({ readonly kind: 'copy' } & BufferCopy)
+  | ({ readonly kind: 'to host' } & CopiesForHost);
 
 /** The buffers whose memory a command reads or writes. */
-export const touched = (command: RecordedCommand): readonly PooledBuffer[] =>
-  command.kind === 'dispatch' ? command.buffers.map(wholeOf) : [wholeOf(command.source), wholeOf(command.target)];
+export function touched(command: RecordedCommand): readonly PooledBuffer[] {
+  if (command.kind === 'copy') return [wholeOf(command.source), wholeOf(command.target)];
+  return (command.kind === 'dispatch' ? command.buffers : command.copies.map(({ source }) => source)).map(wholeOf);
+}
 
 /** Host values that a recorded function uploaded. */
 interface Upload {
@@ -115,7 +119,8 @@ export class Recorder {
   }
 }
 
-const writes = (command: RecordedCommand, target: PooledBuffer): boolean =>
-  command.kind === 'copy'
-    ? wholeOf(command.target) === target
-    : command.buffers.some((buffer, i) => wholeOf(buffer) === target && command.pipeline.written[i]!);
+function writes(command: RecordedCommand, target: PooledBuffer): boolean {
+  if (command.kind === 'to host') return false;
+  if (command.kind === 'copy') return wholeOf(command.target) === target;
+  return command.buffers.some((buffer, i) => wholeOf(buffer) === target && command.pipeline.written[i]!);
+}

@@ -19,4 +19,10 @@ describe('host random numbers', () => {
     expect(first(1, 0)).toBe(first(1, 0));
     expect(new Set([first(1, 0), first(2, 0), first(1, 1), first(1 + 2 ** 32, 0)]).size).toBe(4);
   });
+
+  it('go on behind the numbers that are skipped', () => {
+    const all = hostRandom(7, 3);
+    const numbers = Array.from({ length: 11 }, () => all.uniform());
+    for (const skip of [0, 1, 4, 7, 10]) expect(hostRandom(7, 3, skip).uniform()).toBe(numbers[skip]);
+  });
 });

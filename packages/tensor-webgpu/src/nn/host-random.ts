@@ -31,15 +31,16 @@ export function philoxBlock(
   return [c0, c1, c2, c3];
 }
 
-/** A stream of random numbers that depends on nothing but seed and stream. */
-export function hostRandom(seed: number, stream = 0): HostRandom {
+/** A stream of random numbers that depends on nothing but seed and stream. @param skip uniform numbers of it that are left out. */
+export function hostRandom(seed: number, stream = 0, skip = 0): HostRandom {
   let block: number[] = [];
-  let count = 0;
+  let count = Math.floor(skip / 4);
   const uniform = (): number => {
     if (!block.length)
       block = philoxBlock([count++, 0, stream >>> 0, 0], [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0]);
     return (block.shift()! >>> 8) / 2 ** 24;
   };
+  for (let left = skip % 4; left > 0; left--) uniform();
   const normal = (): number => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
   return { uniform, normal };
 }

@@ -1,6 +1,6 @@
 import type { ModelFolder, Tensor } from '@star-webgpu/tensor-webgpu';
 import type { StarAdapters } from '@star-webgpu/star-transformer';
-import type { HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from '../stage.ts';
+import type { BatchUse, HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from '../stage.ts';
 import { checkModelId } from './model-id.ts';
 import type { StarModels } from './star-inputs.ts';
 import { StarStage, type StarStageOptions } from './star.ts';
@@ -30,8 +30,8 @@ export class FinetuneStage implements Stage {
     return this.adapters?.namedParameters('star.') ?? this.inner.parameters();
   }
 
-  inputs(batch: TrainingBatch, draw: number, evaluating = false): Promise<Readonly<Record<string, HostValues>>> {
-    return this.inner.inputs(batch, draw, evaluating);
+  inputs(batch: TrainingBatch, draw: number, use?: BatchUse): Promise<Readonly<Record<string, HostValues>>> {
+    return this.inner.inputs(batch, draw, use);
   }
 
   forward(inputs: Readonly<Record<string, Tensor>>, pictures: PictureSize): StageOutput {

@@ -8,7 +8,7 @@ import {
   type Tensor,
 } from '@star-webgpu/tensor-webgpu';
 import { openCodes, type Refiner } from '@star-webgpu/star-transformer';
-import type { HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from '../stage.ts';
+import type { BatchUse, HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from '../stage.ts';
 import { checkModelId } from './model-id.ts';
 import { modelFolder, type ReadInputs, StarInputs, type StarInputsOptions, type StarModels } from './star-inputs.ts';
 
@@ -53,26 +53,28 @@ export class RefinerStage implements Stage {
     return this.refiner.namedParameters('star.');
   }
 
-  async inputs(batch: TrainingBatch, draw: number, evaluating = false): Promise<RefinerInputs> {
+  async inputs(batch: TrainingBatch, draw: number, use: BatchUse = {}): Promise<RefinerInputs> {
     const { seed } = this.options;
-    const { indices_BL, read } = await this.inputsOf.of(batch, evaluating ? undefined : hostRandom(seed, draw));
+    const { evaluating = false, first = 0 } = use;
+    const { indices_BL, read } = await this.inputsOf.of(batch, evaluating ? undefined : hostRandom(seed, draw, first));
     const [, , height, width] = batch.shape;
-    const first = this.refiner.firstToken(this.inputsOf.latentOf({ height, width }));
+    const firstToken = this.refiner.firstToken(this.inputsOf.latentOf({ height, width }));
     const [B, L] = indices_BL.shape as [number, number];
-    const [known, targets] = [new Uint32Array(B * (L - first)), new Uint32Array(B * (L - first))];
-    const random = hostRandom(seed, maskStream + draw);
+    const refined = L - firstToken;
+    const [known, targets] = [new Uint32Array(B * refined), new Uint32Array(B * refined)];
+    const random = hostRandom(seed, maskStream + draw, first * (1 + refined));
     const open = this.models.star.config.codebookSize;
     for (let b = 0, at = 0; b < B; b++) {
       // Published: of a picture, each token is fixed with probability arccos(r) / (pi/2), r uniform.
       const share = Math.acos(random.uniform()) / (Math.PI / 2);
-      for (let token = first; token < L; token++, at++) {
+      for (let token = firstToken; token < L; token++, at++) {
         const index = indices_BL.values[b * L + token]!;
         const fixed = random.uniform() < share;
         known[at] = fixed ? index : open;
         targets[at] = fixed ? open : index;
       }
     }
-    const shape = [B, L - first];
+    const shape = [B, refined];
     return { ...read, known_Bl: { values: known, shape }, targets_Bl: { values: targets, shape } };
   }
 

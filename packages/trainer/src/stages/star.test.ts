@@ -129,7 +129,7 @@ async function lossesOf(
 ): Promise<number[]> {
   const lossScale = precision === 'f16' ? new LossScale() : undefined;
   const optimizer = new AdamW(stage.parameters(), { ...(lossScale && { lossScale }) });
-  const step = new TrainStep(stage, optimizer, precision);
+  const step = new TrainStep(stage, optimizer, { precision });
   const losses: number[] = [];
   const numbers = { learningRate: 5e-3, weightDecay: 0, clipNorm: 2 };
   for (let i = 0; i < steps; i++) {

@@ -8,15 +8,15 @@ import {
   type ModelFolder,
   mul,
   noGrad,
+  philoxBlock,
   reshape,
-  seedWords,
   slice,
   sum,
   type Tensor,
   tensor,
 } from '@star-webgpu/tensor-webgpu';
 import { tokenOffsets } from '@star-webgpu/vqvae/scales';
-import type { HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from '../stage.ts';
+import type { BatchUse, HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from '../stage.ts';
 import { ofTokens, type TokenOptions, trainedTokens, type TrainedTokens } from './trained-tokens.ts';
 import { modelFolder, type ReadInputs, StarInputs, type StarInputsOptions, type StarModels } from './star-inputs.ts';
 
@@ -32,7 +32,7 @@ export interface StarStageOptions extends StarInputsOptions, TokenOptions {
 }
 
 /**
- * What a step reads of a batch: targets beside what the transformer reads, and the words of the drop-path seed, if it drops; where not all
+ * What a step reads of a batch: targets beside what the transformer reads, and the words of each picture's drop-path seed, if it drops; where not all
  * tokens are trained, their places or the weight of the finest scale.
  */
 type StarStageInputs = Omit<ReadInputs, 'input_BlZ'> &
@@ -68,15 +68,18 @@ export class StarStage implements Stage {
     return new Map([...stars, ...texts]);
   }
 
-  /** Which captions and tokens are dropped depends on seed and draw only, so that a resumed run drops the same. */
-  async inputs(batch: TrainingBatch, draw: number, evaluating = false): Promise<StarStageInputs> {
+  /** Which captions and tokens are dropped depends on seed, draw and place in the batch only, so that a resumed run drops the same. */
+  async inputs(batch: TrainingBatch, draw: number, use: BatchUse = {}): Promise<StarStageInputs> {
     const { seed } = this.options;
-    const { indices_BL, read } = await this.inputsOf.of(batch, evaluating ? undefined : hostRandom(seed, draw));
+    const { evaluating = false, first = 0 } = use;
+    const { indices_BL, read } = await this.inputsOf.of(batch, evaluating ? undefined : hostRandom(seed, draw, first));
     const { input_BlZ, ...words } = read;
     const all = { targets_BL: indices_BL, input_BlZ };
     if (evaluating) return { ...all, ...words };
     const tokens = this.tokensOf(batch, draw);
-    const dropPath = { values: seedWords([seed + draw]), shape: [1, 2] };
+    const [B] = batch.shape;
+    const seeds = Array.from({ length: B }, (_, b) => dropPathWords(seed, draw, first + b));
+    const dropPath = { values: Uint32Array.from(seeds.flat()), shape: [B, 2] };
     return { ...(tokens ? ofTokens(all, tokens) : all), ...words, seed: dropPath };
   }
 
@@ -165,3 +168,7 @@ function scaleMeans(values_BL: Tensor, offsets: readonly number[]): Tensor {
   const mean_L1 = reshape(mean(values_BL, { axis: 0 }), [L, 1]);
   return sum(mul(mean_L1, tensor(share_LS, [L, S])), { axis: 0 });
 }
+
+/** Words of the drop-path seed of a picture, which depend on its place in the whole batch: several ranks drop what one would. */
+const dropPathWords = (seed: number, draw: number, place: number): number[] =>
+  philoxBlock([draw, place, 0, 1], [seed >>> 0, Math.floor(seed / 2 ** 32)]).slice(0, 2);

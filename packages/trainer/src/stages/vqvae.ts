@@ -9,6 +9,7 @@ import {
   mul,
   noGrad,
   permute,
+  reshape,
   type Tensor,
 } from '@star-webgpu/tensor-webgpu';
 import {
@@ -22,8 +23,9 @@ import {
   vqvaeFolder,
 } from '@star-webgpu/vqvae';
 import { joined } from '../joined.ts';
-import type { HostValues, Stage, StageOutput, TrainingBatch } from '../stage.ts';
+import type { BatchUse, HostValues, Observed, Stage, StageOutput, TrainingBatch } from '../stage.ts';
 import { Adversary, type AdversaryOptions } from './adversary.ts';
+import { rowsOf } from './frozen.ts';
 import { type MeasuredLoss, pictureLoss, type PictureLossOptions } from './picture-loss.ts';
 
 export interface VqvaeStageOptions extends PictureLossOptions {
@@ -73,7 +75,7 @@ export class VqvaeStage implements Stage {
   async inputs(
     { images, shape }: TrainingBatch,
     draw: number,
-    evaluating = false,
+    { evaluating = false }: BatchUse = {},
   ): Promise<Record<string, HostValues>> {
     const judged = !evaluating && this.opponent?.takesPart(draw);
     // Its shape alone tells that the discriminator takes part, so that there is a plan with it and one without.
@@ -94,23 +96,27 @@ export class VqvaeStage implements Stage {
         ? opponent.loss({ features_BHWC, lastLayer, images_BHW3, lossOf })
         : lossOf(cast(lastLayer.forward(features_BHWC), 'f32'));
     const hits_SV = noGrad(() => codeHits(indices, model.config.codebookSize));
+    const lookups_BLZ = concat(
+      lookups.map((lookups_RZ) => reshape(detach(lookups_RZ), [images_B3HW!.shape[0]!, -1, lookups_RZ.shape[1]!])),
+      1,
+    );
     return {
       loss: add(loss, mul(quantizeLoss, options.quantizeWeight)),
       metrics: { ...metrics, quantize: quantizeLoss },
-      observed: [hits_SV, concat(lookups.map(detach), 0)],
+      observed: [reshape(hits_SV, [1, ...hits_SV.shape]), lookups_BLZ],
     };
   }
 
-  async afterStep(step: number, observed: readonly (readonly Tensor[])[]): Promise<Record<string, number>> {
-    const S = this.model.config.patchNumbers.length;
-    const hits_SV = summed(await Promise.all(observed.map(([hits]) => hits!.data())), S * this.counts.length);
-    this.usage.add(hits_SV);
+  async afterStep(step: number, observed: readonly (readonly Observed[])[]): Promise<Record<string, number>> {
     const V = this.counts.length;
-    hits_SV.forEach((hits, i) => (this.counts[i % V]! += hits));
+    const hits = joined(Float32Array, await Promise.all(observed.map(([hits_1SV]) => hits_1SV!.data())));
+    const hits_SV = summed(rowsOf(hits, hits.length / (V * this.model.config.patchNumbers.length)));
+    this.usage.add(hits_SV);
+    hits_SV.forEach((count, i) => (this.counts[i % V]! += count));
     const used = codebookUsage(this.counts).used;
     const { reviveEvery, reviveUntil } = this.options;
     if (reviveEvery > 0 && step < reviveUntil && (step + 1) % reviveEvery === 0)
-      await this.revive(step, await Promise.all(observed.map(([, lookups_RZ]) => lookups_RZ!.data())));
+      await this.revive(step, await Promise.all(observed.map(([, lookups_BLZ]) => lookups_BLZ!.data())));
     return { used, ...perScale('used', this.usage.scales()), ...perScale('perplexity', this.usage.scales()) };
   }
 

@@ -1,0 +1,131 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { fromHalfBits, toHalfBits } from '@star-webgpu/tensor-webgpu';
+import { hashedValues } from '@star-webgpu/tensor-webgpu/testing';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { launchOf } from '../launch.ts';
+
+const script = fileURLToPath(new URL('../../testing/ranks.ts', import.meta.url));
+const withoutMpi = spawnSync('mpirun', ['--version']).status !== 0;
+if (withoutMpi) process.stderr.write('skipped: tests with several processes want an MPI with mpirun, such as mpich.\n');
+
+/** Open MPI wants to be told that root, and more processes than cores, are meant. */
+const forOpenMpi = {
+  OMPI_ALLOW_RUN_AS_ROOT: '1',
+  OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1',
+  OMPI_MCA_rmaps_base_oversubscribe: '1',
+};
+
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the script on so many ranks. */
+async function ranks(count: number, what: string, environment = {}): Promise<Outcome> {
+  const node = [process.execPath, '--conditions=@star-webgpu/source', '--import', import.meta.resolve('tsx')];
+  const child = spawn('mpirun', ['-n', `${count}`, ...node, script, what], {
+    env: { ...process.env, ...forOpenMpi, ...environment },
+  });
+  const texts = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const)
+    child[name].setEncoding('utf8').on('data', (text: string) => (texts[name] += text));
+  const [code] = (await once(child, 'close')) as [number];
+  return { code, ...texts };
+}
+
+interface Said {
+  readonly rank: number;
+  readonly size: number;
+  readonly localRank: number;
+  readonly texts: readonly string[];
+  readonly own: readonly number[];
+  readonly any: readonly boolean[];
+  readonly f32: string;
+  readonly f16: string;
+}
+
+describe.skipIf(withoutMpi)('three ranks on MPI', () => {
+  let said: Said[];
+  beforeAll(async () => {
+    const { code, stdout, stderr } = await ranks(3, 'all');
+    expect(code, stderr).toBe(0);
+    said = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Said)
+      .toSorted((a, b) => a.rank - b.rank);
+  });
+
+  it('know their places, and exchange texts, wishes and what rank 0 has', () => {
+    for (const [rank, one] of said.entries())
+      expect(one).toMatchObject({
+        rank,
+        size: 3,
+        localRank: rank,
+        texts: ['', 'xxxxx', 'xxxxxxxxxx'],
+        own: [7, 3],
+        any: [true, false],
+      });
+    expect(said).toHaveLength(3);
+  });
+
+  it('add up floats in the order of ranks, with the same bits on each', () => {
+    const [a, b, c] = [0, 1, 2].map((rank) => hashedValues(`f32 of ${rank}`, 1025)) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    const want = a.map((value, i) => Math.fround(value + b[i]!) + c[i]!);
+    for (const { f32 } of said)
+      expect(new Float32Array(Uint8Array.from(Buffer.from(f32, 'base64')).buffer)).toEqual(want);
+  });
+
+  it('add up halves in floats and round once', () => {
+    const [a, b, c] = [0, 1, 2].map((rank) => hashedValues(`f16 of ${rank}`, 2050).map((value) => rounded(value))) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    const want = Uint16Array.from(a, (value, i) => toHalfBits(Math.fround(value + b[i]!) + c[i]!));
+    for (const { f16 } of said)
+      expect(new Uint16Array(Uint8Array.from(Buffer.from(f16, 'base64')).buffer)).toEqual(want);
+  });
+
+  const rounded = (value: number): number => fromHalfBits(toHalfBits(value));
+
+  it('end together when one does not come, and say which', async () => {
+    const { code, stderr } = await ranks(3, 'late', { STAR_MPI_TIMEOUT: '2' });
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(
+      /rank [02] of 3: mpi: every rank must take part in the exchange of numbers within 2 s, got nothing of rank 1\./,
+    );
+  });
+
+  it('end together when one throws, and say why', async () => {
+    const { code, stderr } = await ranks(3, 'throws');
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('rank 2 of 3: a reason');
+  });
+});
+
+describe('launchOf', () => {
+  it.each([
+    [{}, undefined],
+    [{ PMI_SIZE: '1' }, undefined],
+    [{ PMI_SIZE: '4' }, { family: 'MPICH', size: 4 }],
+    [
+      { OMPI_COMM_WORLD_SIZE: '2', PMIX_RANK: '0' },
+      { family: 'Open MPI', size: 2 },
+    ],
+    [
+      { SLURM_STEP_NUM_TASKS: '16', PMIX_RANK: '3' },
+      { family: 'Open MPI', size: 16 },
+    ],
+    [{ SLURM_STEP_NUM_TASKS: '16' }, { family: undefined, size: 16 }],
+  ])('reads %j as %j', (environment, launch) => {
+    expect(launchOf(environment)).toEqual(launch);
+  });
+});
