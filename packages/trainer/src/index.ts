@@ -1,6 +1,7 @@
 export { type Checkpoint, latestCheckpoint } from './checkpoints/open.ts';
 export type { Rollback, TrainingState } from './checkpoints/state.ts';
 export { type Communicator, singleProcess, type WireType } from './distributed/communicator.ts';
+export { gatherTexts } from './distributed/gather.ts';
 export type { GradientSumsOptions } from './distributed/gradient-sums.ts';
 export { type Launch, launchOf } from './distributed/launch.ts';
 export { type MpiOptions, openMpi } from './distributed/mpi/communicator.ts';

@@ -2,13 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { saveAdapters } from '@star-webgpu/star-transformer';
-import type { Stage } from '@star-webgpu/trainer';
+import type { Communicator, Stage } from '@star-webgpu/trainer';
 import { openSession } from '../device.ts';
-import { say } from '../output.ts';
 import { parseTrainConfig, type TrainConfig } from '../train/config/parse.ts';
 import { closeData, openData, pictureCount, type TrainingData } from '../train/data.ts';
 import { runLoop } from '../train/loop.ts';
 import { finetuneStage } from '../train/finetune.ts';
+import { adapterLines, adapterOf, joinRanks, sayOn, stopCode, together } from '../train/ranks.ts';
 import { refinerStage } from '../train/refiner.ts';
 import { keepConfig } from '../train/run-config.ts';
 import { starStage } from '../train/star.ts';
@@ -30,7 +30,9 @@ export function addTrain(program: Command): void {
   program
     .command('train')
     .argument('<stage>', 'vqvae, star, refiner or finetune')
-    .description('train a model; the same command again goes on where it stopped')
+    .description(
+      'train a model, on several adapters under mpirun or srun; the same command again goes on where it stopped',
+    )
     .requiredOption('--config <file>', 'a training config, see configs/')
     .requiredOption('--out <folder>', 'folder of the run: checkpoints, log, finished model')
     .option('--set <path=value...>', 'override a value of the config', [])
@@ -49,22 +51,29 @@ async function runTrain(stageName: string, _: unknown, command: Command): Promis
     throw new Error(
       `${flags.config} must be a config of stage ${stageName}, got ${config.stage}. Name the other stage or file.`,
     );
+  const communicator = await joinRanks();
+  await together(communicator, () => trainOn(communicator, config, flags));
+}
+
+/** Training as one of several processes, or alone; rank 0 speaks and writes for all. */
+async function trainOn(communicator: Communicator, config: TrainConfig, flags: Flags): Promise<void> {
+  const say = sayOn(communicator);
+  const isFirst = communicator.rank === 0;
   const signal = stopSignal();
-  await keepConfig(flags.out, config, flags.allowChanges);
-  const session = await openSession(flags.adapter);
-  say(`adapter: ${session.description}`);
+  if (isFirst) await keepConfig(flags.out, config, flags.allowChanges);
+  const session = await openSession(adapterOf(flags.adapter ?? process.env['STAR_ADAPTER'], communicator));
+  for (const line of await adapterLines(communicator, session.description)) say(line);
   const data = await openData(config);
   const trained = await trainedBy(config, data);
-  const { stage, tokens } = trained;
+  const { stage, tokens, adapters } = trained;
   say(`${parameterCount(stage)} parameters, ${pictureCount(data)} pictures${tokens ? ' as tokens' : ''}`);
-  const done = await runLoop(trained, { config, out: flags.out, data, signal });
-  if (done >= config.training.steps) {
-    say(`model: ${await writeModel(stage, join(flags.out, 'model'), config)}`);
-    const { adapters } = trained;
-    if (adapters) say(`adapter: ${await writeFolder(join(flags.out, 'adapter'), await saveAdapters(adapters))}`);
-  } else {
+  const done = await runLoop(trained, { config, out: flags.out, data, communicator, signal });
+  if (done < config.training.steps) {
     say(`stopped and saved at step ${done}; the same command goes on from there`);
-    process.exitCode = signal.reason as number;
+    process.exitCode = await stopCode(communicator, signal);
+  } else if (isFirst) {
+    say(`model: ${await writeModel(stage, join(flags.out, 'model'), config)}`);
+    if (adapters) say(`adapter: ${await writeFolder(join(flags.out, 'adapter'), await saveAdapters(adapters))}`);
   }
   await closeData(data);
   await tokens?.close();

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { loadBatches } from '@star-webgpu/data-lmdb';
-import { type Schedule, type ScheduleKind, train } from '@star-webgpu/trainer';
-import { say } from '../output.ts';
+import { type Communicator, type Schedule, type ScheduleKind, train } from '@star-webgpu/trainer';
 import type { TrainConfig } from './config/parse.ts';
 import type { TrainingData } from './data.ts';
 import { evaluationOf } from './evaluation.ts';
+import { sayOn } from './ranks.ts';
 import type { Trained } from './trained.ts';
 import { watchRun } from './watch.ts';
 
@@ -13,23 +13,28 @@ interface Loop {
   /** Folder of the run. */
   readonly out: string;
   readonly data: TrainingData;
+  readonly communicator: Communicator;
   /** Saves and stops the run. */
   readonly signal: AbortSignal;
 }
 
 /** Trains to the end of the schedule or an interrupt. Resolves to the steps done. */
-export function runLoop(trained: Trained, { config, out, data, signal }: Loop): Promise<number> {
+export function runLoop(trained: Trained, { config, out, data, communicator, signal }: Loop): Promise<number> {
   const { training, seed } = config;
   const { packs, keys } = data;
   const watch = watchRun(trained, config, out);
   return train({
     stage: trained.stage,
+    communicator,
+    ...training.distributed,
     batches: (start) =>
       loadBatches({
         packs,
         ...(keys && { keys }),
         ...(config.data.weights && { weights: config.data.weights }),
         batch: training.batch,
+        rank: communicator.rank,
+        worldSize: communicator.size,
         size: trained.sizes,
         group: training.accumulate,
         seed,
@@ -51,7 +56,7 @@ export function runLoop(trained: Trained, { config, out, data, signal }: Loop): 
     averageDecay: training.ema?.decay,
     evaluation: evaluationOf(trained, config, data),
     onStep: watch.onStep,
-    onNotice: say,
+    onNotice: sayOn(communicator),
     signal,
   }).finally(watch.close);
 }

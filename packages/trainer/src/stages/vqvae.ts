@@ -25,7 +25,6 @@ import {
 import { joined } from '../joined.ts';
 import type { BatchUse, HostValues, Observed, Stage, StageOutput, TrainingBatch } from '../stage.ts';
 import { Adversary, type AdversaryOptions } from './adversary.ts';
-import { rowsOf } from './frozen.ts';
 import { type MeasuredLoss, pictureLoss, type PictureLossOptions } from './picture-loss.ts';
 
 export interface VqvaeStageOptions extends PictureLossOptions {
@@ -109,8 +108,8 @@ export class VqvaeStage implements Stage {
 
   async afterStep(step: number, observed: readonly (readonly Observed[])[]): Promise<Record<string, number>> {
     const V = this.counts.length;
-    const hits = joined(Float32Array, await Promise.all(observed.map(([hits_1SV]) => hits_1SV!.data())));
-    const hits_SV = summed(rowsOf(hits, hits.length / (V * this.model.config.patchNumbers.length)));
+    const S = this.model.config.patchNumbers.length;
+    const hits_SV = summed(await Promise.all(observed.map(([hits_1SV]) => hits_1SV!.data())), S * V);
     this.usage.add(hits_SV);
     hits_SV.forEach((count, i) => (this.counts[i % V]! += count));
     const used = codebookUsage(this.counts).used;

@@ -73,6 +73,16 @@ export const training = z
       })
       .describe('A moving average of the weights, of which previews and the finished model are made; none without it.')
       .optional(),
+    distributed: z
+      .strictObject({
+        wire: z
+          .enum(['f32', 'f16'])
+          .describe('How gradients travel; `f16` halves the traffic, and gives gradients a scale.')
+          .default('f32'),
+        bucketBytes: count.meta({ description: 'Gradients that travel together.', unit: 'bytes' }).default(8 * 2 ** 20),
+      })
+      .describe('How several processes add up their gradients; one process has nothing to add up.')
+      .optional(),
     saveEvery: count.meta({ description: 'Distance of checkpoints.', unit: 'steps' }),
     keepCheckpoints: count.meta({ description: 'Newest checkpoints that are kept.', unit: 'checkpoints' }),
     milestoneEvery: count
