@@ -1,11 +1,12 @@
-import { cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { openPack } from '@star-webgpu/data-lmdb';
 import { modelUrl } from '@star-webgpu/model-emoji';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runStar } from './testing/run-star.ts';
+import { outcomeOf, runStar, startStar } from './testing/run-star.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -56,6 +57,16 @@ const config = {
   captions: 'random',
   labelSmoothing: 0,
 };
+
+/** All arrays of a file of tokens. */
+async function arraysOf(name: string): Promise<unknown[]> {
+  const pack = await openPack(join(folder, name));
+  const kinds = ['about', 'tokens 64x64', 'tokens 56x80', 'caption states', 'caption pooled'];
+  const all = kinds.flatMap((kind) => pack.arrayKeys(kind).map((key) => [kind, key, pack.getArray(kind, key)]));
+  await pack.close();
+  expect(new Set(all.map(([kind]) => kind)).size).toBe(5);
+  return all;
+}
 
 const star = (args: readonly string[]): ReturnType<typeof runStar> => runStar(args, folder);
 const trainTo = (out: string, ...more: string[]): ReturnType<typeof runStar> =>
@@ -111,6 +122,24 @@ describe('star tokenize', () => {
     const [, loss] = /^held out at step 3: loss (\S+) {2}lastScale \S+ {2}accuracy \S+$/m.exec(stderr)!;
     expect(Math.abs(Number(loss) / Math.log(512) - 1)).toBeLessThan(0.2);
     expect((await sharp(join(folder, 'preview-run/previews/step-00000002.png')).metadata()).format).toBe('png');
+  });
+
+  it('goes on behind an interrupt, and makes the same file then', async () => {
+    const more = ['--set', 'training.batch=1', '--out'];
+    const whole = await star(['tokenize', '--config', 'star.json', ...more, 'whole.tokens.lmdb']);
+    expect(whole.code, whole.stderr).toBe(0);
+    const args = ['tokenize', '--config', 'star.json', ...more, 'cut.tokens.lmdb', '--json'];
+    const child = startStar(args, folder);
+    const ended = outcomeOf(child);
+    // The first picture is said at once, the others every ten seconds.
+    child.stderr.on('data', (text: string) => text.includes('1 of 5 pictures') && child.kill('SIGINT'));
+    expect((await ended).code).toBe(130);
+    expect((await readdir(folder)).filter((name) => name.startsWith('cut.tokens.lmdb.parts-'))).toHaveLength(1);
+    const { code, stdout, stderr } = await star(args);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/^going on behind [1-5] of 5 pictures$/m);
+    expect(JSON.parse(stdout)).toMatchObject({ pictures: 5, captions: 11 });
+    expect(await arraysOf('cut.tokens.lmdb')).toEqual(await arraysOf('whole.tokens.lmdb'));
   });
 
   it('may leave captions to the text encoder', async () => {

@@ -14,22 +14,34 @@ const [count, side] = [Number(values.count), Number(values.side)];
 const batch = 16;
 const rounds = 5;
 
-/** Runs something; gives its pictures a second, and the share of the time in which the main thread was busy. */
-async function timed(work: () => Promise<unknown>): Promise<{ rate: number; busy: number }> {
-  const before = performance.eventLoopUtilization();
-  const began = performance.now();
-  await work();
-  const rate = (1000 * count) / (performance.now() - began);
-  return { rate, busy: performance.eventLoopUtilization(before).utilization };
+interface Timed {
+  /** Pictures a second. */
+  readonly rate: number;
+  /** Milliseconds of all cores together a picture: what other programs take does not count. */
+  readonly cpu: number;
+  /** Share of the time in which the main thread was busy. */
+  readonly busy: number;
 }
 
-const show = (name: string, results: readonly { rate: number; busy: number }[]): void => {
-  const best = results.toSorted((a, b) => b.rate - a.rate);
-  const middle = best[best.length >> 1]!;
+async function timed(work: () => Promise<unknown>): Promise<Timed> {
+  const [loop, cpu, began] = [performance.eventLoopUtilization(), process.cpuUsage(), performance.now()];
+  await work();
+  const rate = (1000 * count) / (performance.now() - began);
+  const { user, system } = process.cpuUsage(cpu);
+  return { rate, cpu: (user + system) / 1000 / count, busy: performance.eventLoopUtilization(loop).utilization };
+}
+
+function show(name: string, results: readonly Timed[]): void {
+  const cores = availableParallelism();
+  const rates = results.map(({ rate }) => rate).toSorted((a, b) => b - a);
+  const cpu = Math.min(...results.map((result) => result.cpu));
+  const busy = Math.min(...results.map((result) => result.busy));
   console.log(
-    `${name}: ${best[0]!.rate.toFixed(0)} pictures a second at best, ${middle.rate.toFixed(0)} at the median; main thread busy ${(100 * middle.busy).toFixed(0)}% of it, ${((1000 * middle.busy) / middle.rate).toFixed(2)} ms a picture`,
+    `${name}: ${rates[0]!.toFixed(0)} pictures a second at best, ${rates[rates.length >> 1]!.toFixed(0)} at the median; ` +
+      `${cpu.toFixed(2)} ms of CPU a picture, ${((1000 * cores) / cpu).toFixed(0)} a second where ${cores} cores do nothing else; ` +
+      `main thread busy ${(100 * busy).toFixed(0)}% of it`,
   );
-};
+}
 
 const folder = await mkdtemp(join(tmpdir(), 'star-loader-'));
 await writePhotos(join(folder, 'photos'), { count, side });

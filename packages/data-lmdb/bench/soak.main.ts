@@ -40,13 +40,10 @@ async function watch(): Promise<void> {
   await writePhotos(join(folder, 'photos'), PHOTOS);
   const group = memoryGroup(CAP);
   console.log(`cap: ${group ? `${CAP / 1e6} MB by ${group.kind}` : 'none may be set here; the size is checked alone'}`);
-  const child = spawn(
-    process.execPath,
-    [...process.execArgv, process.argv[1]!, ...process.argv.slice(2), '--work', folder],
-    {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    },
-  );
+  // glibc gives each thread that decodes an arena of its own, and these break up: a few arenas show what is really held.
+  const env = { ...process.env, MALLOC_ARENA_MAX: '2' };
+  const args = [...process.execArgv, process.argv[1]!, ...process.argv.slice(2), '--work', folder];
+  const child = spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
   group?.add(child.pid!);
   let last = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (last = text.trim().split('\n').at(-1) ?? last));

@@ -6,6 +6,7 @@ export {
   loadBatches,
   loadEvaluation,
   type Batch,
+  type EvaluationOptions,
   type LoadOptions,
   type Selection,
   type TrainingOptions,

@@ -332,6 +332,7 @@ describe('loadEvaluation', () => {
     const batches = await take(loadEvaluation({ packs, batch: 2, size: 3 }), 99);
     expect(batches.map(({ keys }) => keys)).toEqual([['p00', 'p01'], ['p02', 'p03'], ['p04']]);
     expect(batches.at(-1)).toMatchObject({ shape: [1, 3, 3, 3], captions: ['number 4'] });
+    expect(await take(loadEvaluation({ packs, batch: 2, size: 3, skip: 2 }), 99)).toEqual(batches.slice(2));
   });
 
   it('ranks share the pictures without a gap or an overlap', async () => {

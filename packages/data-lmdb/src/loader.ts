@@ -55,6 +55,12 @@ export interface TrainingOptions extends LoadOptions {
   caption?: 'random' | 'first';
 }
 
+/** A single pass. */
+export interface EvaluationOptions extends LoadOptions {
+  /** Batches to leave out at the beginning. Default 0. */
+  skip?: number;
+}
+
 /** Pictures with a caption each. */
 export interface Batch {
   /** [B, 3, H, W] in [-1, 1], row by row; empty where nothing was to be decoded. */
@@ -98,9 +104,9 @@ export async function* loadBatches(options: TrainingOptions): AsyncGenerator<Bat
  * Each selected picture once, in order, size by size, with its main caption; ranks have contiguous shares.
  * The last batch of a size holds what is left.
  */
-export async function* loadEvaluation(options: LoadOptions): AsyncGenerator<Batch, void, undefined> {
+export async function* loadEvaluation(options: EvaluationOptions): AsyncGenerator<Batch, void, undefined> {
   const items = select(options);
-  const { batch, rank = 0, worldSize = 1 } = options;
+  const { batch, rank = 0, worldSize = 1, skip = 0 } = options;
   const { start, end } = share(items.length, { rank, worldSize });
   const buckets = bucketsOf(items, options.size);
   const chunks = buckets.flatMap(({ size, members }) => {
@@ -111,7 +117,7 @@ export async function* loadEvaluation(options: LoadOptions): AsyncGenerator<Batc
     }));
   });
   const read = createReader(items, buckets, options);
-  yield* mapOrdered(chunks.entries(), ahead(options), async ([step, { size, chosen }]) => {
+  yield* mapOrdered([...chunks.entries()].slice(skip), ahead(options), async ([step, { size, chosen }]) => {
     const visits = chosen.map((item) => ({ item, pass: 0 }));
     const made = await assemble(visits, { items, read, captionOf: mainCaption, size });
     return { ...made, cursor: following({ epoch: 0, step }, chunks.length) };

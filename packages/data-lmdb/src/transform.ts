@@ -35,12 +35,17 @@ export async function toPng(bytes: Uint8Array, { size }: PngEncoding): Promise<U
   return await picture.png({ compressionLevel: 6 }).toBuffer();
 }
 
+/** 8-bit levels in [-1, 1]. */
+const LEVELS = Float32Array.from({ length: 256 }, (_, level) => level / 127.5 - 1);
+
 /** Writes RGB bytes [H, W, 3] as planes [3, H, W] in [-1, 1] into `target`, from `offset` on. */
 export function toPlanes(pixels: Uint8Array, target: Float32Array, offset: number): void {
   const area = pixels.length / 3;
-  for (let channel = 0; channel < 3; channel++) {
-    const plane = offset + channel * area;
-    for (let i = 0; i < area; i++) target[plane + i] = (pixels[i * 3 + channel] as number) / 127.5 - 1;
+  let [red, green, blue] = [offset, offset + area, offset + 2 * area];
+  for (let i = 0; i < pixels.length; i += 3) {
+    target[red++] = LEVELS[pixels[i] as number] as number;
+    target[green++] = LEVELS[pixels[i + 1] as number] as number;
+    target[blue++] = LEVELS[pixels[i + 2] as number] as number;
   }
 }
 

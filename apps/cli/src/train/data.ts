@@ -4,7 +4,7 @@ import { imageSide, imageSize, type VqvaeConfig } from '@star-webgpu/vqvae';
 import type { TrainConfig } from './config/parse.ts';
 
 /** Some pictures of packs. */
-interface PictureSet {
+export interface PictureSet {
   readonly packs: readonly Pack[];
   /** All pictures without it. */
   readonly keys?: readonly string[];

@@ -42,6 +42,14 @@ export function putTokens(
   writer.putArray(tokensKind(size), key, array);
 }
 
+/** Whether the tokens of a picture at a size are there already. */
+export const hasTokens = (writer: PackWriter, key: string, size: PictureSize): boolean =>
+  writer.hasArray(tokensKind(size), key);
+
+/** Whether the features of a caption are there already. */
+export const hasCaption = (writer: PackWriter, caption: string): boolean =>
+  [statesKind, pooledKind].every((kind) => writer.hasArray(kind, captionKey(caption)));
+
 /** Puts the features of a caption. */
 export function putCaption(writer: PackWriter, caption: string, { states, pooled }: CaptionFeatures): void {
   const key = captionKey(caption);
