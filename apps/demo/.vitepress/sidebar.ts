@@ -19,6 +19,7 @@ export const sidebar: DefaultTheme.SidebarItem[] = [
       ['use-in-your-code', 'Use in your code'],
       ['published-weights', 'Use the published weights'],
       ['training', 'Training'],
+      ['many-machines', 'Many machines'],
       ['train-the-tokenizer', 'Train the tokenizer'],
       ['resume-and-reproduce', 'Resume and reproduce'],
       ['watch', 'Watch a run'],
