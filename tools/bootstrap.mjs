@@ -180,6 +180,10 @@ const commands = {
     purpose: 'development',
     run: (args) => run(bin('tsx'), [join(root, 'tools/bundle-offline.main.ts'), ...args], { env: toolEnvironment }),
   },
+  release: {
+    purpose: 'development',
+    run: (args) => run(bin('tsx'), [join(root, 'tools/release.main.ts'), ...args], { env: toolEnvironment }),
+  },
   test: { purpose: 'development', run: test },
   'test:kill': { purpose: 'development', run: testKill },
 };

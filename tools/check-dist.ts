@@ -27,14 +27,18 @@ export function entriesOf({ name, exports = {} }: Manifest): { readonly entry: s
   });
 }
 
-/** Packs all packages of the repository and lays them out in a folder as an installation; third-party packages are links to ours. */
-export function installPacked(root: string, folder: string): PackedPackage[] {
-  const tarballs = join(folder, 'tarballs');
+/** Packs all packages of the repository into a folder. Gives the files. */
+export function packAll(root: string, tarballs: string): string[] {
   mkdirSync(tarballs);
   const groups = ['--filter', './packages/*', '--filter', './apps/cli'];
   const pnpm = join(root, 'node_modules/.bin/pnpm');
   execFileSync(pnpm, ['-r', ...groups, 'pack', '--pack-destination', tarballs], { cwd: root, stdio: 'pipe' });
-  const packed = readdirSync(tarballs).map((file) => unpack(root, folder, join(tarballs, file)));
+  return readdirSync(tarballs).map((file) => join(tarballs, file));
+}
+
+/** Packs all packages of the repository and lays them out in a folder as an installation; third-party packages are links to ours. */
+export function installPacked(root: string, folder: string): PackedPackage[] {
+  const packed = packAll(root, join(folder, 'tarballs')).map((file) => unpack(root, folder, file));
   for (const one of packed) linkDependencies(folder, one);
   return packed;
 }
