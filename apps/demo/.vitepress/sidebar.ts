@@ -30,6 +30,16 @@ export const sidebar: DefaultTheme.SidebarItem[] = [
     ]),
   },
   {
+    text: 'One package alone',
+    collapsed: true,
+    items: pages(
+      'packages',
+      ['tensor-webgpu', 'vqvae', 'text-encoder', 'star-transformer', 'sampler', 'data-lmdb', 'trainer', 'metrics'].map(
+        (name) => [name, name] as const,
+      ),
+    ),
+  },
+  {
     text: 'Concepts',
     items: pages('concepts', [
       ['how-star-works', 'How STAR works'],
@@ -59,6 +69,7 @@ export const sidebar: DefaultTheme.SidebarItem[] = [
       { text: 'The emoji model', link: '/results/model-emoji' },
       { text: 'Log of measurements', link: '/results/log' },
       { text: 'Why these dependencies', link: '/decisions/dependencies' },
+      { text: 'Licences', link: '/licences' },
     ],
   },
 ];

@@ -264,3 +264,25 @@ describe('a page that cannot draw', () => {
     await plain.close();
   });
 });
+
+describe('examples of single packages', () => {
+  it.each([
+    ['tensor-webgpu', /0 0, 0 1, 1 0, 1 1 -> -?0\.0\d, (0\.9|1\.0)\d, (0\.9|1\.0)\d, -?0\.0\d/, 0],
+    ['vqvae', /130 tokens in all, of 512 codes/, 2],
+    ['text-encoder', /1\.00.* {3}red apple/, 0],
+    ['star-transformer', /panda: code \d+ \d+\.\d%/, 0],
+    ['sampler', /8 x 8 tokens/, 6],
+  ])('%s runs in its page', { timeout: 120_000 }, async (name, printed, pictures) => {
+    const page = await browser.newPage();
+    await page.goto(`${site.address}packages/${name}.html`);
+    await page.getByRole('button', { name: 'Run it here' }).click();
+    const output = page.locator('.run-example [role=status]');
+    await page
+      .locator('.run-example [data-state=done], .run-example [data-state=failed]')
+      .waitFor({ timeout: 100_000 });
+    expect(await output.innerText()).toMatch(printed);
+    expect(await output.getAttribute('data-state')).toBe('done');
+    expect(await output.locator('canvas').count()).toBe(pictures);
+    await page.close();
+  });
+});

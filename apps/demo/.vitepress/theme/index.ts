@@ -7,6 +7,7 @@ import './style.css';
 /** Parts that only some pages need come with those pages. */
 const HomePicture = defineAsyncComponent(() => import('../../src/home/HomePicture.vue'));
 const HomePrompt = defineAsyncComponent(() => import('../../src/home/HomePrompt.vue'));
+const RunExample = defineAsyncComponent(() => import('../../src/examples/RunExample.vue'));
 const LiveDemo = defineAsyncComponent(() => import('../../src/live/LiveDemo.vue'));
 
 export default {
@@ -18,6 +19,7 @@ export default {
     }),
   enhanceApp({ app }) {
     app.component('LiveDemo', LiveDemo);
+    app.component('RunExample', RunExample);
     if (!import.meta.env.SSR) keepSite();
   },
 } satisfies Theme;

@@ -50,7 +50,7 @@ async function mapsOf({ map, watched_BWl }: ScaleStep, words: readonly string[])
 }
 
 /** RGB to the RGBA of a canvas. */
-function withAlpha({ width, height, data }: Pictures): Pixels {
+export function withAlpha({ width, height, data }: Omit<Pictures, 'count'>): Pixels {
   const rgba = new Uint8ClampedArray(width * height * 4).fill(255);
   for (let i = 0; i < width * height; i++) rgba.set(data.subarray(i * 3, i * 3 + 3), i * 4);
   return { width, height, data: rgba };

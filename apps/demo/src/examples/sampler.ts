@@ -1,0 +1,12 @@
+import { loadPipeline } from '@star-webgpu/sampler';
+import type { Example } from './example.ts';
+
+/** Draws a picture and shows every scale. */
+export const run: Example = async ({ print, show, read }) => {
+  const pipeline = await loadPipeline(read);
+  for await (const { map, decode } of pipeline.generate(['strawberry'], { seed: 5 })) {
+    print(`${map.width} x ${map.height} tokens`);
+    show(await decode());
+  }
+  pipeline.dispose();
+};
