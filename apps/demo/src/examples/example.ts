@@ -1,14 +1,14 @@
 import type { ReadFile } from '@star-webgpu/tensor-webgpu';
 
 /** RGB bytes of a picture, [H, W, 3] row-major. */
-export interface Shown {
+interface Shown {
   readonly width: number;
   readonly height: number;
   readonly data: Uint8Array;
 }
 
 /** What an example finds on its page. A device is open: `setDevice(await createDevice(await navigator.gpu.requestAdapter()))`. */
-export interface Bench {
+interface Bench {
   /** Adds a line below the example. */
   print(line: string): void;
   /** Adds a picture. */
