@@ -192,7 +192,7 @@ interface ControlSpec extends Readonly<Record<string, number | string | boolean>
 }
 
 /**
- * norm = |g| / S;  control = (rate, correction, 1 - rate decay, min(1, clip / (norm + 1e-6)) / S, 1 if all g are finite, 1 - average decay).
+ * norm = |g| / S;  control = (rate, correction, 1 - rate decay, min(1, clip / (norm + 1e-6)) / S, 1 if all g and their norm are finite, 1 - average decay).
  * Loss scale: S doubles after `growth` finite steps in a row, up to `most`, and halves when a gradient was not finite, down to 1.
  * settings: (rate / (1 - b1^t), sqrt(1 - b2^t), rate decay, clip, 1 - average decay), scale: (S, finite steps in a row).  One workgroup.
  */
@@ -207,7 +207,8 @@ export const stepControlKernel: Kernel<ControlSpec> = defineKernel<ControlSpec>(
   }),
   uniforms: { count: 'u32', growth: 'f32', most: 'f32' },
   code: ({ scaled }) => `${totalOfParts}
-  let finite = total.y == 0.0;
+  // Squares of finite gradients may overflow: a clip factor of 0 would still decay weights and moments.
+  let finite = total.y == 0.0 && (bitcast<u32>(total.x) & 0x7f800000u) != 0x7f800000u;
   let used = ${scaled ? 'scale[0]' : '1.0'};
   let length = sqrt(total.x) / used;
   norm[0] = length;
