@@ -522,7 +522,7 @@ describe('star train', () => {
     const events = (await readdir(join(folder, 'several'))).filter((name) => name.includes('tfevents'));
     const written = await readFile(join(folder, 'several', events[0]!));
     expect([events.length, written.includes(shown), written.includes('weights/encoder')]).toEqual([1, true, true]);
-    const refused = await runStar([...args, '--set', 'data.size=32'], folder);
+    const refused = await runStar([...args.slice(0, -1), 'other', '--set', 'data.size=32'], folder);
     expect(refused.code).toBe(1);
     expect(refused.stderr).toContain(
       "error: data.size must be 16, the last patch number times the VQVAE's downsampling, got 32. Correct data.size, or vqvae.patchNumbers.",
