@@ -1,3 +1,3 @@
 import { library } from '../../tsup.base.ts';
 
-export default library({ entry: ['src/index.ts', 'src/distributed/mpi/mpi-thread.js', 'src/write-worker.js'] });
+export default library({ entry: ['src/index.ts', 'src/mpi-thread.js', 'src/write-worker.js'] });

@@ -2,6 +2,7 @@ export { expectClose, relativeError, valuesOf } from './close.ts';
 export { goldenWeights, type GoldenTensor, loadGolden, loadGoldenJson, type Manifest } from './golden.ts';
 export { gradcheck, type GradcheckOptions } from './gradcheck.ts';
 export { hashed, hashedValues } from './hashed.ts';
+export { isMpiMissing, startRanks } from './mpirun.ts';
 export { testDevice, withLimits } from './test-device.ts';
 export { describeHalves, describeVariants } from './variants.ts';
 export {

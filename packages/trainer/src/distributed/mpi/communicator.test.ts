@@ -1,21 +1,12 @@
-import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { fromHalfBits, toHalfBits } from '@star-webgpu/tensor-webgpu';
-import { hashedValues } from '@star-webgpu/tensor-webgpu/testing';
+import { hashedValues, isMpiMissing, startRanks } from '@star-webgpu/tensor-webgpu/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { launchOf } from '../launch.ts';
 
 const script = fileURLToPath(new URL('../../testing/ranks.ts', import.meta.url));
-const withoutMpi = spawnSync('mpirun', ['--version']).status !== 0;
-if (withoutMpi) process.stderr.write('skipped: tests with several processes want an MPI with mpirun, such as mpich.\n');
-
-/** Open MPI wants to be told that root, and more processes than cores, are meant. */
-const forOpenMpi = {
-  OMPI_ALLOW_RUN_AS_ROOT: '1',
-  OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1',
-  OMPI_MCA_rmaps_base_oversubscribe: '1',
-};
+const withoutMpi = isMpiMissing();
 
 interface Outcome {
   readonly code: number;
@@ -26,9 +17,7 @@ interface Outcome {
 /** Runs the script on so many ranks. */
 async function ranks(count: number, what: string, environment = {}): Promise<Outcome> {
   const node = [process.execPath, '--conditions=@star-webgpu/source', '--import', import.meta.resolve('tsx')];
-  const child = spawn('mpirun', ['-n', `${count}`, ...node, script, what], {
-    env: { ...process.env, ...forOpenMpi, ...environment },
-  });
+  const child = startRanks(count, [...node, script, what], { env: environment });
   const texts = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const)
     child[name].setEncoding('utf8').on('data', (text: string) => (texts[name] += text));

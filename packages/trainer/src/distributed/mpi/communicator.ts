@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
+import { startMpiThread } from '../../start-mpi-thread.ts';
 import type { Communicator, WireType } from '../communicator.ts';
 import { gatherTexts } from '../gather.ts';
 import type { Launch } from '../launch.ts';
@@ -45,8 +46,7 @@ class MpiCommunicator implements Communicator {
   private count = 0;
 
   constructor({ launch, library, timeoutSeconds = 600 }: MpiOptions) {
-    const workerData = { family: launch.family, path: library, timeoutSeconds, control: this.control };
-    this.worker = new Worker(threadUrl, { workerData });
+    this.worker = startMpiThread({ family: launch.family, path: library, timeoutSeconds, control: this.control });
     this.worker.on('message', (answer: Answer) => this.settle(answer));
     this.worker.on('error', ({ message }) => this.fail(message));
     this.worker.on('exit', () => this.fail('mpi: its thread must live as long as the run, got its end.'));
@@ -120,8 +120,6 @@ class MpiCommunicator implements Communicator {
   }
 }
 
-/** Plain JavaScript beside this file, in the package too. */
-const threadUrl = new URL('./mpi-thread.js', import.meta.url);
 /** Joins the processes that a launcher started. @throws Error saying which library was looked for, or who started too few. */
 export async function openMpi(options: MpiOptions): Promise<Communicator> {
   const communicator = new MpiCommunicator(options);

@@ -1,8 +1,8 @@
 // The thread that owns MPI: all calls of the library are made here, one after the other, while the main thread feeds the device.
 import { parentPort, workerData } from 'node:worker_threads';
-import { Exchange } from './exchange.js';
-import { loadMpi } from './library.js';
-import { sumOverRanks } from './sums.js';
+import { Exchange } from './distributed/mpi/exchange.js';
+import { loadMpi } from './distributed/mpi/library.js';
+import { sumOverRanks } from './distributed/mpi/sums.js';
 
 /** MPI_THREAD_FUNNELED: other threads exist, but this one alone calls. */
 const funneled = 1;
