@@ -19,7 +19,7 @@ export interface TokenChoice {
   readonly places_l?: Tensor | undefined;
 }
 
-/** Tables of the tokens of latent maps of a size. */
+/** Tables of the tokens of latent maps of a size. All but those of all tokens leave tensors for the scope around them to free. */
 export function tokenTables(
   { patchNumbers, width, heads }: Pick<StarConfig, 'patchNumbers' | 'width' | 'heads'>,
   latent: MapSize,
@@ -28,11 +28,15 @@ export function tokenTables(
   const scales = tokenScales(patchNumbers, latent).slice(0, count);
   const rope_Ld2 = ropeTable(tokenMaps(patchNumbers, latent), width / heads);
   return {
-    rope_ld2: places_l ? rowsOf(rope_Ld2, places_l) : slice(rope_Ld2, 0, 0, scales.length),
+    rope_ld2: places_l ? rowsOf(rope_Ld2, places_l) : firstRows(rope_Ld2, scales.length),
     limits_L: blockCausalLimits(patchNumbers, latent, count),
     scales_L: tensor(scales, [scales.length], { dtype: 'u32' }),
   };
 }
+
+/** Rotations of the first places. [L, d/2, 2] -> [l, d/2, 2]. */
+const firstRows = (rope_Ld2: Tensor, l: number): Tensor =>
+  l === rope_Ld2.shape[0] ? rope_Ld2 : slice(rope_Ld2, 0, 0, l);
 
 /** Rotations of some places. [L, d/2, 2] -> [l, d/2, 2]. */
 function rowsOf(rope_Ld2: Tensor, places_l: Tensor): Tensor {
