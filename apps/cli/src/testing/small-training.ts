@@ -1,9 +1,10 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { startRanks } from '@star-webgpu/tensor-webgpu/testing';
 import sharp from 'sharp';
 import { expect } from 'vitest';
-import { runStar, startStar } from './run-star.ts';
+import { runStar, starCommand, startStar } from './run-star.ts';
 
 /** Steps of these runs. */
 export const smallSteps = 24;
@@ -85,9 +86,11 @@ export interface RunOptions {
   readonly out: string;
   /** Values of the config that are others. */
   readonly sets?: readonly string[];
+  /** Processes of MPI that share the run; without it a process by itself. */
+  readonly ranks?: number;
 }
 
-/** A training in a process of its own. */
+/** A training in processes of its own. */
 export interface Training {
   readonly child: ChildProcessWithoutNullStreams;
   readonly ended: Promise<{ readonly code: number | null; readonly stderr: string }>;
@@ -96,9 +99,12 @@ export interface Training {
 }
 
 /** Starts, or goes on with, a training. */
-export function startTraining(folder: string, stage: SmallStage, { out, sets = [] }: RunOptions): Training {
+export function startTraining(folder: string, stage: SmallStage, { out, sets = [], ranks }: RunOptions): Training {
   const overrides = sets.flatMap((set) => ['--set', set]);
-  const child = startStar(['train', stage, '--config', `${stage}.json`, '--out', out, ...overrides], folder);
+  const args = ['train', stage, '--config', `${stage}.json`, '--out', out, ...overrides];
+  const child = ranks
+    ? startRanks(ranks, [...leavingItsId, ...starCommand(args)], { cwd: folder, env: { STAR_MPI_TIMEOUT: '60' } })
+    : startStar(args, folder);
   let stderr = '';
   let isOver = false;
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
@@ -115,6 +121,13 @@ export function startTraining(folder: string, stage: SmallStage, { out, sets = [
   return { child, ended, reaches };
 }
 
+/** A shell that leaves its process id in a file and becomes the command that follows. */
+const leavingItsId = ['sh', '-c', 'echo $$ > "rank-${PMI_RANK:-$OMPI_COMM_WORLD_RANK}.pid" && exec "$@"', 'sh'];
+
+/** The process id of a rank of the run that was started last. */
+export const processOf = async (folder: string, rank: number): Promise<number> =>
+  Number(await readFile(join(folder, `rank-${rank}.pid`), 'utf8'));
+
 const logLines = async (run: string): Promise<Record<string, unknown>[]> =>
   (await readFile(join(run, 'log.jsonl'), 'utf8').catch(() => ''))
     .split('\n')
@@ -123,6 +136,9 @@ const logLines = async (run: string): Promise<Record<string, unknown>[]> =>
 
 /** Steps in a run's log. */
 export const stepsIn = async (run: string): Promise<number[]> => (await logLines(run)).map(({ step }) => Number(step));
+
+/** Losses in a run's log, step by step. */
+export const lossesIn = async (run: string): Promise<number[]> => (await logLines(run)).map(({ loss }) => Number(loss));
 
 /** Values of the log that a clock is in. */
 const timed: ReadonlySet<string> = new Set(['time', 'imagesPerSecond', 'eta']);
