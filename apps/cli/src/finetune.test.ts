@@ -86,7 +86,13 @@ describe('star train finetune', () => {
     expect(
       Buffer.compare(await bytesOf('merged/star/model.safetensors'), await bytesOf('run/model/star/model.safetensors')),
     ).toBe(0);
-    expect((await readdir(join(folder, 'merged'))).toSorted()).toEqual(['sampling.json', 'star', 'text', 'vqvae']);
+    expect((await readdir(join(folder, 'merged'))).toSorted()).toEqual([
+      'prompts.txt',
+      'sampling.json',
+      'star',
+      'text',
+      'vqvae',
+    ]);
   });
 
   it('keeps checkpoints of adapters alone, far smaller than the model, and goes on from them', async () => {
