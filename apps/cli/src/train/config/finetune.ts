@@ -1,29 +1,10 @@
 import { adapterTargets } from '@star-webgpu/star-transformer';
 import { z } from 'zod';
-import {
-  $schema,
-  captionDropout,
-  captions,
-  count,
-  data,
-  drawnEvaluation,
-  histograms,
-  labelSmoothing,
-  preview,
-  recompute,
-  sampling,
-  seed,
-  training,
-} from './shared.ts';
+import { count, labelSmoothing, learning, modelFolder, recompute, runOf, sampling, shown } from './shared.ts';
 
 export const finetuneRun = z.strictObject({
-  $schema,
-  stage: z.literal('finetune').describe('What is trained: `star train` must name the same.'),
-  seed,
-  data,
-  modelFolder: z
-    .string()
-    .describe('Folder of the finished model with `star/`, `text/` and `vqvae/`, which stays as it is.'),
+  ...runOf('finetune'),
+  modelFolder,
   lora: z
     .strictObject({
       rank: count.describe('Rank of what is added to a weight.'),
@@ -37,14 +18,10 @@ export const finetuneRun = z.strictObject({
     .describe('Low-rank adapters learn alone; all weights of the transformer without it.')
     .optional(),
   recompute,
-  training,
-  captionDropout,
-  captions,
+  ...learning,
   labelSmoothing,
   sampling: sampling.describe('Instead of what the folder of the model says.').optional(),
-  preview: preview.optional(),
-  evaluation: drawnEvaluation,
-  histograms,
+  ...shown,
 });
 
 export type FinetuneRun = z.infer<typeof finetuneRun>;

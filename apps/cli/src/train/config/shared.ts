@@ -8,11 +8,11 @@ export const whole = z.number().int().min(0);
 export const share = z.number().min(0).max(1);
 
 /** For editors, which check and complete a file that names its schema. */
-export const $schema = z.string().describe('Path of `configs/schema.json`, for editors.').optional();
+const $schema = z.string().describe('Path of `configs/schema.json`, for editors.').optional();
 
-export const seed = whole.describe('Decides initial weights, order of pictures, drawn captions and dropped branches.');
+const seed = whole.describe('Decides initial weights, order of pictures, drawn captions and dropped branches.');
 
-export const data = z
+const data = z
   .strictObject({
     packs: z.array(z.string()).nonempty().describe('Packs that `star pack` made.'),
     weights: z
@@ -119,11 +119,9 @@ export const training = z
   })
   .describe('The optimiser, the length of the run, and its checkpoints.');
 
-export const captionDropout = share.describe(
-  'Share of captions that the empty one replaces; guidance wants about 0.1.',
-);
+const captionDropout = share.describe('Share of captions that the empty one replaces; guidance wants about 0.1.');
 
-export const captions = z
+const captions = z
   .enum(['random', 'first'])
   .describe('`random` draws one of a picture’s captions at each visit, `first` takes the main one.');
 
@@ -150,7 +148,7 @@ export const sampling = z
     'What the finished model is best drawn with; its folder keeps it as `sampling.json`. The refiner’s model keeps its own without it.',
   );
 
-export const preview = z
+const preview = z
   .strictObject({
     every: count.meta({ description: 'Distance of previews.', unit: 'steps' }),
     prompts: z.array(z.string()).nonempty().describe('What is drawn, always with the same seed.'),
@@ -197,7 +195,7 @@ const evaluationWith = <More extends z.ZodRawShape>(more: More): z.ZodOptional<z
     .optional();
 
 export const evaluation = evaluationWith({});
-export const drawnEvaluation = evaluationWith({ retrieval });
+const drawnEvaluation = evaluationWith({ retrieval });
 
 export const histograms = z
   .strictObject({
@@ -205,3 +203,21 @@ export const histograms = z
   })
   .describe('How the weights of each tensor are spread, in TensorBoard; none without it.')
   .optional();
+
+/** What every config begins with. */
+export const runOf = <Stage extends string>(stage: Stage) => ({
+  $schema,
+  stage: z.literal(stage).describe('What is trained: `star train` must name the same.'),
+  seed,
+  data,
+});
+
+/** Of the stages that learn from captions: how it is trained and which captions are drawn. */
+export const learning = { training, captionDropout, captions };
+
+/** Of the stages whose model draws: what it shows while it learns. */
+export const shown = { preview: preview.optional(), evaluation: drawnEvaluation, histograms };
+
+export const modelFolder = z
+  .string()
+  .describe('Folder of the finished model with `star/`, `text/` and `vqvae/`, which stays as it is.');

@@ -1,27 +1,8 @@
 import { z } from 'zod';
-import {
-  $schema,
-  captionDropout,
-  captions,
-  count,
-  data,
-  drawnEvaluation,
-  histograms,
-  labelSmoothing,
-  preview,
-  recompute,
-  sampling,
-  seed,
-  share,
-  training,
-  whole,
-} from './shared.ts';
+import { count, labelSmoothing, learning, recompute, runOf, sampling, share, shown, whole } from './shared.ts';
 
 export const starRun = z.strictObject({
-  $schema,
-  stage: z.literal('star').describe('What is trained: `star train` must name the same.'),
-  seed,
-  data,
+  ...runOf('star'),
   vqvaeFolder: z.string().describe('Folder of the trained VQVAE.'),
   text: z
     .strictObject({
@@ -73,14 +54,10 @@ export const starRun = z.strictObject({
     })
     .optional(),
   recompute,
-  training,
-  captionDropout,
-  captions,
+  ...learning,
   labelSmoothing,
   sampling: sampling.optional(),
-  preview: preview.optional(),
-  evaluation: drawnEvaluation,
-  histograms,
+  ...shown,
 });
 
 export type StarRun = z.infer<typeof starRun>;

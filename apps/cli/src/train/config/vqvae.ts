@@ -1,6 +1,6 @@
 import { publishedDiscriminator } from '@star-webgpu/vqvae';
 import { z } from 'zod';
-import { $schema, count, data, evaluation, histograms, seed, share, training, whole } from './shared.ts';
+import { count, evaluation, histograms, runOf, share, training, whole } from './shared.ts';
 
 const vqvae = z
   .strictObject({
@@ -50,10 +50,7 @@ const adversarial = z
   .describe('A discriminator (PatchGAN) that the decoder learns to deceive; none without it.');
 
 export const vqvaeRun = z.strictObject({
-  $schema,
-  stage: z.literal('vqvae').describe('What is trained: `star train` must name the same.'),
-  seed,
-  data,
+  ...runOf('vqvae'),
   vqvae,
   training,
   loss: z
