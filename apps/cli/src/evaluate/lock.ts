@@ -1,5 +1,6 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isRunning } from '../is-running.ts';
 
 /**
  * Takes a folder for this process; gives the function that lets go of it. A lock that a killed process left is taken over.
@@ -18,21 +19,10 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
     );
     if (taken) return () => rm(file, { force: true });
     const owner = Number(await readFile(file, 'utf8').catch(() => ''));
-    if (isRunning(owner))
+    if (owner !== process.pid && isRunning(owner))
       throw new Error(
         `evaluate: --out must be a folder that no other evaluation uses, got ${folder}, in use by process ${owner}. Wait for it, or choose another folder.`,
       );
     await rm(file, { force: true });
-  }
-}
-
-/** True if a process of that number runs, whoever owns it. */
-function isRunning(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (fault) {
-    return (fault as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

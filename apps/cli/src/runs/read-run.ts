@@ -3,6 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { isRunning } from '../is-running.ts';
 
 /** A number over the steps at which it was logged. */
 export interface Series {
@@ -95,17 +96,9 @@ async function isWritten(folder: string, ended: Date | undefined): Promise<boole
   const found = /^events\.out\.tfevents\.\d+\.(.+)\.(\d+)\.star$/.exec(names.toSorted().at(-1) ?? '');
   if (!found) return false;
   const [, host, process] = found;
-  if (host === hostname()) return isAlive(Number(process));
+  if (host === hostname()) return isRunning(Number(process));
   // A run of another machine cannot be asked: it is taken for alive while it logs.
   return ended !== undefined && Date.now() - ended.getTime() < 10 * 60_000;
-}
-
-function isAlive(id: number): boolean {
-  try {
-    return process.kill(id, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 /** Reads a run. @throws Error where the folder holds none. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isMpiMissing } from '@star-webgpu/tensor-webgpu/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isRunning } from '../is-running.ts';
 import {
   lossesIn,
   prepareTraining,
@@ -80,7 +81,7 @@ describe.skipIf(withoutMpi || !isFull)('mpirun -n 2 star train', { timeout }, ()
       const { code, stderr } = await ended;
       expect(code, stderr).not.toBe(0);
       expect(performance.now() - began).toBeLessThan(1000 * patience);
-      await expect.poll(() => processes.filter(isAlive), { timeout: 1000 * patience }).toEqual([]);
+      await expect.poll(() => processes.filter(isRunning), { timeout: 1000 * patience }).toEqual([]);
       expect((await stepsIn(at('killed'))).at(-1)).toBeLessThan(steps);
     }
     const said = await trained('vqvae', 'killed', { ranks });
@@ -89,12 +90,3 @@ describe.skipIf(withoutMpi || !isFull)('mpirun -n 2 star train', { timeout }, ()
     expect(await remainsOf(at('killed'))).toEqual(await remainsOf(at('vqvae-shared')));
   });
 });
-
-/** True while a process has not ended. */
-function isAlive(id: number): boolean {
-  try {
-    return process.kill(id, 0);
-  } catch {
-    return false;
-  }
-}
