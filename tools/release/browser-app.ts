@@ -1,8 +1,7 @@
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { extname, join } from 'node:path';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { openBrowser } from '../../apps/demo/test/browser.ts';
+import { serveSite } from '../../apps/demo/test/site.ts';
 import { run } from './steps.ts';
 
 const page = '<!doctype html><meta charset="utf-8"><title>draws</title><script type="module" src="/main.js"></script>';
@@ -40,21 +39,11 @@ export function buildBrowserApp(project: string): string {
 
 /** Opens the built site in a browser and waits for its picture. @throws Error with what went wrong */
 export async function drawInBrowser(site: string): Promise<string> {
-  const types: Readonly<Record<string, string>> = { '.html': 'text/html', '.js': 'text/javascript' };
-  const server = createServer(({ url = '/' }, response) => {
-    const path = url === '/' ? '/index.html' : new URL(url, 'http://site').pathname;
-    try {
-      const body = readFileSync(join(site, path));
-      response.writeHead(200, { 'content-type': types[extname(path)] ?? 'application/octet-stream' }).end(body);
-    } catch {
-      response.writeHead(404).end();
-    }
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { address, close } = await serveSite({ files: site });
   const browser = await openBrowser();
   try {
     const tab = await browser.newPage();
-    await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    await tab.goto(address);
     await tab.waitForFunction(() => /^(drawn|failed)/.test(document.title), undefined, { timeout: 300_000 });
     const title = await tab.title();
     const [outcome, , , colours] = title.split(' ');
@@ -63,6 +52,6 @@ export async function drawInBrowser(site: string): Promise<string> {
     return title;
   } finally {
     await browser.close();
-    server.close();
+    await close();
   }
 }

@@ -10,11 +10,8 @@ export interface Example {
   readonly file: string;
 }
 
-/** What the text of some READMEs says to do before. */
-const before: Readonly<Record<string, string>> = {
-  'text-encoder': 'device',
-  metrics: 'device',
-};
+/** READMEs that say in words to open a device first. */
+const wantDevice: ReadonlySet<string> = new Set(['text-encoder', 'metrics']);
 
 const openDevice = `import { createDevice as openDevice, setDevice as useDevice } from '@star-webgpu/tensor-webgpu';
 import { openGpu as openAny, throttledWait as waiting } from '@star-webgpu/tensor-webgpu/node';
@@ -37,7 +34,7 @@ export function writeExamples(packages: string, names: readonly string[], projec
     if (name === 'sampler') cpSync(join(packages, 'model-emoji/model'), join(folder, 'model'), { recursive: true });
     if (name === 'data-lmdb') writePictures(join(folder, 'pictures'));
     const file = join(folder, 'example.ts');
-    writeFileSync(file, before[name] ? `${openDevice}${code}made.destroy();\n` : code);
+    writeFileSync(file, wantDevice.has(name) ? `${openDevice}${code}made.destroy();\n` : code);
     return [{ name, file }];
   });
 }

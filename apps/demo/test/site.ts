@@ -32,6 +32,8 @@ export async function buildSite(): Promise<void> {
 
 /** How a site is served. */
 export interface Serving {
+  /** Where its files are; those of the built site if not given. */
+  readonly files?: string;
   /** Its folder on the server, with a slash at both ends. */
   readonly folder?: string;
   /** Files whose content is cut in half. */
@@ -39,11 +41,15 @@ export interface Serving {
 }
 
 /** Serves the built site as any plain web server would: files by their names, index.html for folders, nothing else. */
-export async function serveSite({ folder = '/', broken }: Serving = {}): Promise<Site> {
+export async function serveSite({
+  files = join(root, '.vitepress/dist'),
+  folder = '/',
+  broken,
+}: Serving = {}): Promise<Site> {
   const server = createServer((request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url ?? '/', 'http://site').pathname));
     const inside = path.startsWith(folder) ? path.slice(folder.length) : 'no such file';
-    const file = join(root, '.vitepress/dist', inside === '' || inside.endsWith('/') ? `${inside}index.html` : inside);
+    const file = join(files, inside === '' || inside.endsWith('/') ? `${inside}index.html` : inside);
     stat(file).then(
       ({ size }) => {
         const length = broken?.test(path) ? Math.floor(size / 2) : size;
