@@ -1,42 +1,23 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { EventSourceParserStream } from 'eventsource-parser/stream';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runStar, startStar } from './testing/run-star.ts';
+import { runStar } from './testing/run-star.ts';
+import { ask, collect, eventsOf, type Pictures, startServing } from './testing/serving.ts';
 
 let server: ChildProcessWithoutNullStreams;
 let address: string;
 
-/** Starts `star serve` and gives the address that it prints. */
-async function started(args: readonly string[]): Promise<[ChildProcessWithoutNullStreams, string]> {
-  const child = startStar(['serve', '--port', '0', ...args]);
-  child.stderr.resume();
-  const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
-  return [child, line];
-}
-
 beforeAll(async () => {
-  [server, address] = await started(['--queue', '60']);
+  [server, address] = await startServing(['--queue', '60']);
 }, 120_000);
 
 afterAll(() => void server.kill('SIGKILL'));
 
 const post = (body: unknown, init: RequestInit = {}, at = address): Promise<Response> =>
-  fetch(`${at}/v1/images`, {
-    method: 'POST',
-    body: JSON.stringify(body),
-    ...init,
-    headers: { 'content-type': 'application/json', ...init.headers },
-  });
-
-interface Pictures {
-  readonly pictures: readonly { readonly seed: number; readonly width: number; readonly png: string }[];
-  readonly notices: readonly string[];
-}
+  ask(`${at}/v1/images`, body, init);
 
 const health = async (): Promise<{ waiting: number; drawing: boolean }> =>
   (await (await fetch(`${address}/v1/health`)).json()) as { waiting: number; drawing: boolean };
@@ -49,17 +30,6 @@ async function idle(): Promise<void> {
     await sleep(50);
   }
   throw new Error('the server stays busy');
-}
-
-function eventsOf(response: Response): Promise<{ event?: string | undefined; data: string }[]> {
-  const events = response.body!.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
-  return collect(events as unknown as AsyncIterable<{ data: string }>);
-}
-
-async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const item of items) all.push(item);
-  return all;
 }
 
 describe('star serve', () => {
@@ -148,7 +118,8 @@ describe('star serve', () => {
       openapi: string;
       paths: Record<string, Record<string, unknown>>;
     };
-    expect([openapi, ...Object.keys(paths)]).toEqual(['3.1.0', '/v1/model', '/v1/health', '/v1/images']);
+    const known = ['/v1/model', '/v1/health', '/v1/images', '/v1/edits'];
+    expect([openapi, ...Object.keys(paths)]).toEqual(['3.1.0', ...known]);
     const model = (await (await fetch(`${address}/v1/model`)).json()) as { scales: number[]; refiner: boolean };
     expect([model.scales, model.refiner]).toEqual([[1, 2, 3, 4, 6, 8], false]);
   });
@@ -194,16 +165,20 @@ describe('star serve', () => {
 });
 
 describe('star serve, opened wider', () => {
-  it('asks for a token before it listens elsewhere, and for a port that is free', async () => {
-    const open = await runStar(['serve', '--host', '0.0.0.0']);
-    expect([open.code, open.stderr]).toEqual([1, expect.stringContaining('must come with --token or STAR_TOKEN')]);
-    const taken = await runStar(['serve', '--port', new URL(address).port]);
-    expect([taken.code, taken.stderr]).toEqual([1, expect.stringContaining('must be free, got one in use')]);
+  it('asks for a token before it listens elsewhere, for one that a header can bear, and for a port that is free', async () => {
+    const refused = [
+      [['--host', '0.0.0.0'], 'must come with --token or STAR_TOKEN'],
+      [['--token', 'a b'], '--token must be of letters'],
+      [['--port', new URL(address).port], 'must be free, got one in use'],
+    ] as const;
+    const outcomes = await Promise.all(refused.map(([flags]) => runStar(['serve', ...flags])));
+    for (const [i, [, fault]] of refused.entries())
+      expect([outcomes[i]!.code, outcomes[i]!.stderr]).toEqual([1, expect.stringContaining(fault)]);
   });
 
   it('wants the token, answers pages on its list only, turns away beyond its queue, and ends on a signal', async () => {
     const origin = 'https://pages.example';
-    const [child, bound] = await started([
+    const [child, bound] = await startServing([
       '--host',
       '0.0.0.0',
       '--token',
@@ -217,7 +192,8 @@ describe('star serve, opened wider', () => {
       const at = bound.replace('0.0.0.0', '127.0.0.1');
       const bearer = { authorization: 'Bearer secret' };
       expect((await post({ prompt: '' }, {}, at)).status).toBe(401);
-      expect((await post({ prompt: '' }, { headers: { authorization: 'Bearer wrong' } }, at)).status).toBe(401);
+      const wrong = await post({ prompt: '' }, { headers: { authorization: 'Bearer wrong' } }, at);
+      expect([wrong.status, await wrong.text()]).toEqual([401, expect.stringContaining('got another.')]);
       const preflight = { method: 'OPTIONS', headers: { origin, 'access-control-request-method': 'POST' } };
       const allowed = await fetch(`${at}/v1/images`, preflight);
       expect([allowed.status, allowed.headers.get('access-control-allow-origin')]).toEqual([204, origin]);

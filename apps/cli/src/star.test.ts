@@ -302,6 +302,16 @@ describe('star edit', () => {
     expect(stderr).toContain(message);
   });
 
+  it('refuses a mask that leaves nothing of the picture', async () => {
+    const [image, mask] = [join(folder, 'square.png'), join(folder, 'white.png')];
+    await sharp({ create: { width: 64, height: 64, channels: 3, background: '#fff' } })
+      .png()
+      .toFile(mask);
+    const { code, stderr } = await runStar(['edit', 'x', '--image', image, '--mask', mask]);
+    expect(code).toBe(1);
+    expect(stderr).toContain('the mask must be black where the picture stays, got only white. Paint a part black.');
+  });
+
   it('refuses what is no picture by its name', async () => {
     const file = join(folder, 'no-picture.png');
     await writeFile(file, 'words');

@@ -47,6 +47,6 @@ export {
   tokenWeights,
   wholeRegion,
 } from './region.ts';
-export type { WatchedWords } from './watched-words.ts';
+export { watchableWords, type WatchedWords } from './watched-words.ts';
 export type { StableVersion } from './stable.ts';
 export { type GivenTokens, SamplingPlan, SamplingPlans, type SamplingRun, type SamplingSpec } from './sampling-plan.ts';

@@ -5,6 +5,7 @@ import type { PromptOptions } from './generate-from-prompts.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { Prompt } from './prompts.ts';
 import { tinyPipeline } from './testing/tiny-pipeline.ts';
+import { watchableWords } from './watched-words.ts';
 
 let pipeline: Pipeline;
 beforeAll(async () => {
@@ -84,5 +85,13 @@ describe('watched words', () => {
       'got watched blocks [1] instead of different ones from 0 to 0; watched heads [0, 0] instead of different ones from 0 to 1.',
     );
     await expect(mapsOf(['red'], { watch: { words: [] } })).rejects.toThrow('got no watched words.');
+  });
+});
+
+describe('watchableWords', () => {
+  it('gives each word of a prompt once, and no more than fit in a head', () => {
+    expect(watchableWords(pipeline, 'Red apple, a red heart-eyed one; 2')).toEqual(['red', 'apple', 'a', 'heart-eyed']);
+    expect(watchableWords(pipeline, 'a b c d e f g h i j')).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']);
+    expect(watchableWords(pipeline, '...')).toEqual([]);
   });
 });

@@ -1,5 +1,5 @@
 import { tensor } from '@star-webgpu/tensor-webgpu';
-import type { StarConfig, WatchedText } from '@star-webgpu/star-transformer';
+import type { Star, StarConfig, WatchedText } from '@star-webgpu/star-transformer';
 import { type TextEncoder, wordTokens } from '@star-webgpu/text-encoder';
 import { SamplingOptionsError } from './options.ts';
 import { endsOf, type Prompt } from './prompts.ts';
@@ -9,6 +9,20 @@ export interface WatchedWords extends Pick<WatchedText, 'blocks' | 'heads'> {
   /** Words, or several words in a row, that stand in every prompt. */
   readonly words: readonly string[];
 }
+
+const writtenWords = /[\p{Letter}\p{Number}][\p{Letter}\p{Mark}\p{Number}'’-]*/gu;
+
+/** The words of a prompt that a sampling can watch at once: each once, in lower case, without those that were cut off a long prompt. */
+export function watchableWords(
+  { text, star }: { readonly text: TextEncoder; readonly star: Star },
+  prompt: string,
+): string[] {
+  const found = new Set([...prompt.toLowerCase().matchAll(writtenWords)].map(([word]) => word));
+  return [...found].filter((word) => placesIn(text, prompt, word).length > 0).slice(0, mostWords(star.config));
+}
+
+/** A word takes one value of a head. */
+const mostWords = ({ width, heads }: StarConfig): number => width / heads;
 
 /** The tokens of watched words, for each prompt. @throws SamplingOptionsError naming every word that is not in a prompt */
 export function watchedText(
@@ -57,11 +71,11 @@ export function plannedWatch(
   config: StarConfig,
 ): PlannedWatch {
   const { shape } = words_BWT;
-  const width = config.width / config.heads;
+  const most = mostWords(config);
   const [, W = 0] = shape;
-  const fits = shape.length === 3 && shape[0] === B && shape[2] === T && W >= 1 && W <= width;
+  const fits = shape.length === 3 && shape[0] === B && shape[2] === T && W >= 1 && W <= most;
   const faults = [
-    ...(fits ? [] : [`watched words of shape [${shape}] instead of [${B}, 1..${width}, ${T}]`]),
+    ...(fits ? [] : [`watched words of shape [${shape}] instead of [${B}, 1..${most}, ${T}]`]),
     ...indexFaults('blocks', blocks, config.depth),
     ...indexFaults('heads', heads, config.heads),
   ];

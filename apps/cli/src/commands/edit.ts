@@ -1,21 +1,14 @@
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
-import {
-  finishedPictures,
-  pasteOutside,
-  pictureAt,
-  type Pictures,
-  type Pipeline,
-  wholeRegion,
-} from '@star-webgpu/sampler';
+import { finishedPictures, pictureAt, type Pictures, type Pipeline, wholeRegion } from '@star-webgpu/sampler';
 import { imageSize } from '@star-webgpu/vqvae';
-import { boxOf, type Canvas, extended, readMask, readPicture, resizedRegion } from '../canvas.ts';
+import { boxOf, type Canvas, extended, finishedEdit, readPicture, regionOfMask, resizedCanvas } from '../canvas.ts';
 import { cutPrompts } from '../cut-prompts.ts';
 import { openSession } from '../device.ts';
 import { openModel } from '../model.ts';
 import { listOf, wholeNumber } from '../numbers.ts';
 import { interruptSignal, printDrawn, say } from '../output.ts';
-import { fileStem, resizedPicture, writePicture } from '../pictures.ts';
+import { fileStem, writePicture } from '../pictures.ts';
 import { type SamplingFlags, samplingOptions, seedsOf, withSamplingFlags } from '../sampling-flags.ts';
 
 type Four = readonly [number, number, number, number];
@@ -97,7 +90,7 @@ async function canvasOf({ image, mask, box, outpaint, variation }: Flags): Promi
       'edit: one of --mask, --box and --outpaint, or else --variation, must say what to draw anew. Give one of them.',
     );
   const picture = await readPicture(image);
-  if (mask !== undefined) return { picture, region: await readMask(mask, picture) };
+  if (mask !== undefined) return { picture, region: regionOfMask(await readPicture(mask), picture) };
   if (box) return { picture, region: boxOf({ left: box[0], top: box[1], width: box[2], height: box[3] }, picture) };
   if (!outpaint) return { picture, region: wholeRegion(picture) };
   const [left, top, right, bottom] = outpaint;
@@ -116,28 +109,15 @@ async function drawEdits(pipeline: Pipeline, canvas: Canvas, { prompt, seeds, fl
   const { width, height } = canvas.picture;
   if (width !== size.width || height !== size.height)
     say(`the picture of ${width} x ${height} is edited at the model's ${size.width} x ${size.height}`);
-  const edited = {
-    picture: { count: 1, ...(await resizedPicture(canvas.picture, size)) },
-    prompts: seeds.map(() => prompt),
-  };
+  const { picture, region } = await resizedCanvas(canvas, size);
   const options = {
     ...samplingOptions(flags),
-    region: await resizedRegion(canvas.region, size),
+    region,
     seed: seeds,
     signal: interruptSignal(),
     ...(flags.feather && { feather: true }),
     ...(flags.variation !== undefined && { keepScales: flags.variation }),
   };
   say(`"${prompt}", ${seeds.length === 1 ? 'seed' : 'seeds'} ${seeds.join(', ')}`);
-  return finishedPictures(pipeline, pipeline.edit(edited, options));
+  return finishedPictures(pipeline, pipeline.edit({ picture, prompts: seeds.map(() => prompt) }, options));
 }
-
-/** A result at the canvas' size, with the given pixels outside the region. */
-async function finishedEdit(drawn: Pictures, { picture, region }: Canvas, { paste }: Flags): Promise<Pictures> {
-  const result = { count: 1, ...(await resizedPicture(drawn, picture)) };
-  if (!paste) return result;
-  return pasteOutside(picture, result, region, Math.round(seamShare * Math.min(picture.width, picture.height)));
-}
-
-/** Width of the seam, as a share of the picture's shorter side. */
-const seamShare = 1 / 32;

@@ -61,6 +61,10 @@ async function runServe(_: unknown, command: Command): Promise<void> {
     throw new Error(
       `serve: --host ${host} must come with --token or STAR_TOKEN, got none. Anyone who reaches this machine could draw.`,
     );
+  if (token !== undefined && !/^[A-Za-z0-9._~+/-]+=*$/.test(token))
+    throw new Error(
+      'serve: --token must be of letters, digits and ._~+/- only, got other characters. A header cannot bear them.',
+    );
   const origins = flags.origin.map(originOf);
   const session = await openSession(flags.adapter);
   say(`adapter: ${session.description}`);
@@ -99,14 +103,15 @@ function modelOf(
   { star, text, defaults }: Pipeline,
   { name, adapter, limits }: { readonly name: string; readonly adapter: string; readonly limits: Limits },
 ): ServedModel {
-  const { queue, count, prompt, body } = limits;
+  const { stall: _, ...told } = limits;
   return {
     name,
     adapter,
     scales: [...star.config.patchNumbers],
+    codes: star.config.codebookSize,
     textTokens: text.model.config.positions,
     refiner: star.refiner !== undefined,
     defaults: { ...defaults },
-    limits: { queue, count, prompt, body },
+    limits: told,
   };
 }

@@ -1,5 +1,6 @@
 import type { HttpBindings } from '@hono/node-server';
 import { OpenAPIHono } from '@hono/zod-openapi';
+import type { MiddlewareHandler } from 'hono';
 import { bearerAuth } from 'hono/bearer-auth';
 import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
@@ -24,9 +25,13 @@ const tokenAsked = {
   message: { error: 'Requests must bear the token that the server was started with: authorization: Bearer TOKEN.' },
 };
 
+const tokenWrong = {
+  message: { error: 'The token of a request must be the one that the server was started with, got another.' },
+};
+
 const withoutSite = `star serve is running.
 
-POST /v1/images draws, GET /v1/openapi.json describes it.
+POST /v1/images draws, POST /v1/edits draws a part anew, GET /v1/openapi.json describes it.
 The page has not been built here: pnpm --filter @star-webgpu/demo build makes it.
 `;
 
@@ -43,14 +48,9 @@ export function createApp({ token, site, version, ...options }: AppOptions): App
   app.use('/v1/*', guard(options));
   if (origins.length) app.use('/v1/*', cors({ origin: [...origins], allowHeaders: ['content-type', 'authorization'] }));
   if (token !== undefined)
-    app.use('/v1/*', bearerAuth({ token, noAuthenticationHeader: tokenAsked, invalidToken: tokenAsked }));
-  app.use(
-    '/v1/*',
-    bodyLimit({
-      maxSize: limits.body,
-      onError: (context) => context.json({ error: `A body must have at most ${limits.body} bytes.` }, 413),
-    }),
-  );
+    app.use('/v1/*', bearerAuth({ token, noAuthenticationHeader: tokenAsked, invalidToken: tokenWrong }));
+  app.use('/v1/images', bodyOfAtMost(limits.body));
+  app.use('/v1/edits', bodyOfAtMost(limits.editBody));
   addRoutes(app, options);
   addDescription(app, version, token !== undefined);
   app.get('/*', async (context, next) => {
@@ -60,6 +60,12 @@ export function createApp({ token, site, version, ...options }: AppOptions): App
   });
   return app;
 }
+
+const bodyOfAtMost = (maxSize: number): MiddlewareHandler =>
+  bodyLimit({
+    maxSize,
+    onError: (context) => context.json({ error: `A body must have at most ${maxSize} bytes.` }, 413),
+  });
 
 function addDescription(app: App, version: string, secured: boolean): void {
   if (secured) app.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' });

@@ -1,6 +1,7 @@
 import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { SamplingOptionsError } from '@star-webgpu/sampler';
+import { CanvasError } from '../canvas.ts';
 import { say } from '../output.ts';
 import { QueueFullError } from './queue.ts';
 
@@ -24,6 +25,7 @@ export const faultsOf = ({
 export function failureOf(error: unknown): { readonly status: 400 | 500 | 503; readonly failure: Failure } {
   if (error instanceof SamplingOptionsError)
     return { status: 400, failure: { error: 'Options must be in range. Correct these.', faults: error.faults } };
+  if (error instanceof CanvasError) return { status: 400, failure: { error: error.message } };
   if (error instanceof QueueFullError) return { status: 503, failure: { error: error.message } };
   say(`error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   return { status: 500, failure: { error: 'The server failed to draw; its terminal says why.' } };

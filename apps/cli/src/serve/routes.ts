@@ -1,18 +1,23 @@
 import { ReadableStream } from 'node:stream/web';
-import { createRoute } from '@hono/zod-openapi';
+import { createRoute, type z } from '@hono/zod-openapi';
 import type { Pipeline } from '@star-webgpu/sampler';
+import type { Context } from 'hono';
+import type { HttpBindings } from '@hono/node-server';
 import type { App } from './app.ts';
 import { drawPictures } from './drawing.ts';
 import { failureOf } from './failures.ts';
 import type { Limits } from './limits.ts';
 import { WorkQueue } from './queue.ts';
 import {
+  type Asked,
+  type AskedEdit,
+  attention,
   drawnPictures,
   drawnScale,
+  editsRequest,
   failure,
   health,
   imagesRequest,
-  type Asked,
   queuePlace,
   servedModel,
   type ServedModel,
@@ -27,18 +32,39 @@ export interface RouteOptions {
   readonly signal: AbortSignal;
 }
 
-const eventStream = `With \`stream\`: server-sent events. \`waiting\` (QueuePlace) while others are drawn, \`scale\` (DrawnScale) for each scale, then
-\`finished\` (DrawnPictures) or \`failed\` (Failure).`;
+const eventStream = `With \`stream\`: server-sent events. \`waiting\` (QueuePlace) while others are drawn, \`scale\` (DrawnScale) for each scale,
+\`attention\` (Attention) if asked for, then \`finished\` (DrawnPictures) or \`failed\` (Failure).`;
 
 const json = <Schema>(description: string, schema: Schema) => ({
   description,
   content: { 'application/json': { schema } },
 });
 
+/** A route that draws. */
+const drawingRoute = <Path extends string, Schema extends z.ZodType>(path: Path, description: string, schema: Schema) =>
+  createRoute({
+    method: 'post',
+    path,
+    description: `${description} A client that hangs up ends its drawing.`,
+    request: { body: { required: true, content: { 'application/json': { schema } } } },
+    responses: {
+      200: {
+        description: eventStream,
+        content: {
+          'application/json': { schema: drawnPictures },
+          'text/event-stream': { schema: { type: 'string' as const } },
+        },
+      },
+      400: json('a field is wrong, or the model has no such option', failure),
+      413: json('the body is too large', failure),
+      503: json('too many requests wait', failure),
+    },
+  });
+
 /** Adds everything under /v1. */
 export function addRoutes(app: App, { pipeline, model, limits, signal }: RouteOptions): void {
   const queue = new WorkQueue(limits.queue);
-  for (const [name, schema] of Object.entries({ QueuePlace: queuePlace, DrawnScale: drawnScale }))
+  for (const [name, schema] of Object.entries({ QueuePlace: queuePlace, DrawnScale: drawnScale, Attention: attention }))
     app.openAPIRegistry.register(name, schema);
 
   app.openapi(
@@ -49,56 +75,51 @@ export function addRoutes(app: App, { pipeline, model, limits, signal }: RouteOp
     createRoute({ method: 'get', path: '/v1/health', responses: { 200: json('how busy the server is', health) } }),
     (context) => context.json({ waiting: queue.waiting, drawing: queue.busy }, 200),
   );
+  app.openapi(drawingRoute('/v1/images', 'Draws pictures.', imagesRequest(limits)), (context) =>
+    answer(context, context.req.valid('json')),
+  );
   app.openapi(
-    createRoute({
-      method: 'post',
-      path: '/v1/images',
-      description: 'Draws pictures. A client that hangs up ends its drawing.',
-      request: {
-        body: { required: true, content: { 'application/json': { schema: imagesRequest(limits) } } },
-      },
-      responses: {
-        200: {
-          description: eventStream,
-          content: {
-            'application/json': { schema: drawnPictures },
-            'text/event-stream': { schema: { type: 'string' } },
-          },
-        },
-        400: json('a field is wrong, or the model has no such option', failure),
-        413: json('the body is too large', failure),
-        503: json('too many requests wait', failure),
-      },
-    }),
-    async (context) => {
-      const { stream, ...asked } = context.req.valid('json');
-      const gone = new AbortController();
-      const ended = AbortSignal.any([signal, context.req.raw.signal, gone.signal]);
-      context.env.outgoing.once('close', () => gone.abort());
-      if (stream) {
-        const onGone = (): void => gone.abort();
-        return answerEvents(context, eventsOf(asked, ended), { stall: limits.stall, onGone });
-      }
-      const drawn = await queue.run(() => drawPictures(pipeline, asked, { signal: ended }), { signal: ended });
-      context.env.outgoing.setTimeout(limits.stall, () => context.env.outgoing.destroy());
-      return context.json(drawn, 200);
-    },
+    drawingRoute('/v1/edits', 'Draws a part of a picture anew, around it, or variations of it.', editsRequest(limits)),
+    (context) => answer(context, context.req.valid('json')),
   );
 
+  /** Draws when it is a request's turn, and answers with the pictures or with events. */
+  async function answer(
+    context: Context<{ Bindings: HttpBindings }>,
+    { stream, ...asked }: (Asked | AskedEdit) & { readonly stream: boolean },
+  ) {
+    const gone = new AbortController();
+    const ended = AbortSignal.any([signal, context.req.raw.signal, gone.signal]);
+    context.env.outgoing.once('close', () => gone.abort());
+    if (stream) {
+      const onGone = (): void => gone.abort();
+      return answerEvents(context, eventsOf(asked, ended), { stall: limits.stall, onGone });
+    }
+    const drawn = await queue.run(() => drawPictures(pipeline, asked, { limits, signal: ended }), { signal: ended });
+    context.env.outgoing.setTimeout(limits.stall, () => context.env.outgoing.destroy());
+    return context.json(drawn, 200);
+  }
+
   /** Events of a drawing from the moment it waits; none waits for its reader. */
-  function eventsOf(asked: Asked, ended: AbortSignal): ReadableStream<Event> {
+  function eventsOf(asked: Asked | AskedEdit, ended: AbortSignal): ReadableStream<Event> {
     return new ReadableStream<Event>(
       {
         start: (controller) => {
           const tell = (event: Event['event']) => (data: unknown) => controller.enqueue({ event, data });
           queue
-            .run(() => drawPictures(pipeline, asked, { signal: ended, onScale: tell('scale') }), {
+            .run(() => drawPictures(pipeline, asked, { limits, signal: ended, onScale: tell('scale') }), {
               signal: ended,
               onPlace: (waiting) => tell('waiting')({ waiting }),
             })
-            .then(tell('finished'), (error: unknown) => {
-              if (!ended.aborted) tell('failed')(failureOf(error).failure);
-            })
+            .then(
+              ({ attention, ...finished }) => {
+                if (attention) tell('attention')({ attention });
+                tell('finished')(finished);
+              },
+              (error: unknown) => {
+                if (!ended.aborted) tell('failed')(failureOf(error).failure);
+              },
+            )
             .finally(() => controller.close());
         },
       },

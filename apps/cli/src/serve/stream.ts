@@ -5,7 +5,7 @@ import type { HttpBindings } from '@hono/node-server';
 
 /** One server-sent event. */
 export interface Event {
-  readonly event: 'waiting' | 'scale' | 'finished' | 'failed';
+  readonly event: 'waiting' | 'scale' | 'attention' | 'finished' | 'failed';
   readonly data: unknown;
 }
 

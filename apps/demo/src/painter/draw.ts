@@ -1,7 +1,13 @@
-import { type EditOptions, pasteOutside, type Pictures, type Pipeline, type ScaleStep } from '@star-webgpu/sampler';
+import {
+  type EditOptions,
+  pasteOutside,
+  type Pictures,
+  type Pipeline,
+  type ScaleStep,
+  watchableWords,
+} from '@star-webgpu/sampler';
 import type { DrawnScale, Order, Pixels, Redrawing, WordMap } from './painter.ts';
 import { changedOptions } from './settings.ts';
-import { watchableWords } from './words.ts';
 
 /** What is to be drawn: a picture, or a part of one. */
 export interface Task {
