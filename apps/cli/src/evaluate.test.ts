@@ -224,6 +224,21 @@ describe('star evaluate that draws', () => {
     expect((await filesIn(at('whole/pictures'))).length).toBe(6);
   });
 
+  it('takes no picture that it finds for its own', async () => {
+    await mkdir(at('foreign/pictures'), { recursive: true });
+    await writeFile(at('foreign/pictures/00000.png'), 'mine');
+    const { code, stderr } = await evaluate('--prompts', at('prompts.txt'), '--out', at('foreign'));
+    expect(code).toBe(1);
+    expect(stderr).toContain(`got ${at('foreign')} with 1 entries of another origin in pictures/.`);
+    expect(await readFile(at('foreign/pictures/00000.png'), 'utf8')).toBe('mine');
+  });
+
+  it('says what a folder of pictures is not, where a pack is wanted', async () => {
+    const { code, stderr } = await evaluate('--pack', at('good'));
+    expect(code).toBe(1);
+    expect(stderr).toContain(`--pack must name a pack, got the folder ${at('good')}. Make a pack of it by star pack`);
+  });
+
   it('measures MJHQ-30K by category, and several guidances against each other', async () => {
     const entries = ['animals', 'food', 'logo'].flatMap((category) =>
       [0, 1].map((i) => [`${category}${i}`, { category, prompt: `${prompts[i]} ${category}` }]),

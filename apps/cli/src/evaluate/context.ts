@@ -103,7 +103,7 @@ async function openPipeline(given: string | undefined): Promise<NonNullable<Cont
 async function openSources(flags: EvaluateFlags): Promise<Pick<Context, 'samples' | 'references' | 'suite'>> {
   const keys = flags.keysFile ? (await readFile(flags.keysFile, 'utf8')).split(/\r?\n/).filter(Boolean) : undefined;
   if (flags.pack !== undefined) {
-    const pack = shortened(await pictureSource('--pack', flags.pack, keys), flags.take ?? usualTake);
+    const pack = shortened(await captionedSource(flags.pack, keys), flags.take ?? usualTake);
     return { samples: undefined, references: pack, suite: captionPrompts(pack) };
   }
   const given = flags.samples === undefined ? undefined : await openSource('--samples', flags.samples, keys);
@@ -121,6 +121,15 @@ async function pictureSource(option: string, path: string, keys?: readonly strin
   const source = await openSource(option, path, keys);
   if (isStatistics(source)) throw new Error(`evaluate: ${option} must name pictures, got the statistics ${path}.`);
   return source;
+}
+
+/** What --pack names. @throws Error for pictures without captions, of which nothing could be drawn. */
+async function captionedSource(path: string, keys?: readonly string[]): Promise<PictureSource> {
+  const source = await pictureSource('--pack', path, keys);
+  if (source.pictures.every(({ prompt }) => prompt !== undefined)) return source;
+  throw new Error(
+    `evaluate: --pack must name a pack, got the folder ${path}. Make a pack of it by star pack, or give it as --references beside --prompts.`,
+  );
 }
 
 /** Prompts of a file or folder, or the captions of a pack. */

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type CategoryReport,
@@ -80,6 +80,9 @@ async function runOne(context: Context, { guidance, folder }: RunPlace): Promise
   };
 }
 
+/** Of an evaluation's folder: the drawn pictures. */
+const picturesFolder = 'pictures';
+
 /** How pictures of one guidance are drawn. */
 export const samplingOf = (flags: EvaluateFlags, guidance: number | undefined): PromptOptions => ({
   ...samplingOptions(flags),
@@ -105,7 +108,7 @@ async function draw(context: Context, { guidance, folder }: RunPlace): Promise<D
   };
   await claim(folder, run);
   const options = {
-    folder: join(folder, 'pictures'),
+    folder: join(folder, picturesFolder),
     identity: digestOf(JSON.stringify(run)),
     seeds,
     batch: flags.batch,
@@ -120,11 +123,18 @@ export function seedsOfPrompt({ seed, count }: EvaluateFlags, suite: PromptSuite
   return typeof seed === 'number' ? Array.from({ length: count ?? suite.count }, (_, k) => seed + k) : seed;
 }
 
-/** Makes a folder this run's own. @throws Error if it holds pictures of another run: they must not be mixed. */
+/** Makes a folder this run's own. @throws Error if it holds pictures of another run, or of something else: they must not be mixed. */
 async function claim(folder: string, run: Readonly<Record<string, unknown>>): Promise<void> {
   const file = join(folder, 'run.json');
   const text = await readFile(file, 'utf8').catch(() => undefined);
-  if (text === undefined) return writeWhole(file, `${JSON.stringify(run, null, 2)}\n`);
+  if (text === undefined) {
+    const foreign = await readdir(join(folder, picturesFolder)).catch(() => []);
+    if (foreign.length)
+      throw new Error(
+        `evaluate: --out must be a new folder or one of the same run, got ${folder} with ${foreign.length} entries of another origin in ${picturesFolder}/. Choose another folder.`,
+      );
+    return writeWhole(file, `${JSON.stringify(run, null, 2)}\n`);
+  }
   const before = JSON.parse(text) as Record<string, unknown>;
   const names = Object.keys(run).filter((name) => JSON.stringify(run[name]) !== JSON.stringify(before[name]));
   if (names.length)
