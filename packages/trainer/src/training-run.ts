@@ -42,6 +42,7 @@ export class TrainingRun {
   private rollbacks: readonly Rollback[] = [];
   /** A checkpoint is wanted as soon as nothing casts doubt on the weights. */
   private due = false;
+  private hasTold = false;
 
   constructor(options: TrainOptions) {
     const { stage, folder, keep, milestoneEvery, best, guard, averageDecay } = options;
@@ -175,7 +176,17 @@ export class TrainingRun {
     await this.checkpoints.finish();
     this.due = false;
     await checkSameWeights(this.communicator, this.weights());
-    if (this.isFirst) this.checkpoints.begin(this.done, this.content());
+    if (!this.isFirst) return;
+    this.tellMissing();
+    this.checkpoints.begin(this.done, this.content());
+  }
+
+  /** Says once, at the first checkpoint, that nothing will be known to be the best. */
+  private tellMissing(): void {
+    const missing = this.options.best && !this.hasTold && this.score.missing();
+    if (!missing) return;
+    this.hasTold = true;
+    this.options.onNotice?.(missing);
   }
 
   /** Everything is copied before the first wait. */

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { saveAdapters } from '@star-webgpu/star-transformer';
 import type { Communicator, Stage } from '@star-webgpu/trainer';
 import { openSession } from '../device.ts';
+import { lockFolder } from '../lock-folder.ts';
 import { parseTrainConfig, type TrainConfig } from '../train/config/parse.ts';
 import { closeData, openData, pictureCount, type TrainingData } from '../train/data.ts';
 import { runLoop } from '../train/loop.ts';
@@ -52,7 +53,10 @@ async function runTrain(stageName: string, _: unknown, command: Command): Promis
       `${flags.config} must be a config of stage ${stageName}, got ${config.stage}. Name the other stage or file.`,
     );
   const communicator = await joinRanks();
-  await together(communicator, () => trainOn(communicator, config, flags));
+  await together(communicator, async () => {
+    const unlock = communicator.rank === 0 ? await lockFolder(flags.out, 'train') : undefined;
+    await trainOn(communicator, config, flags).finally(unlock);
+  });
 }
 
 /** Training as one of several processes, or alone; rank 0 speaks and writes for all. */

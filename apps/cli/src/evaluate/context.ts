@@ -14,11 +14,11 @@ import {
 import { modelUrl } from '@star-webgpu/model-emoji';
 import type { Pipeline } from '@star-webgpu/sampler';
 import { openSession, type Session } from '../device.ts';
+import { lockFolder } from '../lock-folder.ts';
 import { openModel } from '../model.ts';
 import { interruptSignal } from '../output.ts';
 import type { Used } from './features.ts';
 import { modelDigest } from './identity.ts';
-import { lockFolder } from './lock.ts';
 import { networkFolder } from './networks.ts';
 import type { EvaluateFlags, EvaluatePlan, MetricName } from './plan.ts';
 import { captionPrompts, openPrompts } from './prompts.ts';
@@ -50,7 +50,7 @@ const usualTake = 200;
 export async function openContext(flags: EvaluateFlags, plan: EvaluatePlan): Promise<Context> {
   const folders = await openFolders(flags, plan);
   const sources = await openSources(flags);
-  const unlock = flags.out === undefined ? undefined : await lockFolder(flags.out);
+  const unlock = flags.out === undefined ? undefined : await lockFolder(flags.out, 'evaluate');
   const session = await openSession(flags.adapter);
   const work = flags.out ?? (await mkdtemp(join(tmpdir(), 'star-evaluate-')));
   const { inception, clip, lpips } = folders;

@@ -60,6 +60,22 @@ describe('star train', { timeout }, () => {
     }
   });
 
+  it('refuses a folder in which another training is at work, which goes on', async () => {
+    const first = startTraining(folder, 'vqvae', { out: 'shared' });
+    await first.reaches(1);
+    // it waits with its lock until the other has been refused
+    first.child.kill('SIGSTOP');
+    const second = await startTraining(folder, 'vqvae', { out: 'shared' }).ended;
+    first.child.kill('SIGCONT');
+    expect(second.code).toBe(1);
+    expect(second.stderr).toContain(
+      `error: train: --out must be a folder that no other process uses, got shared, in use by process ${first.child.pid}.`,
+    );
+    const outcome = await first.ended;
+    expect(outcome.code, outcome.stderr).toBe(0);
+    expect(await stepsIn(join(folder, 'shared'))).toHaveLength(smallSteps);
+  });
+
   it('refuses a config that is not that of the run, before anything is written', async () => {
     const { code, stderr } = await startTraining(folder, 'vqvae', { out: 'first', sets: ['training.steps=9'] }).ended;
     expect(code).toBe(1);

@@ -3,6 +3,7 @@ export class Score {
   private readonly metric: string;
   private sum = 0;
   private count = 0;
+  private readonly names = new Set<string>();
 
   constructor(metric: string) {
     this.metric = metric;
@@ -10,6 +11,7 @@ export class Score {
 
   /** Takes the numbers of a step; those without the metric do not count. */
   note(numbers: Readonly<Record<string, number>>): void {
+    for (const name of Object.keys(numbers)) this.names.add(name);
     const value = numbers[this.metric];
     if (value === undefined || !Number.isFinite(value)) return;
     this.sum += value;
@@ -21,5 +23,11 @@ export class Score {
     const mean = this.count ? this.sum / this.count : undefined;
     this.sum = this.count = 0;
     return mean;
+  }
+
+  /** Says that no step had the metric so far, and what they had; undefined if one did, and before the first. */
+  missing(): string | undefined {
+    if (this.names.size === 0 || this.names.has(this.metric)) return undefined;
+    return `best.metric must be a number that steps have, got ${this.metric}, so no checkpoint is the best so far; there are ${[...this.names].toSorted().join(', ')}`;
   }
 }

@@ -1,0 +1,91 @@
+// Measures what the options of drawing do to quality and time, on the model in the box or on one with a refiner, and draws the charts of
+// docs/results/sampling.md: tsx tools/measure-sampling.main.ts PACK [MODEL]
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { openPack, toPixels } from '../packages/data-lmdb/src/index.ts';
+import { markdownTable } from '../packages/metrics/src/index.ts';
+import { modelUrl } from '../packages/model-emoji/src/index.ts';
+import { loadPipeline } from '../packages/sampler/src/index.ts';
+import { openGpu, throttledWait } from '../packages/tensor-webgpu/src/device/node.ts';
+import { createDevice, setDevice } from '../packages/tensor-webgpu/src/index.ts';
+import { manyColours } from './figures/svg.ts';
+import { overviewChart, sweepChart } from './measure-sampling/charts.ts';
+import { type Measured, measureSetting, type Wanted } from './measure-sampling/measure.ts';
+import { sweepsOf } from './measure-sampling/settings.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const [packFile, modelFolder = fileURLToPath(modelUrl)] = process.argv.slice(2);
+if (packFile === undefined) throw new Error('measure-sampling: PACK must be the pack of the emoji, got none.');
+
+/** Every sixth emoji that the model knows is drawn. */
+const stride = 6;
+const batch = 6;
+
+const { adapter, description, close } = await openGpu();
+const device = await createDevice(adapter, { wait: throttledWait, onDestroy: close });
+setDevice(device);
+const pipeline = await loadPipeline((path) => readFile(join(resolve(modelFolder), path)));
+const gallery = await galleryOf(packFile);
+const prompts = gallery.filter((_, i) => i % stride === 0);
+const task = { pipeline, prompts, gallery, seeds: [1, 1001], batch } as const;
+const { patchNumbers, refiner } = pipeline.star.config;
+const sweeps = sweepsOf({ scales: patchNumbers.length, isRefined: refiner !== undefined });
+
+/** The pictures that the model knows, with their names. */
+async function galleryOf(file: string): Promise<Wanted[]> {
+  const keys = (await readFile(join(root, 'recipes/emoji/keys.txt'), 'utf8')).split('\n').filter(Boolean);
+  const pack = await openPack(file);
+  const known = await Promise.all(
+    keys.map(async (key) => ({
+      key,
+      picture: await toPixels(pack.get(key).image),
+      caption: pack.record(key).captions[0]!,
+    })),
+  );
+  await pack.close();
+  return known;
+}
+
+const rows: Measured[] = [];
+for (const sweep of sweeps)
+  for (const setting of sweep.settings) {
+    await pipeline.pictures(
+      Array.from({ length: batch }, () => ''),
+      { ...setting.options, seed: 1 },
+    );
+    rows.push(await measureSetting(task, sweep, setting));
+    console.error(JSON.stringify(rows.at(-1)));
+  }
+
+const rounded = (value: number, digits: number): number => Number(value.toFixed(digits));
+const tables = sweeps.map(({ id, title }) => {
+  const own = rows.filter(({ sweep }) => sweep === id);
+  const table = own.map(({ setting, top1, psnr, likeness, seconds }) => ({
+    setting,
+    'nearest to its own': `${rounded(100 * top1, 1)}%`,
+    'dB to its own': rounded(psnr, 2),
+    'dB between two seeds': rounded(likeness, 2),
+    'seconds a picture': rounded(seconds, 3),
+  }));
+  return `### ${title}\n\n![${title}](../public/results/sampling-${id}.svg)\n\n${markdownTable(table)}`;
+});
+const folder = join(root, 'docs/public/results');
+await mkdir(folder, { recursive: true });
+for (const sweep of sweeps)
+  await writeFile(
+    join(folder, `sampling-${sweep.id}.svg`),
+    sweepChart(
+      sweep,
+      rows.filter(({ sweep: id }) => id === sweep.id),
+    ),
+  );
+const colours = new Map(sweeps.map(({ id }, i) => [id, manyColours(i)]));
+await writeFile(
+  join(folder, 'sampling.svg'),
+  overviewChart(rows, (id) => colours.get(id)!),
+);
+const about = `Adapter: ${description}. ${prompts.length} names, two seeds each, compared with ${gallery.length} pictures; batches of ${batch}.`;
+await writeFile(join(root, 'docs/results/sampling-tables.md'), `${about}\n\n${tables.join('\n\n')}\n`);
+pipeline.dispose();
+device.destroy();
