@@ -43,6 +43,11 @@ export class OpposedAdamW implements Optimizer {
     this.theirs.prepare({ ...step, learningRate: step.learningRate * this.opponent.rate, weightDecay: 0 });
   }
 
+  /** Both count as one: their gradients come from one pass. */
+  uncount(): void {
+    for (const optimizer of [this.own, this.theirs]) optimizer.uncount();
+  }
+
   /** The norm is that of the stage's own gradients. */
   update(gradients: readonly Tensor[]): Tensor {
     const count = this.own.parameters.length;

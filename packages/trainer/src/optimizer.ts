@@ -33,7 +33,7 @@ export class AdamW {
   private readonly optimizer: MultiAdamW;
   /** Gradients are those of a loss times this scale, if any. */
   readonly lossScale: LossScale | undefined;
-  /** Steps taken so far. */
+  /** Steps so far that changed the weights; the bias of the moments goes by them. */
   steps = 0;
 
   constructor(
@@ -67,6 +67,11 @@ export class AdamW {
   /** Begins a step: puts its numbers on the device. */
   prepare(step: AdamWStep): void {
     this.optimizer.prepare({ ...step, step: ++this.steps });
+  }
+
+  /** Counts the last step as none, as it changed nothing: its gradients were not finite. */
+  uncount(): void {
+    this.steps--;
   }
 
   /** The device's part of a step; it can be planned, as nothing in it changes from step to step. */

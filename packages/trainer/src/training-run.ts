@@ -134,7 +134,7 @@ export class TrainingRun {
     const rates = scheduleAt(schedule, this.done);
     const numbers = await this.step.run(batches, { step: this.done, clipNorm, ...rates });
     this.checkpoints.check();
-    if (!Number.isFinite(numbers.gradientNorm)) this.skipped++;
+    if (!Number.isFinite(numbers.gradientNorm)) this.skip();
     const rollback = this.rollbacks.findLast(({ to }) => to === this.done);
     this.done++;
     this.cursor = batches.at(-1)!.cursor;
@@ -156,6 +156,12 @@ export class TrainingRun {
     if (this.isFirst) await onStep?.(report, (run) => this.optimizer.averaged(run));
     this.score.note({ ...report.metrics, loss: report.loss, ...evaluation });
     return report;
+  }
+
+  /** Counts a step that changed nothing. */
+  private skip(): void {
+    this.skipped++;
+    this.optimizer.uncount();
   }
 
   /** The numbers of a step that is evaluated. */
@@ -206,6 +212,7 @@ export class TrainingRun {
       seed,
       stageState: structuredClone(stage.state?.()),
       skipped: this.skipped,
+      updates: this.optimizer.steps,
       ...(this.guard && { guard: this.guard.state(), rollbacks: this.rollbacks }),
       ...(score !== undefined && { score }),
     };
@@ -226,7 +233,7 @@ export class TrainingRun {
     if (state.stageState !== undefined) stage.restoreState?.(state.stageState);
     for (const [path, file] of stage.checkpointFolder())
       if (!(file instanceof Uint8Array)) await restoreFile(path, file, await open(`model/${path}`));
-    await this.optimizer.load(await open('optimizer.safetensors'), state.step);
+    await this.optimizer.load(await open('optimizer.safetensors'), state.updates ?? state.step);
     this.done = state.step;
     this.cursor = state.cursor;
     this.skipped = state.skipped ?? 0;

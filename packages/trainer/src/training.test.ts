@@ -98,6 +98,24 @@ describe('AdamW', () => {
     optimizer.dispose();
     star.dispose();
   });
+
+  it('steps as if a step that was not finite had never been, once that is no longer counted', async () => {
+    const after = async (gradients: readonly number[]): Promise<Float32Array> => {
+      const weight = tensor([1, 2, 3], [3]).keep();
+      const optimizer = new AdamW(new Map([['weight', weight]]), { averageDecay: 0.9 });
+      for (const value of gradients) {
+        optimizer.step([tensor([value, -value, 2 * value], [3])], { learningRate: 0.1, weightDecay: 0, clipNorm: 9 });
+        if (!Number.isFinite(value)) optimizer.uncount();
+      }
+      const values = await optimizer.averaged(() => weight.data());
+      const both = Float32Array.from([...values, ...(await weight.data())]);
+      expect(optimizer.steps).toBe(gradients.filter(Number.isFinite).length);
+      optimizer.dispose();
+      weight.dispose();
+      return both;
+    };
+    expect(await after([Infinity, 0.5, NaN, 0.25])).toEqual(await after([0.5, 0.25]));
+  });
 });
 
 const optionsFor = (model: Vqvae, steps: number, more: Partial<TrainOptions> = {}): TrainOptions =>

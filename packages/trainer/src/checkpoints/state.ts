@@ -27,6 +27,8 @@ export interface TrainingState {
   readonly lossScale?: LossScaleState | undefined;
   /** Steps whose gradients were not finite, which changed nothing. */
   readonly skipped?: number;
+  /** Steps that changed the weights since they were drawn; all of them where it is not said. */
+  readonly updates?: number;
   /** What the guard against loss spikes has seen. */
   readonly guard?: SpikeGuardState | undefined;
   /** Each time that the run went back. */
