@@ -11,6 +11,7 @@ import { interruptSignal, printDrawn, say } from '../output.ts';
 import { mapsOfStep, type WordMap } from '../heat-maps.ts';
 import { fileStem, writeGrid, writePicture } from '../pictures.ts';
 import { openPreset, presetNames, reportPreset } from '../preset.ts';
+import { promptBatches } from '../prompt-batches.ts';
 import { promptLines, type SamplingFlags, samplingOptions, seedsOf, withSamplingFlags } from '../sampling-flags.ts';
 import { type WatchFlags, watchOptions, withWatchFlags, writeWatched } from '../watch-flags.ts';
 
@@ -103,8 +104,8 @@ async function runSample(prompt: string, _: unknown, command: Command): Promise<
   const options = { ...samplingOptions(flags), ...watchOptions(flags), signal: interruptSignal() };
   const files: string[] = [];
   const finished: Pictures[] = [];
-  for (let at = 0; at < orders.length; at += flags.batch) {
-    const drawn = await drawBatch(pipeline, orders.slice(at, at + flags.batch), { options, flags });
+  for (const batch of promptBatches(pipeline, orders, flags.batch)) {
+    const drawn = await drawBatch(pipeline, batch, { options, flags });
     finished.push(drawn.finished);
     files.push(...drawn.files);
   }

@@ -4,6 +4,7 @@ import type { PromptSuite } from '@star-webgpu/metrics';
 import { pictureAt, type Pictures, type Pipeline, type PromptOptions } from '@star-webgpu/sampler';
 import { countdown } from '../output.ts';
 import { gridPng, picturePng } from '../pictures.ts';
+import { promptBatches } from '../prompt-batches.ts';
 import { digestOf } from './identity.ts';
 import { readPicture, type PictureSource } from './sources.ts';
 
@@ -83,8 +84,8 @@ async function drawMissing(
 ): Promise<void> {
   const there = total - missing.length;
   const progress = countdown(missing.length, (done) => `drawn ${there + done} of ${total}`);
-  for (let start = 0; start < missing.length; start += batch) {
-    const jobs = missing.slice(start, start + batch);
+  let drawn = 0;
+  for (const jobs of promptBatches(pipeline, missing, batch)) {
     const before = performance.now();
     const prompts = jobs.map(({ prompt }) => prompt);
     const pictures = await pipeline.pictures(prompts, { ...sampling, seed: jobs.map(({ seed }) => seed), signal });
@@ -93,7 +94,7 @@ async function drawMissing(
       await writeWhole(join(folder, file), await picturePng(pictureAt(pictures, i)));
       await appendFile(join(folder, timesFile), `${JSON.stringify({ file, seed, seconds })}\n`);
     }
-    progress(start + jobs.length);
+    progress((drawn += jobs.length));
   }
 }
 
