@@ -28,6 +28,9 @@ export interface SourceFile {
   readonly text: string;
 }
 
+/** Names of the packages, lowest layer first. */
+export const packagesByLayer: readonly string[] = layers.slice(0, -1).flat();
+
 const layerOf = (name: string): number => layers.findIndex((layer) => layer.includes(name));
 const isTest = (path: string): boolean => /\.test\.ts$|\/testing\//.test(path);
 const isNodeFile = (path: string): boolean => /(^|\/)node\.ts$/.test(path);
@@ -75,7 +78,7 @@ function sourcesUnder(folder: string): string[] {
 /** Faults of all packages and apps of a repository. */
 export function checkRepository(root: string): string[] {
   const groups = [
-    ['packages', layers.slice(0, -1).flat()],
+    ['packages', packagesByLayer],
     ['apps', layers.at(-1)!],
   ] as const;
   return groups.flatMap(([group, names]) =>

@@ -2,14 +2,17 @@ import { fileURLToPath } from 'node:url';
 import type { ConfigEnv } from 'vite';
 import { defineConfig, type UserConfig } from 'vitepress';
 import { anyFolder, relativeLinks, unknownFolder } from '../build/any-folder.ts';
+import { writeReference } from '../build/reference.ts';
+import { searchedText } from '../build/search.ts';
 import { addServiceWorker } from '../build/service-worker.ts';
 import { sidebar } from './sidebar.ts';
 
 /** Published pages find their folder themselves. */
 const baseFor = ({ command }: ConfigEnv): string => (command === 'build' ? unknownFolder : '/');
 
-export default (env: ConfigEnv): UserConfig =>
-  defineConfig({
+export default async (env: ConfigEnv): Promise<UserConfig> => {
+  await writeReference();
+  return defineConfig({
     title: 'star-webgpu',
     description:
       'STAR, the scale-wise text-to-image model, in TypeScript: trained and sampled by WGSL compute shaders.',
@@ -34,12 +37,13 @@ export default (env: ConfigEnv): UserConfig =>
       await addServiceWorker(outDir);
     },
     themeConfig: {
-      search: { provider: 'local' },
+      search: { provider: 'local', options: { _render: searchedText } },
       outline: 'deep',
       nav: [
         { text: 'Draw', link: '/demo' },
         { text: 'Guide', link: '/guide/getting-started' },
         { text: 'Concepts', link: '/concepts/how-star-works' },
+        { text: 'Reference', link: '/reference/' },
         { text: 'Results', link: '/results/log' },
       ],
       sidebar,
@@ -47,3 +51,4 @@ export default (env: ConfigEnv): UserConfig =>
       footer: { message: 'MIT licence. The emoji are Fluent Emoji by Microsoft, MIT licence.' },
     },
   });
+};

@@ -1,4 +1,5 @@
 import type { DefaultTheme } from 'vitepress';
+import { referenceEntries } from '../build/reference-entries.ts';
 
 const pages = (
   folder: string,
@@ -12,6 +13,7 @@ export const sidebar: DefaultTheme.SidebarItem[] = [
     items: pages('guide', [
       ['getting-started', 'Getting started'],
       ['command-line', 'Command line'],
+      ['commands', 'Command reference'],
       ['control-the-sampler', 'Control the sampler'],
       ['edit-a-picture', 'Edit a picture'],
       ['serve-pictures', 'Serve pictures'],
@@ -38,6 +40,14 @@ export const sidebar: DefaultTheme.SidebarItem[] = [
         (name) => [name, name] as const,
       ),
     ),
+  },
+  {
+    text: 'Reference',
+    collapsed: true,
+    items: [
+      { text: 'All packages', link: '/reference/' },
+      ...referenceEntries().map(({ page }) => ({ text: page, link: `/reference/${page}` })),
+    ],
   },
   {
     text: 'Concepts',

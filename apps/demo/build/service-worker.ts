@@ -6,8 +6,8 @@ import { build } from 'vite';
 
 const source = fileURLToPath(new URL('../src/offline/service-worker.ts', import.meta.url));
 
-/** The model, which the live page fetches and keeps itself, and VitePress's own map of what was published last. */
-const notKept = /\.safetensors$|^hashmap\.json$/;
+/** The model, which the live page fetches and keeps itself; the reference, as large as all other pages; VitePress's own map of what was published last. */
+const notKept = /\.safetensors$|^(assets\/)?reference[/_]|^hashmap\.json$/;
 
 /** Adds a service worker that keeps all else of the site. */
 export async function addServiceWorker(site: string): Promise<void> {
@@ -31,7 +31,8 @@ export async function addServiceWorker(site: string): Promise<void> {
 async function keptFiles(site: string): Promise<string[]> {
   const entries = await readdir(site, { recursive: true, withFileTypes: true });
   return entries
-    .filter((entry) => entry.isFile() && !notKept.test(entry.name))
+    .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(site.length + 1))
+    .filter((path) => !notKept.test(path))
     .toSorted();
 }

@@ -21,6 +21,7 @@ export interface Pack {
   readonly size: number;
   /** Keys of the pictures, sorted. */
   keys(): string[];
+  /** Whether the pack holds a picture under a key. */
   has(key: string): boolean;
   /** The picture under a key; throws a PackError of kind `missing` for an unknown key. */
   get(key: string): PackedPicture;
@@ -30,6 +31,7 @@ export interface Pack {
   arrayKeys(kind: string): string[];
   /** The array stored under a kind and a key; throws a PackError of kind `missing` for an unknown one. */
   getArray(kind: string, key: string): StoredArray;
+  /** Closes all files of the pack; nothing can be read afterwards. */
   close(): Promise<void>;
 }
 

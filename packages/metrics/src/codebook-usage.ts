@@ -11,6 +11,7 @@ export interface Usage {
   readonly perplexity: number;
 }
 
+/** Result of `codebookUsage`. */
 export interface CodebookUsageReport {
   readonly overall: Usage;
   /** Coarse to fine. */

@@ -1,6 +1,7 @@
 import { meanDeviation } from './mean-deviation.ts';
 import { MetricError } from './picture.ts';
 
+/** Result of `inceptionScore`. */
 export interface InceptionScore {
   /** Mean over the splits. */
   readonly mean: number;

@@ -3,6 +3,7 @@ import { productsOf } from './distances.ts';
 import { checkSets, type FeatureSets } from './features.ts';
 import { meanDeviation } from './mean-deviation.ts';
 
+/** How `kid` draws its subsets. */
 export interface KidOptions {
   /** Subsets whose distances are averaged. */
   readonly subsets?: number;
@@ -11,6 +12,7 @@ export interface KidOptions {
   readonly seed?: number;
 }
 
+/** Result of `kid`. */
 export interface KernelInceptionDistance {
   readonly mean: number;
   /** Standard deviation over the subsets. */

@@ -1,6 +1,7 @@
 import { distanceRows } from './distances.ts';
 import { checkSets, type FeatureSets } from './features.ts';
 
+/** Result of `precisionRecall`. */
 export interface PrecisionRecall {
   /** Share of samples that lie among the references: fidelity. */
   readonly precision: number;

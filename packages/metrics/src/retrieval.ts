@@ -8,6 +8,7 @@ export interface NamedPicture {
   readonly picture: Picture;
 }
 
+/** How `retrieval` compares pictures. */
 export interface RetrievalOptions {
   /** Compares means over side x side boxes instead of pixels; it forgives small shifts. */
   readonly side?: number;
@@ -22,6 +23,7 @@ export interface RetrievalRank {
   readonly nearest: string;
 }
 
+/** Result of `retrieval`. */
 export interface RetrievalReport {
   readonly samples: number;
   /** Distinct pictures to choose from. */

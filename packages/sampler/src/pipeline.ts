@@ -54,6 +54,7 @@ export class Pipeline implements PromptModels {
   }
 }
 
+/** How `loadPipeline` keeps a model. */
 export interface LoadPipelineOptions {
   /** f16 halves the memory of weights, keys and values; pictures come within half precision of those of f32, the default. */
   readonly precision?: Precision;

@@ -45,6 +45,7 @@ export function presetModels(name: StarPreset): PromptModels {
   };
 }
 
+/** How `randomPipeline` makes its weights. */
 export interface RandomPipelineOptions {
   /** Weights depend on it and on the preset. */
   readonly seed?: number;

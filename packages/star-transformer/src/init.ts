@@ -10,6 +10,7 @@ export interface StarInit {
   readonly head: Init;
 }
 
+/** The published initial values for a width and a depth, drawn from `random`. */
 export function starInit({ width, depth }: Pick<StarConfig, 'width' | 'depth'>, random: HostRandom): StarInit {
   const weight = initTruncatedNormal(random, Math.sqrt(1 / (3 * width)));
   return { weight, branchEnd: initScaled(weight, 1 / Math.sqrt(2 * depth)), head: initScaled(weight, 0.02) };

@@ -35,6 +35,7 @@ import { AttentionWatch, type WatchedText } from './watch.ts';
 /** The stream that blocks add to is f32, whatever parameters and products are: its first sum makes it so. */
 const wide = (x: Tensor): Tensor => cast(x, 'f32');
 
+/** What a forward pass of the transformer reads. */
 export interface StarInput {
   /**
    * The quantiser's teacher-forcing input: tokens of scales 1..S-1. [B, L-1, Z]. Fewer of them, [B, l-1, Z], stand for the first l tokens,

@@ -16,6 +16,7 @@ import { transferScales } from './transfer.ts';
 /** Names that published files hold and the model does not use: an unused table, zero key biases, rotation tables. */
 export const unusedStarWeights: RegExp = /^class_emb\.|zero_k_bias$|freqs_cis$/;
 
+/** How `loadStar` keeps a model, and what it changes. */
 export interface LoadStarOptions {
   /** Type of matrices on the device; f16 halves their memory. */
   readonly dtype?: 'f32' | 'f16';

@@ -47,6 +47,7 @@ export class Tensor {
     this.track();
   }
 
+  /** Number of axes. */
   get rank(): number {
     return this.shape.length;
   }
@@ -56,6 +57,7 @@ export class Tensor {
     return sizeOf(this.shape);
   }
 
+  /** True once the memory was given back: the tensor must not be used any more. */
   get isDisposed(): boolean {
     return this.disposed;
   }
@@ -137,6 +139,7 @@ export function empty(shape: Shape, dtype: DType = 'f32', device: Device = curre
   return new Tensor({ storage: { device, buffer: device.acquire(bytes), references: 0 }, shape: sides, dtype });
 }
 
+/** What a new tensor is like: f32 without a gradient on the current device by default. */
 export interface TensorOptions {
   readonly dtype?: DType;
   readonly requiresGrad?: boolean;
@@ -184,7 +187,9 @@ export function full(shape: Shape, value: number, options: TensorOptions = {}): 
   return tensor(new Float32Array(sizeOf(shape)).fill(value), shape, options);
 }
 
+/** A tensor of zeros. */
 export const zeros = (shape: Shape, options: TensorOptions = {}): Tensor => full(shape, 0, options);
+/** A tensor of ones. */
 export const ones = (shape: Shape, options: TensorOptions = {}): Tensor => full(shape, 1, options);
 
 /** 0, 1, ..., count-1. */

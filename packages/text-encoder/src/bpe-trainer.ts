@@ -3,6 +3,7 @@ import { byteTokens, clipTokenizerJson, specialTokens, wordEnd } from './clip-fo
 import { TextError } from './errors.ts';
 import type { TokenizerJson } from './tokenizer.ts';
 
+/** How large a vocabulary `trainBpe` learns. */
 export interface TrainBpeOptions {
   /** Most tokens in all: 512 for bytes, 2 special ones, the rest is learnt. */
   readonly vocabSize: number;

@@ -81,6 +81,7 @@ export class ClipLayer extends Module {
     this.feedNorm = this.child('layer_norm2', new LayerNorm(norm));
   }
 
+  /** Attention, then a feed-forward layer, each beside a way around. x: [B, T, D] -> [B, T, D]. */
   forward(x_BTD: Tensor, visible: Visible): Tensor {
     const x = add(x_BTD, this.mix.forward(this.mixNorm.forward(x_BTD), visible));
     return add(x, this.feed.forward(this.feedNorm.forward(x)));

@@ -13,6 +13,7 @@ export class LayerNorm extends Module {
     this.eps = eps;
   }
 
+  /** Normalises the last axis. x: [..., D] -> [..., D]. */
   forward(x: Tensor): Tensor {
     return layerNorm(x, { eps: this.eps, weight: this.weight, bias: this.bias });
   }

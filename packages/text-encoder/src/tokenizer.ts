@@ -18,6 +18,7 @@ export interface TokenBatch {
   readonly cut: readonly string[];
 }
 
+/** How a tokenizer prepares prompts and fills them up. */
 export interface TokenizerOptions {
   /** Id that fills prompts up: by option, else by the file, else that of `<pad>`, else the end token. */
   readonly padId?: number;

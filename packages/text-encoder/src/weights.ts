@@ -15,6 +15,7 @@ import { plainNames, storedConfig, storedModel, type TextModel } from './text-mo
 import { readTokenizerFiles } from './tokenizer-files.ts';
 import { Tokenizer, type TokenizerOptions } from './tokenizer.ts';
 
+/** How `loadTextEncoder` keeps a model. */
 export interface LoadTextOptions {
   /** Leaves the parameters trainable; they are frozen otherwise. */
   readonly trainable?: boolean;

@@ -17,6 +17,7 @@ const averageName = /\.average$/;
 export const isDecayed = (name: string, { rank }: Tensor): boolean =>
   rank > 1 && !name.endsWith('bias') && !undecayedNames.test(name);
 
+/** What a step of AdamW may change by. */
 export interface AdamWStep {
   readonly learningRate: number;
   readonly weightDecay: number;
@@ -115,6 +116,7 @@ export class AdamW {
     this.steps = steps;
   }
 
+  /** Frees moments and averages. */
   dispose(): void {
     this.optimizer.dispose();
   }

@@ -1,6 +1,7 @@
 /** How the learning rate falls after the warm-up; `lin0.3` stays nearly flat for that share of the run. */
 export type ScheduleKind = 'cos' | 'lin' | 'lin0' | 'lin00' | 'exp' | `lin${number}`;
 
+/** How the learning rate changes over the steps. */
 export interface Schedule {
   readonly kind: ScheduleKind;
   /** Learning rate at the end of the warm-up. */

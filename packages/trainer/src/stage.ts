@@ -34,6 +34,7 @@ export interface BatchUse {
 
 /** What a step let its host observe: of all ranks, along the first axis in their order. */
 export interface Observed {
+  /** Copies the numbers to the host. */
   data(): Promise<Float32Array>;
 }
 

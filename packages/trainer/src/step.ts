@@ -23,6 +23,7 @@ import type { Optimizer } from './opposed-adamw.ts';
 import type { AdamWStep } from './optimizer.ts';
 import type { HostValues, PictureSize, Stage, TrainingBatch } from './stage.ts';
 
+/** What a training step goes by. */
 export interface StepNumbers extends AdamWStep {
   /** Steps done before this one. */
   readonly step: number;
@@ -57,6 +58,7 @@ interface PlannedStep {
   readonly departures: Departures | undefined;
 }
 
+/** How a training step computes, and with whom. */
 export interface TrainStepOptions extends GradientSumsOptions {
   /** Type of the operands of products; f16 wants an optimizer with a loss scale. f32 if not given. */
   readonly precision?: Precision | undefined;

@@ -48,6 +48,7 @@ export interface BestOptions {
 /** Runs something with averaged weights in place. */
 export type Averaged = <T>(run: () => Promise<T>) => Promise<T>;
 
+/** A whole training: what learns, from what, how long, and who is told. */
 export interface TrainOptions extends GradientSumsOptions {
   readonly stage: Stage;
   /** The processes that train together; this one alone if not given. Only rank 0 writes, evaluates and calls back. */

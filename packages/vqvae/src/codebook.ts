@@ -25,6 +25,7 @@ export function codebookUsage(hits: ArrayLike<number>, least = 0): CodebookUsage
   return { used: all.filter((count) => count > enough).length / all.length, perplexity: Math.exp(entropy) };
 }
 
+/** What `reviveDeadCodes` chooses by. */
 export interface Revival {
   /** Hits of each code since the last revival. */
   readonly counts: ArrayLike<number>;

@@ -105,6 +105,7 @@ export class Discriminator extends Module {
     }));
   }
 
+  /** Logits of patches. x: [B, H, W, 3] -> [B, h, w, 1]. */
   forward(x_BHW3: Tensor): Tensor {
     const last = this.layers.length - 1;
     return this.layers.reduce((x, { convolution, norm }, i) => {

@@ -1,3 +1,8 @@
+/**
+ * Token maps of the scales as plain numbers, without tensors.
+ * @module
+ */
+
 /** Sides of the square token maps of the published models, coarse to fine, by picture side; one token is 16 pixels wide. */
 export const patchNumberPresets: Readonly<Record<'256' | '512' | '512-12-scales' | '1024', readonly number[]>> = {
   '256': [1, 2, 3, 4, 5, 6, 8, 10, 13, 16],

@@ -14,6 +14,7 @@ import { Vqvae } from './vqvae.ts';
 /** Usage statistics of published files: they may count another number of scales, and nothing here reads them. */
 export const unusedVqvaeWeights: RegExp = /ema_vocab_hit_SV$/;
 
+/** How `loadVqvae` keeps a model. */
 export interface LoadVqvaeOptions {
   /** Type of filters on the device; f16 halves their memory. The quantiser stays f32. */
   readonly dtype?: 'f32' | 'f16';

@@ -97,6 +97,7 @@ export function cosineSimilarity(a: Float32Array, b: Float32Array): number {
   return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
 }
 
+/** Result of `clipScore`. */
 export interface ClipScore {
   /** Mean over pictures of the cosine between a picture and its prompt. */
   readonly mean: number;

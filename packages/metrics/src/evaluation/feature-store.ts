@@ -68,6 +68,7 @@ export class FeatureStore {
     return each;
   }
 
+  /** Closes the file. */
   async close(): Promise<void> {
     await this.file.close();
   }

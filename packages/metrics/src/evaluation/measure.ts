@@ -16,6 +16,7 @@ export interface MeasuredSet {
   readonly statistics?: Statistics;
 }
 
+/** What the metrics of an Inception network are computed of. */
 export interface InceptionMeasurement {
   readonly samples: MeasuredSet;
   readonly references?: MeasuredSet;

@@ -3,6 +3,7 @@ import { inBatches } from '../batches.ts';
 import { checkPicture, type Picture, type Stream } from '../picture.ts';
 import type { Inception, InceptionFeatures, InceptionTap } from './inception.ts';
 
+/** What `inceptionFeatures` takes of a network, and how. */
 export interface ExtractOptions<T extends InceptionTap> {
   readonly taps: readonly T[];
   /** Pictures that run together; as many live on the device. */

@@ -28,6 +28,7 @@ import {
 
 /** Where features are taken: means over the picture of 64, 192, 768 and 2048 published channels, and the classes' logits. */
 export const inceptionTaps = ['pool64', 'pool192', 'pool768', 'pool2048', 'logits', 'logitsWithoutBias'] as const;
+/** A layer of the Inception network that features are taken from. */
 export type InceptionTap = (typeof inceptionTaps)[number];
 
 /** Features of B pictures by tap. [B, channels] each. */

@@ -11,6 +11,7 @@ import { contiguous, reshape } from '../ops/view.ts';
 import type { Node } from './node.ts';
 import { noGrad, wantsGrad } from './record.ts';
 
+/** What `backward` does with gradients beside returning them. */
 export interface BackwardOptions {
   /** Gradients of an earlier call for the same tensors: this one's are added to them, in place where their memory is their own. They are taken over. */
   readonly onto?: readonly Tensor[] | undefined;

@@ -13,6 +13,7 @@ import { Recorder, type Recording } from './recorder.ts';
 /** Waits for GPU work; Node passes one that does not spin a core, browsers simply await. */
 export type Wait = <T>(pending: Promise<T>) => Promise<T>;
 
+/** How `createDevice` uses an adapter. */
 export interface DeviceOptions {
   readonly wait?: Wait;
   /** Forces the plain kernels, for checking the fast ones against. */
@@ -132,10 +133,12 @@ export class Device {
     return this.pool.largestBinding;
   }
 
+  /** A buffer of at least so many bytes, from the pool. */
   acquire(bytes: number): PooledBuffer {
     return this.recorder ? this.recorder.acquire(bytes) : this.pool.acquire(bytes);
   }
 
+  /** Gives a buffer back to the pool, whose next owner may overwrite it. */
   release(buffer: PooledBuffer): void {
     if (this.recorder?.release(buffer) || this.promised.has(buffer)) return;
     this.pool.release(buffer);
@@ -146,6 +149,7 @@ export class Device {
     return this.pool.acquireExact(bytes);
   }
 
+  /** Frees a buffer instead of keeping it for reuse. */
   discard(buffer: PooledBuffer): void {
     this.flush();
     this.pool.discard(buffer);
@@ -258,6 +262,7 @@ export class Device {
     await this.settled(this.gpu.queue.onSubmittedWorkDone());
   }
 
+  /** What the device has done and holds now. */
   stats(): DeviceStats {
     const { dispatches, submits } = this.stream;
     return { ...this.pool.stats(), dispatches, submits, pipelines: this.pipelines.size };

@@ -90,6 +90,7 @@ export class HostCopies {
     }
   }
 
+  /** Frees the staging memory. */
   dispose(): void {
     this.staging.destroy();
   }

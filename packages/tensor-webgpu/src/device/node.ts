@@ -1,3 +1,8 @@
+/**
+ * Adapters of Node: the system's, or the embedded SwiftShader; files; tuning that is kept on disk.
+ * @module
+ */
+
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { embeddedDriver } from './swiftshader/node.ts';
@@ -18,6 +23,7 @@ export interface OpenedGpu {
   close(): void;
 }
 
+/** What `openGpu` opens. */
 export interface OpenGpuOptions {
   /** `auto`, a kind, or a part of an adapter's name; the environment's STAR_ADAPTER by default. */
   readonly adapter?: string;

@@ -177,6 +177,7 @@ function sizeOf({ commands }: Recording, slots: readonly MemorySlot[]): PlanSize
   };
 }
 
+/** Where `plan` records, and whose memory it uses. */
 export interface PlanOptions {
   readonly device?: Device;
   /** Memory that the plan shares with others for what does not outlast a run. */

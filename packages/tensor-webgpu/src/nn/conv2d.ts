@@ -30,6 +30,7 @@ export class Conv2d extends Module {
     this.upsample = options.upsample ?? 1;
   }
 
+  /** The convolution of pictures. x: [B, H, W, I] -> [B, h, w, O]. */
   forward(x: Tensor): Tensor {
     const { bias, stride, padding, upsample } = this;
     return conv2d(x, this.weight, { bias, stride, padding, upsample });

@@ -12,6 +12,7 @@ export class Embedding extends Module {
     this.weight = this.parameter('weight', [options.count, options.width], options.init);
   }
 
+  /** Rows of the table. indices: u32 [...] -> [..., C]. */
   forward(indices: Tensor): Tensor {
     return embedding(this.weight, indices);
   }

@@ -16,6 +16,7 @@ export class GroupNorm extends Module {
     this.groups = options.groups;
   }
 
+  /** Normalises groups of channels. x: [B, H, W, C] -> [B, H, W, C]. */
   forward(x: Tensor, activation: 'none' | 'silu' = 'none'): Tensor {
     return groupNorm(x, { groups: this.groups, eps: 1e-6, weight: this.weight, bias: this.bias, activation });
   }

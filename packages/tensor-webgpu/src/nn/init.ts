@@ -17,8 +17,11 @@ export interface Init {
 const fill = (law: InitLaw, draw: () => number): Init =>
   Object.assign((shape: Shape) => Float32Array.from({ length: sizeOf(shape) }, draw), { law });
 
+/** One value everywhere. */
 export const initConstant = (value: number): Init => fill({ kind: 'constant', value }, () => value);
+/** Zeros everywhere. */
 export const initZeros: Init = initConstant(0);
+/** Ones everywhere. */
 export const initOnes: Init = initConstant(1);
 
 /** Normal with mean 0. */

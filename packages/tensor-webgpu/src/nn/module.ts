@@ -32,6 +32,7 @@ export class WeightsError extends Error {
 /** Tensors by name, of which the shapes are known. */
 type Shaped = ReadonlyMap<string, { readonly shape: Shape }>;
 
+/** What `checkWeights` compares. */
 export interface WeightsCheck extends LoadOptions {
   /** Shapes that a model needs. */
   readonly needed: ReadonlyMap<string, Shape>;
@@ -50,6 +51,7 @@ export function checkWeights(model: string, { needed, given, ignore }: WeightsCh
     throw new WeightsError(model, { missing, unexpected, misshapen });
 }
 
+/** What may differ between a model and the weights that it loads. */
 export interface LoadOptions {
   /** Names that may be present without being used. */
   readonly ignore?: RegExp;

@@ -19,6 +19,7 @@ import { isBindable } from './parts.ts';
 import { toOperand } from './precision.ts';
 import { contiguous } from './view.ts';
 
+/** What `attention` scales and masks by. */
 export interface AttentionOptions {
   /** Factor of the scores, 1/sqrt(d) by habit. */
   readonly scale: number;

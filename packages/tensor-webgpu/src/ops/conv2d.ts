@@ -13,6 +13,7 @@ import { contiguous, padAxis, permute, reshape, slice } from './view.ts';
 /** Zeros around a picture: one number for all edges, or [top, right, bottom, left]. */
 export type Padding = number | readonly [number, number, number, number];
 
+/** What `conv2d` does around the sums: no padding, a stride of 1 and no bias by default. */
 export interface Conv2dOptions {
   readonly bias?: Tensor;
   readonly stride?: number;

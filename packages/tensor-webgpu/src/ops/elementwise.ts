@@ -110,15 +110,22 @@ function integerPower(x: Tensor, exponent: number): Tensor {
   return unary('pow', x, power('a', exponent), `a * u.s0 * ${power('b', exponent - 1)}`, [exponent]);
 }
 
+/** -x. */
 export const neg = (x: Tensor): Tensor => unary('neg', x, '-a', '-a');
+/** |x|; its gradient at 0 is 0. */
 export const abs = (x: Tensor): Tensor => unary('abs', x, 'abs(a)', 'a * sign(b)');
+/** x^2. */
 export const square = (x: Tensor): Tensor => unary('square', x, 'a * a', '2.0 * a * b');
+/** e^x. */
 export const exp = (x: Tensor): Tensor => unary('exp', x, 'exp(a)', 'a * c');
+/** The natural logarithm of x. */
 export const log = (x: Tensor): Tensor => unary('log', x, 'log(a)', 'a / b');
+/** The square root of x. */
 export const sqrt = (x: Tensor): Tensor => unary('sqrt', x, 'sqrt(a)', '0.5 * a / c');
 const activated = (name: keyof typeof activationRules, x: Tensor): Tensor =>
   unary(name, x, activationRules[name].forward, activationRules[name].backward);
 
+/** max(x, 0). */
 export const relu = (x: Tensor): Tensor => activated('relu', x);
 /** x where it is positive, else a share of it (Maas et al., 2013). */
 export const leakyRelu = (x: Tensor, slope: number): Tensor =>
@@ -133,7 +140,9 @@ export const clamp = (x: Tensor, low: number, high: number): Tensor =>
     [low, high],
   );
 
+/** 1 / (1 + exp(-x)). */
 export const sigmoid = (x: Tensor): Tensor => unary('sigmoid', x, sigmoidOf('a'), 'a * c * (1.0 - c)');
+/** The hyperbolic tangent of x. */
 export const tanh = (x: Tensor): Tensor => unary('tanh', x, tanhOf('a'), 'a * (1.0 - c * c)');
 /** x * sigmoid(x). */
 export const silu = (x: Tensor): Tensor => activated('silu', x);
@@ -190,8 +199,11 @@ function compare(op: string, x: Tensor, z: Operand, symbol: string): Tensor {
   return map(op, [x], result(`vec4<${type}>(${type}(u.s0))`), { dtype: 'bool', scalars: [z] });
 }
 
+/** Whether x equals z, broadcast -> bool. No gradient. */
 export const equal = (x: Tensor, z: Operand): Tensor => compare('equal', x, z, '==');
+/** Whether x is less than z, broadcast -> bool. No gradient. */
 export const less = (x: Tensor, z: Operand): Tensor => compare('less', x, z, '<');
+/** Whether x is greater than z, broadcast -> bool. No gradient. */
 export const greater = (x: Tensor, z: Operand): Tensor => compare('greater', x, z, '>');
 
 /** x led away from z by a strength: (1 + t) x - t z, and x itself where t is 0, whatever z; t is broadcast. */

@@ -6,6 +6,7 @@ import { empty, type Tensor } from '../tensor.ts';
 import { launch } from './launch.ts';
 import { contiguous } from './view.ts';
 
+/** What `fixTokens` chooses by. */
 export interface FixTokensOptions {
   /** What was drawn for each token, u32 [R, l]. */
   readonly drawn: Tensor;

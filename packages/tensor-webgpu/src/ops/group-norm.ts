@@ -18,6 +18,7 @@ import { isBindable, partAlong, rowsPart, type Run, runsOf, stepOf } from './par
 import { sum } from './reduce.ts';
 import { concat, contiguous, slice } from './view.ts';
 
+/** What `groupNorm` normalises by, and what follows. */
 export interface GroupNormOptions {
   readonly groups: number;
   readonly eps: number;

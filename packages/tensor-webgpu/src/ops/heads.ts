@@ -24,6 +24,7 @@ interface HeadsOptions {
   readonly rope?: Tensor;
 }
 
+/** What `queryHeads` needs of a projection. */
 export interface QueryHeadsOptions extends HeadsOptions {
   /** Logarithm of each head's factor, at most ln 100 of it used: as many elements as heads. */
   readonly scale: Tensor;
@@ -31,6 +32,7 @@ export interface QueryHeadsOptions extends HeadsOptions {
   readonly queryBias: Tensor;
 }
 
+/** What `keyValueHeads` needs of a projection. */
 export interface KeyValueHeadsOptions extends HeadsOptions {
   /** [C] */
   readonly valueBias: Tensor;

@@ -14,6 +14,7 @@ import { mean, sum } from './reduce.ts';
 import { type CrossEntropyOptions, crossEntropyRows } from './softmax.ts';
 import { concat, contiguous, slice } from './view.ts';
 
+/** What `linearCrossEntropy` compares with, and the memory that it may take. */
 export interface LinearCrossEntropyOptions extends CrossEntropyOptions {
   /** u32 [R] */
   readonly targets: Tensor;

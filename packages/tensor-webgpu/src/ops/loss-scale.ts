@@ -8,6 +8,7 @@ export interface LossScaleState {
   readonly finiteSteps: number;
 }
 
+/** How a loss scale begins and grows: at 2^11, doubled after 1000 finite steps, 2^15 at most, by default. */
 export interface LossScaleOptions {
   readonly start?: number;
   /** Finite steps in a row after which the scale doubles. */
@@ -37,15 +38,18 @@ export class LossScale {
     return reshape(slice(this.state, 0, 0, 1), []);
   }
 
+  /** Copies the state to the host. */
   async read(): Promise<LossScaleState> {
     const [scale, finiteSteps] = await this.state.data();
     return { scale: scale!, finiteSteps: finiteSteps! };
   }
 
+  /** Sets the state to one that `read` gave. */
   load({ scale, finiteSteps }: LossScaleState): void {
     this.state.storage.device.write(this.state.buffer, Float32Array.of(scale, finiteSteps));
   }
 
+  /** Frees the state. */
   dispose(): void {
     this.state.dispose();
   }

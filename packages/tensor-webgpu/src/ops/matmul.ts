@@ -10,6 +10,7 @@ import { contiguous, transpose } from './view.ts';
 
 export { sharedLanes } from './gemm-plan.ts';
 
+/** How `matmul` reads its operands. */
 export interface MatmulOptions {
   /** The first operand is stored [..., K, M]. */
   readonly transposeA?: boolean;

@@ -16,6 +16,7 @@ export interface AdamWParameter {
   readonly decayed: boolean;
 }
 
+/** Constants of AdamW, betas 0.9 and 0.999 and eps 1e-8 by default, and what it does beside. */
 export interface MultiAdamWOptions {
   readonly betas?: readonly [number, number];
   readonly eps?: number;

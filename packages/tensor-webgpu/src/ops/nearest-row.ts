@@ -8,6 +8,7 @@ import { sharedLanes } from './matmul.ts';
 import { l2Normalize } from './norm.ts';
 import { contiguous, padAxis } from './view.ts';
 
+/** How `nearestRow` measures. */
 export interface NearestRowOptions {
   /** Smallest squared distance, or largest cosine. */
   readonly metric?: 'l2' | 'cosine';

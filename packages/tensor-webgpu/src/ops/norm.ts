@@ -11,6 +11,7 @@ import { rowRuns, rowsPart } from './parts.ts';
 import { mean, sum } from './reduce.ts';
 import { contiguous } from './view.ts';
 
+/** What `layerNorm` scales and shifts by, [C] each. */
 export interface LayerNormOptions {
   readonly eps: number;
   readonly weight?: Tensor;
@@ -25,6 +26,7 @@ export function layerNorm(x: Tensor, { eps, weight, bias }: LayerNormOptions): T
   return bias ? add(scaled, bias) : scaled;
 }
 
+/** What `rmsNorm` scales by, [C]. */
 export interface RmsNormOptions {
   readonly eps: number;
   readonly weight?: Tensor;

@@ -10,6 +10,7 @@ import { map } from './map.ts';
 import { repeatView } from './repeat-view.ts';
 import { contiguous, reshape } from './view.ts';
 
+/** Which axes a reduction goes over, and whether they stay. */
 export interface ReduceOptions {
   /** Axis or axes to reduce; all by default. */
   readonly axis?: number | readonly number[];

@@ -27,6 +27,7 @@ export function topK(x: Tensor, k: number): { values: Tensor; indices: Tensor } 
   return { values: gather(x, indices), indices };
 }
 
+/** Which tokens may be drawn. */
 export interface FilterOptions {
   /** Keep this many of the largest logits, and ties of the last; 0 keeps all. */
   readonly topK?: number;
@@ -45,8 +46,10 @@ export interface DeviceFilter {
   readonly topP: boolean;
 }
 
+/** Which tokens may be drawn: values of the host or on the device. */
 export type Filter = FilterOptions | DeviceFilter;
 
+/** What may be drawn, and the seed to draw by. */
 export type DrawOptions = Filter & RandomSource;
 
 /**

@@ -67,6 +67,7 @@ export function entropy(x: Tensor): Tensor {
   return record('entropy', y, [x], (dy) => [mul(neg(column(dy)), mul(softmax(x), add(logSoftmax(x), column(y))))]);
 }
 
+/** Which targets count in a cross-entropy, and how sharply. */
 export interface CrossEntropyOptions {
   /** Share of the target spread evenly over all classes. */
   readonly labelSmoothing?: number;

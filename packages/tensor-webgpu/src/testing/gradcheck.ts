@@ -9,6 +9,7 @@ import { Tensor, tensor } from '../tensor.ts';
 import { relativeError } from './close.ts';
 import { hashedValues } from './hashed.ts';
 
+/** How exactly `gradcheck` compares. */
 export interface GradcheckOptions {
   /** Step of the central difference; f32 forward error over it bounds the accuracy. */
   readonly step?: number;

@@ -1,3 +1,8 @@
+/**
+ * What tests of ops and models share, with vitest: devices, hashed tensors, closeness, gradients, golden files.
+ * @module
+ */
+
 export { expectClose, relativeError, valuesOf } from './close.ts';
 export { goldenWeights, type GoldenTensor, loadGolden, loadGoldenJson, type Manifest } from './golden.ts';
 export { gradcheck, type GradcheckOptions } from './gradcheck.ts';

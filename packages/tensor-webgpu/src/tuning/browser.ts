@@ -1,3 +1,8 @@
+/**
+ * Tuning in browsers, kept in IndexedDB.
+ * @module
+ */
+
 import type { Device } from '../device/device.ts';
 import { gemmProblem } from '../ops/gemm.ts';
 import { useTuning } from '../ops/gemm-plan.ts';

@@ -26,6 +26,7 @@ export interface TuningResult {
   readonly skipped: readonly GemmTile[];
 }
 
+/** How long `tune` may take, and whom it tells. */
 export interface TuneOptions {
   /** Called behind each problem. */
   readonly onResult?: (result: TuningResult) => void;

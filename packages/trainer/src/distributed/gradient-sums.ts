@@ -1,6 +1,7 @@
 import { assignBytes, bytesPerElement, cast, empty, HostCopies, type Tensor } from '@star-webgpu/tensor-webgpu';
 import type { Communicator, WireType } from './communicator.ts';
 
+/** How the gradients of several processes travel. */
 export interface GradientSumsOptions {
   /** How gradients travel; halves want an optimizer with a loss scale. f32 if not given. */
   readonly wire?: WireType | undefined;

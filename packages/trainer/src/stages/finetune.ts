@@ -5,6 +5,7 @@ import { checkModelId } from './model-id.ts';
 import type { StarModels } from './star-inputs.ts';
 import { StarStage, type StarStageOptions } from './star.ts';
 
+/** How `FinetuneStage` trains. */
 export interface FinetuneStageOptions extends Omit<StarStageOptions, 'trainText'> {
   /** On the transformer, which then keeps its weights; all of them learn without it. */
   readonly adapters?: StarAdapters;

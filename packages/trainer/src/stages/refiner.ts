@@ -12,6 +12,7 @@ import type { BatchUse, HostValues, PictureSize, Stage, StageOutput, TrainingBat
 import { checkModelId } from './model-id.ts';
 import { modelFolder, type ReadInputs, StarInputs, type StarInputsOptions, type StarModels } from './star-inputs.ts';
 
+/** How `RefinerStage` trains. */
 export interface RefinerStageOptions extends StarInputsOptions {
   readonly seed: number;
   /** Tells the models apart whose refiners are trained: a checkpoint goes on with the one that it began with. */

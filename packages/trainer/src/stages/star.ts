@@ -20,6 +20,7 @@ import type { BatchUse, HostValues, PictureSize, Stage, StageOutput, TrainingBat
 import { ofTokens, type TokenOptions, trainedTokens, type TrainedTokens } from './trained-tokens.ts';
 import { modelFolder, type ReadInputs, StarInputs, type StarInputsOptions, type StarModels } from './star-inputs.ts';
 
+/** How `StarStage` trains. */
 export interface StarStageOptions extends StarInputsOptions, TokenOptions {
   readonly seed: number;
   readonly labelSmoothing: number;

@@ -27,6 +27,7 @@ import type { BatchUse, HostValues, Observed, Stage, StageOutput, TrainingBatch 
 import { Adversary, type AdversaryOptions } from './adversary.ts';
 import { type MeasuredLoss, pictureLoss, type PictureLossOptions } from './picture-loss.ts';
 
+/** How `VqvaeStage` trains. */
 export interface VqvaeStageOptions extends PictureLossOptions {
   readonly seed: number;
   /** Weight of the codebook and commitment losses. */

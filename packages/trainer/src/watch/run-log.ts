@@ -64,6 +64,7 @@ export class RunLog {
     await (await this.open()).events.add(step, [{ tag, histogram: histogramOf(values) }]);
   }
 
+  /** Writes what is left and closes the files. */
   async close(): Promise<void> {
     await this.files?.lines.close();
     await this.files?.events.close();

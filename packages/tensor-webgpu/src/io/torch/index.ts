@@ -1,3 +1,8 @@
+/**
+ * Files of PyTorch, read without executing anything in them.
+ * @module
+ */
+
 export { TorchFileError } from './errors.ts';
 export { openTorch, type TorchFile } from './open.ts';
 export { TorchTensor } from './tensor.ts';

@@ -6,6 +6,7 @@ import type { Communicator, WireType } from '../communicator.ts';
 import { gatherTexts } from '../gather.ts';
 import type { Launch } from '../launch.ts';
 
+/** How the processes of a launch find each other. */
 export interface MpiOptions {
   readonly launch: Launch;
   /** File of the MPI library; the launcher's is looked for if not given. */
