@@ -59,6 +59,39 @@ describe('openPack', () => {
     await second.close();
   });
 
+  it('threads of a process read one pack at once, each to its end, whichever closes first', async () => {
+    const path = await colors(40);
+    const reading = `import { createHash } from 'node:crypto';
+      import { setTimeout } from 'node:timers/promises';
+      import { parentPort, workerData } from 'node:worker_threads';
+      const { register } = await import(workerData.tsx);
+      register();
+      const { loadBatches, openPack } = await import(workerData.source);
+      const pack = await openPack(workerData.path);
+      const hash = createHash('sha256');
+      let steps = 0;
+      for await (const { images, keys } of loadBatches({ packs: [pack], batch: 4, size: 8, seed: 3 })) {
+        hash.update(keys.join()).update(images);
+        await setTimeout(workerData.pause);
+        if (++steps === 25) break;
+      }
+      await pack.close();
+      parentPort.postMessage(hash.digest('hex'));`;
+    const code = `import { Worker } from 'node:worker_threads';
+      const given = { tsx: import.meta.resolve('tsx/esm/api'), source: import.meta.resolve('@star-webgpu/data-lmdb') };
+      const digests = [0, 1, 5, 9].map((pause) => {
+        const workerData = { ...given, path: ${JSON.stringify(path)}, pause };
+        const thread = new Worker(${JSON.stringify(reading)}, { eval: true, workerData });
+        return new Promise((resolve, reject) => thread.once('message', resolve).once('error', reject));
+      });
+      console.log(JSON.stringify(await Promise.all(digests)));`;
+    const { err, out } = await runModule(code);
+    expect(err).toBe('');
+    const digests = JSON.parse(out) as string[];
+    expect(digests).toHaveLength(4);
+    expect(new Set(digests).size).toBe(1);
+  });
+
   it('reads a pack in a folder where it must not write', async () => {
     const path = await colors(3);
     const folder = join(await temporaryFolder(), 'sealed');
