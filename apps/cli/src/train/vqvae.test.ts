@@ -99,6 +99,27 @@ describe('star train vqvae', () => {
     expect(at('codes').value).toBeGreaterThanOrEqual(at('codes/3').value);
   });
 
+  it('goes on from another one, whose sizes and weights it takes', async () => {
+    const { vqvae: _vqvae, ...others } = config;
+    const { ema: _ema, ...training } = { ...config.training, steps: 1, learningRate: 1e-9 };
+    const further = { ...others, training, from: 'run/model' };
+    await writeFile(join(folder, 'further.json'), JSON.stringify(further));
+    const { code, stderr } = await runStar(['train', 'vqvae', '--config', 'further.json', '--out', 'further'], folder);
+    expect(code, stderr).toBe(0);
+    expect(await readFile(join(folder, 'further/model/config.json'), 'utf8')).toBe(
+      await readFile(join(folder, 'run/model/config.json'), 'utf8'),
+    );
+    const psnrOf = async (model: string): Promise<number> => {
+      const measured = await runStar(['evaluate', 'tokenizer', model, '--pictures', 'noise.lmdb', '--json'], folder);
+      return (JSON.parse(measured.stdout) as { id: string; value: number }[]).find(({ id }) => id === 'psnr')!.value;
+    };
+    expect(await psnrOf('further/model')).toBeCloseTo(await psnrOf('run/model'), 3);
+    const set = ['--set', 'from=nowhere'];
+    const lost = await runStar(['train', 'vqvae', '--config', 'further.json', '--out', 'lost', ...set], folder);
+    expect(lost.code).toBe(1);
+    expect(lost.stderr).toContain('error: train: from must name the folder of a VQVAE');
+  });
+
   it('says where the weights of LPIPS come from, if the folder has none', async () => {
     const args = ['train', 'vqvae', '--config', 'vqvae.json', '--out', 'none'];
     const { code, stderr } = await runStar([...args, '--set', 'loss.perceptual.folder=nowhere'], folder);

@@ -1,20 +1,20 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadLpips } from '@star-webgpu/metrics';
+import { folderFiles } from '@star-webgpu/tensor-webgpu/node';
 import { VqvaeStage, type VqvaeStageOptions } from '@star-webgpu/trainer';
-import { Discriminator, Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
+import { Discriminator, loadVqvae, Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
 import { publishedNetworks } from '../evaluate/networks.ts';
 import type { VqvaeRun } from './config/vqvae.ts';
 import { sizesOf, type TrainingData } from './data.ts';
 import { reconstructionOf, reconstructionPreview } from './reconstruction.ts';
 import type { Trained } from './trained.ts';
 
-/** Training of a VQVAE from nothing. */
+/** Training of a VQVAE, from nothing or from one that is there. */
 export async function vqvaeStage(run: VqvaeRun, { heldOut, ...chosen }: TrainingData): Promise<Trained> {
   const { loss, seed, preview, training } = run;
-  const config = vqvaeConfig(run.vqvae);
-  const vqvae = new Vqvae(config, { seed });
-  const sizes = sizesOf(run, config);
+  const vqvae = run.from === undefined ? new Vqvae(vqvaeConfig(run.vqvae!), { seed }) : await begun(run.from);
+  const sizes = sizesOf(run, vqvae.config);
   const shown = { ...(heldOut ?? chosen), batch: training.batch, size: sizes };
   const options = { ...loss, seed, perceptual: await perceptualLoss(run), adversary: adversary(run) };
   return {
@@ -23,6 +23,15 @@ export async function vqvaeStage(run: VqvaeRun, { heldOut, ...chosen }: Training
     measure: reconstructionOf(vqvae),
     ...(preview && { preview: reconstructionPreview(vqvae, preview, shown) }),
   };
+}
+
+/** The VQVAE of a folder. @throws Error naming the folder if it holds none. */
+async function begun(folder: string): Promise<Vqvae> {
+  if (!(await stat(join(folder, 'model.safetensors')).catch(() => undefined)))
+    throw new Error(
+      `train: from must name the folder of a VQVAE, with config.json and model.safetensors, got ${folder}. Name the model of a run, or the vqvae folder of a whole model.`,
+    );
+  return loadVqvae(folderFiles(folder));
 }
 
 /** @throws Error that says where the weights come from, if the folder has none. */

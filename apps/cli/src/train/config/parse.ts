@@ -52,6 +52,9 @@ function contradictions(config: TrainConfig): string[] {
       : []),
     ...(draws && config.data.ratios.length > 1 ? ['evaluation.retrieval: must compare pictures of one ratio'] : []),
     ...(text ? ['text, textFolder: must be given one or the other'] : []),
+    ...(config.stage === 'vqvae' && (config.vqvae === undefined) === (config.from === undefined)
+      ? ['vqvae, from: must be given one or the other']
+      : []),
     ...(config.stage === 'star' && config.from && config.text
       ? ['from: wants textFolder, as the text encoder that the model was trained with stays']
       : []),

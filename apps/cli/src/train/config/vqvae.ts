@@ -23,7 +23,7 @@ const vqvae = z
     beta: z.number().min(0).describe('Weight of the commitment loss beside the codebook loss.'),
     cosineLookup: z.boolean().describe('Looks codes up by the cosine instead of the distance.'),
   })
-  .describe('Sizes and options of the VQVAE.');
+  .describe('Sizes and options of a VQVAE that begins with random weights; or give `from`.');
 
 const perceptual = z
   .strictObject({
@@ -51,7 +51,11 @@ const adversarial = z
 
 export const vqvaeRun = z.strictObject({
   ...runOf('vqvae'),
-  vqvae,
+  vqvae: vqvae.optional(),
+  from: z
+    .string()
+    .describe('Folder of a VQVAE that this one goes on from, with its sizes, options and weights; or give `vqvae`.')
+    .optional(),
   training,
   loss: z
     .strictObject({
