@@ -100,6 +100,24 @@ describe('star convert', () => {
     expect([width, height]).toEqual([128, 128]);
   });
 
+  it('takes the config of a folder of ours, but for what is asked for otherwise', async () => {
+    const emoji = fileURLToPath(modelUrl);
+    for (const [part, kind] of [
+      ['star', 'star'],
+      ['vqvae', 'vqvae'],
+    ] as const) {
+      await convert(emoji, '--kind', kind, '--dtype', 'f16', '--out', at(`emoji/${part}`));
+      expect(await configOf(at(`emoji/${part}`))).toEqual(await configOf(join(emoji, part)));
+    }
+    const asked = ['--cross-attention', 'first-sample', '--patch-numbers', '1,2,3,4,6,8,10'];
+    await convert(join(emoji, 'star'), ...asked, '--out', at('emoji/larger'));
+    expect(await configOf(at('emoji/larger'))).toEqual({
+      ...(await configOf(join(emoji, 'star'))),
+      crossAttention: 'first-sample',
+      patchNumbers: [1, 2, 3, 4, 6, 8, 10],
+    });
+  });
+
   it('keeps numbers as half floats, which load, and says so for machines', async () => {
     const { stdout } = await convert(star, '--no-refiner', '--dtype', 'f16', '--json', '--out', at('half'));
     expect(JSON.parse(stdout)).toMatchObject({

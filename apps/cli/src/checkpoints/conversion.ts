@@ -1,17 +1,21 @@
 import type { Shape, StoredTensor } from '@star-webgpu/tensor-webgpu';
+import type { OwnConfig } from './own-config.ts';
 import type { Kind } from './recognise.ts';
 
 /** What a user may say about a conversion. */
 export interface ConversionOptions {
+  /** Config of the source, where it is a folder of ours: what the other options do not say, it says. */
+  readonly own?: OwnConfig;
   /** Sides of the token maps of the result; those of the file by default. */
   readonly patchNumbers?: readonly number[];
   /** Seed of rows that the file does not have. */
   readonly seed: number;
-  readonly crossAttention: 'first-sample' | 'per-sample';
+  /** Whose text a picture of a batch sees; the first one's by default, as with released weights. */
+  readonly crossAttention?: 'first-sample' | 'per-sample';
   /** False leaves a refiner out. */
   readonly refiner: boolean;
-  /** Index of the first scale that the refiner predicts. */
-  readonly sampleFrom: number;
+  /** Index of the first scale that the refiner predicts; the published one by default. */
+  readonly sampleFrom?: number;
   /** Folder of the tokenizer, where it is not beside the weights. */
   readonly tokenizer?: string;
   /** File of the weights of LPIPS's layers, where they are not in the network's. */

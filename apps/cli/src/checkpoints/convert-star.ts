@@ -37,6 +37,7 @@ function patchNumbersOf(tensors: Tensors, value: TorchValue | undefined): readon
 
 /** The config of a file's tensors. @throws Error where the patch numbers cannot be told */
 function configOf({ tensors }: Found, value: TorchValue | undefined, options: ConversionOptions): StarConfig {
+  if (options.own) return ownConfigOf(tensors, options.own as unknown as StarConfig, options);
   const [width, codeWidth] = sideOf(tensors, 'word_embed.weight', [1024, 32]) as [number, number];
   const [codebookSize] = sideOf(tensors, 'head_logits.weight', [4096]) as [number];
   const [, textWidth] = sideOf(tensors, 'encoder_proj.weight', [width, 1024]) as [number, number];
@@ -54,7 +55,7 @@ function configOf({ tensors }: Found, value: TorchValue | undefined, options: Co
     textWidth,
     codeWidth,
     codebookSize,
-    crossAttention: options.crossAttention,
+    crossAttention: options.crossAttention ?? 'first-sample',
     ...(refiner && { refiner }),
   });
 }
@@ -62,7 +63,21 @@ function configOf({ tensors }: Found, value: TorchValue | undefined, options: Co
 const unknownPatchNumbers = (tensors: Tensors): string =>
   `convert: patch numbers must be known, got a file with ${tensors.get('lvl_embed.weight')?.shape[0] ?? 'no'} scales and no list of them. Say --resolution ${Object.keys(patchNumberPresets).join(' or ')}, or --patch-numbers 1,2,3.`;
 
-function refinerOf(tensors: Tensors, { refiner, sampleFrom }: ConversionOptions): StarConfig['refiner'] | undefined {
+/** The config of a folder of ours with what was asked for otherwise. @throws Error listing what is wrong with it */
+function ownConfigOf(
+  tensors: Tensors,
+  { refiner: stored, ...own }: StarConfig,
+  { patchNumbers = own.patchNumbers, crossAttention = own.crossAttention, ...options }: ConversionOptions,
+): StarConfig {
+  const sampleFrom = options.sampleFrom ?? stored?.sampleFrom;
+  const refiner = refinerOf(tensors, { ...options, ...(sampleFrom !== undefined && { sampleFrom }) });
+  return starConfig({ ...own, patchNumbers, crossAttention, ...(refiner && { refiner }) });
+}
+
+function refinerOf(
+  tensors: Tensors,
+  { refiner, sampleFrom = publishedRefiner.sampleFrom }: Pick<ConversionOptions, 'refiner' | 'sampleFrom'>,
+): StarConfig['refiner'] | undefined {
   const depth = countOf(tensors, /^feat_extract_blocks\.(\d+)\./);
   if (!refiner || !(depth || tensors.has('head_logits2.weight'))) return undefined;
   return { depth: depth || publishedRefiner.depth, sampleFrom };

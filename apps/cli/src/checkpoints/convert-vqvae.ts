@@ -42,9 +42,12 @@ function configOf({ tensors }: Found, patchNumbers: readonly number[]): VqvaeCon
 /** A VQVAE of ours from published tensors; the patch numbers are those of the transformer that it will serve. */
 export function convertVqvae(
   found: Found,
-  { patchNumbers = publishedConfig.patchNumbers }: ConversionOptions,
+  { own, patchNumbers: asked }: Pick<ConversionOptions, 'own' | 'patchNumbers'>,
 ): Conversion {
-  const config = configOf(found, patchNumbers);
+  const config = own
+    ? vqvaeConfig({ ...own, ...(asked && { patchNumbers: asked }) })
+    : configOf(found, asked ?? publishedConfig.patchNumbers);
+  const { patchNumbers } = config;
   return {
     kind: 'vqvae',
     title: `VQVAE of ${config.codebookSize} codes of ${config.codeWidth} channels, token maps up to ${patchNumbers.at(-1)!} x ${patchNumbers.at(-1)!}`,

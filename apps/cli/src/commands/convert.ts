@@ -10,6 +10,7 @@ import { convertVqvae } from '../checkpoints/convert-vqvae.ts';
 import type { Conversion, ConversionOptions } from '../checkpoints/conversion.ts';
 import { type Checkpoint, openCheckpoint } from '../checkpoints/open-checkpoint.ts';
 import { withNullDevice } from '../null-device.ts';
+import { ownConfig } from '../checkpoints/own-config.ts';
 import { findModels, type Found, type Kind, kinds } from '../checkpoints/recognise.ts';
 import { writeModel, type WrittenModel } from '../checkpoints/write-model.ts';
 import { openSession } from '../device.ts';
@@ -23,9 +24,9 @@ interface Flags {
   readonly dtype: 'f32' | 'f16';
   readonly resolution?: keyof typeof patchNumberPresets;
   readonly patchNumbers?: readonly number[];
-  readonly crossAttention: 'first-sample' | 'per-sample';
+  readonly crossAttention?: 'first-sample' | 'per-sample';
   readonly refiner: boolean;
-  readonly sampleFrom: number;
+  readonly sampleFrom?: number;
   readonly seed: number;
   readonly tokenizer?: string;
   readonly lpipsWeights?: string;
@@ -62,13 +63,15 @@ export function addConvert(program: Command): void {
     .addOption(
       new Option(
         '--cross-attention <way>',
-        'STAR: whose text each picture of a batch sees; released weights want the first',
-      )
-        .choices(['first-sample', 'per-sample'])
-        .default('first-sample'),
+        'STAR: whose text each picture of a batch sees; that of the first by default, as released weights want',
+      ).choices(['first-sample', 'per-sample']),
     )
     .option('--no-refiner', 'STAR: leave a refiner out')
-    .option('--sample-from <scale>', 'STAR: first scale of the refiner', wholeNumber(0), publishedRefiner.sampleFrom)
+    .option(
+      '--sample-from <scale>',
+      `STAR: first scale of the refiner; ${publishedRefiner.sampleFrom} by default, as published`,
+      wholeNumber(0),
+    )
     .option('--seed <number>', 'STAR: seed of rows for scales that the file does not have', wholeNumber(0), 0)
     .option('--tokenizer <folder>', 'text: folder of the tokenizer; beside the weights by default')
     .option('--lpips-weights <file>', 'LPIPS: the file of lin0 to lin4, where the source is torchvision’s network')
@@ -94,7 +97,9 @@ async function runConvert(source: string, _: unknown, command: Command): Promise
   const signal = interruptSignal();
   const checkpoint = await openCheckpoint(source);
   const found = chosen(findModels(checkpoint.tensors), flags, source);
-  const conversion = await withNullDevice(() => conversionOf(found, checkpoint, optionsOf(flags)));
+  const own = checkpoint.value ? undefined : await ownConfig(checkpoint.folder, found.prefix);
+  const options = { ...optionsOf(flags), ...(own && { own }) };
+  const conversion = await withNullDevice(() => conversionOf(found, checkpoint, options));
   say(`${source}: ${conversion.title}${found.prefix ? ` (at ${found.prefix.slice(0, -1)})` : ''}`);
   const progress = new Progress();
   const written = await writeModel(conversion, {
@@ -137,9 +142,9 @@ function optionsOf({
   const numbers = patchNumbers ?? (resolution && patchNumberPresets[resolution]);
   return {
     seed,
-    crossAttention,
     refiner,
-    sampleFrom,
+    ...(crossAttention && { crossAttention }),
+    ...(sampleFrom !== undefined && { sampleFrom }),
     ...(numbers && { patchNumbers: numbers }),
     ...(tokenizer !== undefined && { tokenizer }),
     ...(lpipsWeights !== undefined && { lpipsWeights }),
