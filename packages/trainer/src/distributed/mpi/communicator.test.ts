@@ -1,11 +1,13 @@
 import { once } from 'node:events';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fromHalfBits, toHalfBits } from '@star-webgpu/tensor-webgpu';
 import { hashedValues, isMpiMissing, startRanks } from '@star-webgpu/tensor-webgpu/testing';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { launchOf } from '../launch.ts';
 
-const script = fileURLToPath(new URL('../../testing/ranks.ts', import.meta.url));
 const withoutMpi = isMpiMissing();
 
 interface Outcome {
@@ -14,16 +16,24 @@ interface Outcome {
   readonly stderr: string;
 }
 
-/** Runs the script on so many ranks. */
-async function ranks(count: number, what: string, environment = {}): Promise<Outcome> {
+/** Runs a script of `testing` on so many ranks. */
+async function run(
+  count: number,
+  [script, ...args]: readonly [string, ...string[]],
+  environment = {},
+): Promise<Outcome> {
   const node = [process.execPath, '--conditions=@star-webgpu/source', '--import', import.meta.resolve('tsx')];
-  const child = startRanks(count, [...node, script, what], { env: environment });
+  const file = fileURLToPath(new URL(`../../testing/${script}`, import.meta.url));
+  const child = startRanks(count, [...node, file, ...args], { env: environment });
   const texts = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const)
     child[name].setEncoding('utf8').on('data', (text: string) => (texts[name] += text));
   const [code] = (await once(child, 'close')) as [number];
   return { code, ...texts };
 }
+
+const ranks = (count: number, what: string, environment = {}): Promise<Outcome> =>
+  run(count, ['ranks.ts', what], environment);
 
 interface Said {
   readonly rank: number;
@@ -97,6 +107,29 @@ describe.skipIf(withoutMpi)('three ranks on MPI', () => {
     const { code, stderr } = await ranks(3, 'throws');
     expect(code).not.toBe(0);
     expect(stderr).toContain('rank 2 of 3: a reason');
+  });
+
+  it('leave the memory calls and signals of their processes as they are', async () => {
+    const { code, stdout, stderr } = await ranks(2, 'all', { UCX_MEM_LOG_LEVEL: 'debug', UCX_LOG_LEVEL: 'debug' });
+    expect(code, stderr).toBe(0);
+    expect(stdout + stderr).not.toMatch(/installing \w+ hook|using signal stack/);
+  });
+});
+
+describe.skipIf(withoutMpi)('two ranks on MPI that train', () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'ranks-'));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  it('are refused a checkpoint where a weight differs in one bit', { timeout: 60_000 }, async () => {
+    const { code, stderr } = await run(2, ['unlike-ranks.ts', folder]);
+    expect(code).not.toBe(0);
+    expect(stderr).toContain(
+      'train: every rank must have the weights of rank 0, bit for bit, got others on rank 1. Use adapters of one kind with one driver, and go on from the last checkpoint.',
+    );
+    expect((await readdir(folder)).filter((name) => name.startsWith('step-'))).toEqual([]);
   });
 });
 

@@ -5,6 +5,7 @@ import { startMpiThread } from '../../start-mpi-thread.ts';
 import type { Communicator, WireType } from '../communicator.ts';
 import { gatherTexts } from '../gather.ts';
 import type { Launch } from '../launch.ts';
+import { prepareUcx } from './node.ts';
 
 /** How the processes of a launch find each other. */
 export interface MpiOptions {
@@ -45,8 +46,11 @@ class MpiCommunicator implements Communicator {
   private readonly control = new Int32Array(new SharedArrayBuffer(4));
   private readonly waiting = new Map<Answer['id'], Waiting>();
   private count = 0;
+  /** Why there is no thread any more. */
+  private loss: Error | undefined;
 
   constructor({ launch, library, timeoutSeconds = 600 }: MpiOptions) {
+    prepareUcx();
     this.worker = startMpiThread({ family: launch.family, path: library, timeoutSeconds, control: this.control });
     this.worker.on('message', (answer: Answer) => this.settle(answer));
     this.worker.on('error', ({ message }) => this.fail(message));
@@ -96,6 +100,11 @@ class MpiCommunicator implements Communicator {
 
   async close(): Promise<void> {
     await this.ask('close', {});
+    await this.end();
+  }
+
+  /** Ends the thread; without `close` before it the others wait in vain. */
+  async end(): Promise<void> {
     await this.worker.terminate();
   }
 
@@ -106,6 +115,7 @@ class MpiCommunicator implements Communicator {
   }
 
   private answer(id: Answer['id']): Promise<unknown> {
+    if (this.loss) return Promise.reject(this.loss);
     return new Promise((resolve, reject) => this.waiting.set(id, { resolve, reject }));
   }
 
@@ -117,6 +127,7 @@ class MpiCommunicator implements Communicator {
   }
 
   private fail(fault: string): void {
+    this.loss ??= new Error(fault);
     for (const id of this.waiting.keys()) this.settle({ id, fault });
   }
 }
@@ -124,6 +135,12 @@ class MpiCommunicator implements Communicator {
 /** Joins the processes that a launcher started. @throws Error saying which library was looked for, or who started too few. */
 export async function openMpi(options: MpiOptions): Promise<Communicator> {
   const communicator = new MpiCommunicator(options);
-  await communicator.open(options.launch);
+  try {
+    await communicator.open(options.launch);
+  } catch (error) {
+    // The thread would keep this process from its end.
+    await communicator.end();
+    throw error;
+  }
   return communicator;
 }
