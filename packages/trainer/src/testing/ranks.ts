@@ -1,4 +1,4 @@
-// One rank of the tests of communicators: `mpirun -n 3 node ... ranks.ts <what>`. Prints one line of JSON.
+// One rank of the tests of communicators: `mpirun -n 3 node ... ranks.ts <what>`. Rank 0 prints what all have, as JSON.
 import { hashedValues } from '@star-webgpu/tensor-webgpu/testing';
 import { toHalfBits } from '@star-webgpu/tensor-webgpu';
 import { launchOf } from '../distributed/launch.ts';
@@ -40,7 +40,9 @@ const what: Record<string, () => Promise<unknown>> = {
 };
 try {
   const result = await what[process.argv[2]!]!();
-  process.stdout.write(`${JSON.stringify(result)}\n`);
+  const results = await gatherTexts(communicator, JSON.stringify(result ?? null));
+  // One alone writes: launchers mix the lines of several.
+  if (rank === 0) process.stdout.write(`[${results.join(',')}]`);
   await communicator.close();
 } catch (error) {
   await communicator.abort((error as Error).message);

@@ -16,15 +16,13 @@ interface Outcome {
   readonly stderr: string;
 }
 
-/** Runs a script of `testing` on so many ranks. */
-async function run(
-  count: number,
-  [script, ...args]: readonly [string, ...string[]],
-  environment = {},
-): Promise<Outcome> {
+const rankScript = new URL('../../testing/ranks.ts', import.meta.url);
+const unlikeScript = new URL('../../testing/unlike-ranks.ts', import.meta.url);
+
+/** Runs a script on so many ranks, with one argument. */
+async function run(script: URL, argument: string, { count = 2, environment = {} } = {}): Promise<Outcome> {
   const node = [process.execPath, '--conditions=@star-webgpu/source', '--import', import.meta.resolve('tsx')];
-  const file = fileURLToPath(new URL(`../../testing/${script}`, import.meta.url));
-  const child = startRanks(count, [...node, file, ...args], { env: environment });
+  const child = startRanks(count, [...node, fileURLToPath(script), argument], { env: environment });
   const texts = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const)
     child[name].setEncoding('utf8').on('data', (text: string) => (texts[name] += text));
@@ -33,7 +31,7 @@ async function run(
 }
 
 const ranks = (count: number, what: string, environment = {}): Promise<Outcome> =>
-  run(count, ['ranks.ts', what], environment);
+  run(rankScript, what, { count, environment });
 
 interface Said {
   readonly rank: number;
@@ -51,11 +49,7 @@ describe.skipIf(withoutMpi)('three ranks on MPI', () => {
   beforeAll(async () => {
     const { code, stdout, stderr } = await ranks(3, 'all');
     expect(code, stderr).toBe(0);
-    said = stdout
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as Said)
-      .toSorted((a, b) => a.rank - b.rank);
+    said = JSON.parse(stdout) as Said[];
   });
 
   it('know their places, and exchange texts, wishes and what rank 0 has', () => {
@@ -124,7 +118,7 @@ describe.skipIf(withoutMpi)('two ranks on MPI that train', () => {
   afterEach(() => rm(folder, { recursive: true }));
 
   it('are refused a checkpoint where a weight differs in one bit', { timeout: 60_000 }, async () => {
-    const { code, stderr } = await run(2, ['unlike-ranks.ts', folder]);
+    const { code, stderr } = await run(unlikeScript, folder);
     expect(code).not.toBe(0);
     expect(stderr).toContain(
       'train: every rank must have the weights of rank 0, bit for bit, got others on rank 1. Use adapters of one kind with one driver, and go on from the last checkpoint.',

@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { startMpiThread } from '../../start-mpi-thread.ts';
 import type { Communicator, WireType } from '../communicator.ts';
@@ -32,6 +33,9 @@ interface Waiting {
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: Error) => void;
 }
+
+/** Milliseconds in which the launcher reads what this process wrote last; behind an abort it may not. */
+const lastWords = 500;
 
 /** Milliseconds that the launcher is given to end this process behind an abort. */
 const abortPatience = 10_000;
@@ -92,9 +96,10 @@ class MpiCommunicator implements Communicator {
   async abort(reason: string): Promise<never> {
     // Written at once: the launcher kills this process too.
     writeSync(2, `rank ${this.rank} of ${this.size}: ${reason}\n`);
+    await delay(lastWords);
     Atomics.store(this.control, 0, 1);
     this.worker.postMessage({ id: this.count++, task: 'abort' });
-    await new Promise((resolve) => setTimeout(resolve, abortPatience));
+    await delay(abortPatience);
     process.exit(1);
   }
 
