@@ -61,8 +61,8 @@ const configs = {
 
 export type SmallStage = keyof typeof configs;
 
-/** Packs pictures of noise in a folder, writes a config for each stage, and trains the VQVAE that the transformer wants. */
-export async function prepareTraining(folder: string): Promise<void> {
+/** Packs pictures of noise in a folder, and writes a config for each stage. */
+export async function prepareData(folder: string): Promise<void> {
   const pictures = join(folder, 'pictures');
   await mkdir(pictures, { recursive: true });
   for (let i = 0; i < 7; i++) {
@@ -76,6 +76,11 @@ export async function prepareTraining(folder: string): Promise<void> {
   expect(code, stderr).toBe(0);
   for (const [name, config] of Object.entries(configs))
     await writeFile(join(folder, `${name}.json`), JSON.stringify(config));
+}
+
+/** Prepares data, and trains the VQVAE that the transformer wants. */
+export async function prepareTraining(folder: string): Promise<void> {
+  await prepareData(folder);
   const trained = await startTraining(folder, 'vqvae', { out: 'first', sets: ['training.steps=2'] }).ended;
   expect(trained.code, trained.stderr).toBe(0);
   await cp(join(folder, 'first/model'), join(folder, 'vqvae'), { recursive: true });

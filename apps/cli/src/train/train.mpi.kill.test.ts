@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { isMpiMissing } from '@star-webgpu/tensor-webgpu/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isRunning } from '../is-running.ts';
+import { runStar } from '../testing/run-star.ts';
 import {
   lossesIn,
-  prepareTraining,
+  prepareData,
   processOf,
   remainsOf,
   type SmallStage,
@@ -39,17 +40,26 @@ async function trained(stage: SmallStage, out: string, options: { readonly ranks
 }
 
 const withoutMpi = isMpiMissing();
-// In the long form alone: one start in seven was seen to wait for ever with MPICH on a busy machine.
+/** `npm run test:kill` takes the long form. */
 const isFull = process.env['STAR_KILL'] === 'full';
-describe.skipIf(withoutMpi || !isFull)('mpirun -n 2 star train', { timeout }, () => {
+const stages: readonly SmallStage[] = isFull ? ['vqvae', 'star'] : ['vqvae'];
+/** Which rank is killed behind which step, one start after the other. */
+const kills: readonly { readonly rank: number; readonly step: number }[] = isFull
+  ? [
+      { rank: 1, step: 18 },
+      { rank: 0, step: 33 },
+    ]
+  : [{ rank: 1, step: 33 }];
+
+describe.skipIf(withoutMpi)('mpirun -n 2 star train', { timeout }, () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'star-mpi-'));
-    await prepareTraining(folder);
+    await prepareData(folder);
   }, timeout);
   afterAll(() => rm(folder, { recursive: true }));
 
   // Each checkpoint is preceded by a comparison of the weights of all ranks, bit for bit: a run that ends well has the same on both.
-  it.each(['vqvae', 'star'] as const)('%s has the losses of one process with the same batches', async (stage) => {
+  it.each(stages)('%s has the losses of one process with the same batches', async (stage) => {
     await trained(stage, `${stage}-alone`);
     const said = await trained(stage, `${stage}-shared`, { ranks });
     expect(said).toContain('adapter of 2 ranks (0, 1): ');
@@ -61,6 +71,15 @@ describe.skipIf(withoutMpi || !isFull)('mpirun -n 2 star train', { timeout }, ()
     expect(errors).toHaveLength(alone.length);
   });
 
+  it('ends with the reason where the launcher started more than the library sees', async () => {
+    const args = ['train', 'vqvae', '--config', 'vqvae.json', '--out', 'unlaunched'];
+    const { code, stderr } = await runStar(args, folder, { PMI_SIZE: '2' });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /error: mpi: .* must see the 2 processes that were started, got 1\. Use the launcher of this/,
+    );
+  });
+
   it('is written by rank 0 alone', async () => {
     const names = async (run: string): Promise<string[]> =>
       (await readdir(at(run), { recursive: true })).map((path) => path.replace(/^events\..*/, 'events')).toSorted();
@@ -69,10 +88,7 @@ describe.skipIf(withoutMpi || !isFull)('mpirun -n 2 star train', { timeout }, ()
   });
 
   it('ends when a rank is killed, and gone on with leaves what the unbroken run leaves, byte for byte', async () => {
-    for (const [rank, step] of [
-      [1, 18],
-      [0, 33],
-    ] as const) {
+    for (const { rank, step } of kills) {
       const { ended, reaches } = startTraining(folder, 'vqvae', { out: 'killed', sets: sets.vqvae, ranks });
       await reaches(step);
       const processes = [await processOf(folder, 0), await processOf(folder, 1)];
