@@ -176,6 +176,7 @@ const commands = {
   start: { purpose: 'command', run: (args) => star(['sample', ...(args.length ? args : ['red apple'])]) },
   star: { purpose: 'command', run: star },
   bench: { purpose: 'benchmark', run: (args) => runSource('bench/main.ts', args) },
+  'bench:ranks': { purpose: 'command', run: (args) => runSource('bench/scaling/main.ts', args) },
   bundle: {
     purpose: 'development',
     run: (args) => run(bin('tsx'), [join(root, 'tools/bundle-offline.main.ts'), ...args], { env: toolEnvironment }),

@@ -22,6 +22,7 @@ import {
   type StageOutput,
   type TrainingBatch,
   TrainStep,
+  type TrainStepOptions,
 } from '@star-webgpu/trainer';
 import { Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
 import { patchNumberPresets, tokenCount } from '@star-webgpu/vqvae/scales';
@@ -40,12 +41,15 @@ const config: StarConfig = starConfig({
 const textTokens = 77;
 const size = `depth ${config.depth}, width ${config.width}, ${tokenCount(config.patchNumbers)} tokens`;
 
-/** Whole training steps of a small STAR as the trainer runs them: forward, cross-entropy, backward, clip, AdamW; tokens and text are drawn once. */
-export function starStepWork(batch = 2): Workload {
+/**
+ * Whole training steps of a small STAR as the trainer runs them: forward, cross-entropy, backward, clip, AdamW; tokens and text are drawn
+ * once. `flops` are three times those of the forward pass.
+ */
+export function starStepWork(batch = 2, options: TrainStepOptions = {}): SizedWorkload {
   const star = new Star(config);
   const stage = new DrawnStage(star, batch);
   const optimizer = new AdamW(stage.parameters());
-  const trainStep = new TrainStep(stage, optimizer);
+  const trainStep = new TrainStep(stage, optimizer, options);
   let step = 0;
   const run = async (): Promise<void> => {
     const numbers = { step: step++, learningRate: 1e-4, weightDecay: 0.05, clipNorm: 2 };
@@ -53,7 +57,9 @@ export function starStepWork(batch = 2): Workload {
     if (!Number.isFinite(loss)) throw new Error(`starStepWork: the loss must be finite, got ${loss}.`);
   };
   const dispose = (): void => [trainStep, optimizer, star].forEach((part) => part.dispose());
-  return { name: `STAR training step: ${size}, text ${textTokens}x1024, batch ${batch}`, run, dispose };
+  const flops =
+    3 * batch * (forwardFlops(config) + 2 * tokenCount(config.patchNumbers) * config.width * config.codebookSize);
+  return { name: `STAR training step: ${size}, text ${textTokens}x1024, batch ${batch}`, flops, run, dispose };
 }
 
 /** One 256 px picture with guidance, drawn by a small STAR and decoded by a VQVAE of 32 channels; weights are random. */

@@ -1,27 +1,11 @@
 // The thread that owns MPI: all calls of the library are made here, one after the other, while the main thread feeds the device.
 import { parentPort, workerData } from 'node:worker_threads';
-import { Exchange } from './distributed/mpi/exchange.js';
-import { loadMpi } from './distributed/mpi/library.js';
+import { joinMpi } from './distributed/mpi/join.js';
 import { sumOverRanks } from './distributed/mpi/sums.js';
 
-/** MPI_THREAD_FUNNELED: other threads exist, but this one alone calls. */
-const funneled = 1;
-
 const { family, path, timeoutSeconds, control } = workerData;
-const mpi = loadMpi({ family, path });
-const exchange = new Exchange(mpi, { timeoutSeconds, isAborted: () => Atomics.load(control, 0) === 1 });
-const { call, handles } = mpi;
-
-/** @param {string} name */
-function numberOf(name) {
-  const number = [0];
-  exchange.check(call[name](handles.world, number));
-  return number[0];
-}
-
-exchange.check(call.Init_thread(null, null, funneled, [0]));
-exchange.check(call.Comm_set_errhandler(handles.world, handles.errorsReturn));
-const [rank, size] = [numberOf('Comm_rank'), numberOf('Comm_size')];
+const isAborted = () => Atomics.load(control, 0) === 1;
+const { mpi, exchange, rank, size } = joinMpi({ family, path, timeoutSeconds, isAborted });
 const peers = Array.from({ length: size }, (_, r) => r).filter((r) => r !== rank);
 
 /** What the main thread may ask for; answers are posted back. */
@@ -41,7 +25,7 @@ const tasks = {
     return bytes;
   },
   abort: () => exchange.abort(),
-  close: () => exchange.check(call.Finalize()),
+  close: () => exchange.check(mpi.call.Finalize()),
 };
 
 parentPort.on('message', ({ id, task, ...given }) => {
