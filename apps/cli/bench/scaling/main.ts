@@ -4,16 +4,17 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { startRanks } from '@star-webgpu/tensor-webgpu/testing';
 import { openSession } from '../../src/device.ts';
-import { faster, hostTimeOf, type HostTime, type Network, stepTime } from './simulate.ts';
+import { hostTimeOf, type HostTime, type Network, stepTime, stretched } from './simulate.ts';
 import { measureStep, type MeasuredStep } from './timeline.ts';
 
-const usage = `npm run bench:ranks -- [--latency US] [--bandwidth GB/S] [--rates LIST] [--rounds N]
+const usage = `npm run bench:ranks -- [--latency US] [--bandwidth GB/S] [--rate TFLOPS] [--pictures LIST] [--rounds N]
 
 Simulates a training step on 8 to 512 ranks, from what is measured here: when each bucket of gradients of a small STAR is ready, and what a
 rank's processor and memory take to exchange and add up its share among that many. Wants an MPI with mpirun.
   --latency US      microseconds of a message's way (5)
   --bandwidth GB/S  10^9 bytes a second that a rank sends, and as many that it receives (12.5)
-  --rates LIST      TFLOPS at which the adapter is taken to compute the step, beside the rate measured here (1,10,100)
+  --rate TFLOPS     rate at which an adapter is taken to compute the step (10)
+  --pictures LIST   pictures of a rank's step by that adapter (2,16,64,256)
   --rounds N        steps of which the fastest counts (9)`;
 
 const rankCounts = [8, 16, 32, 64, 128, 256, 512];
@@ -25,7 +26,9 @@ const sumRounds = 30;
 interface Arguments {
   readonly network: Network;
   /** Floating-point operations a millisecond. */
-  readonly rates: readonly number[];
+  readonly rate: number;
+  /** Of one rank. */
+  readonly pictures: readonly number[];
   readonly rounds: number;
 }
 
@@ -35,7 +38,8 @@ function readArguments(): Arguments | undefined {
     options: {
       latency: { type: 'string', default: '5' },
       bandwidth: { type: 'string', default: '12.5' },
-      rates: { type: 'string', default: '1,10,100' },
+      rate: { type: 'string', default: '10' },
+      pictures: { type: 'string', default: '2,16,64,256' },
       rounds: { type: 'string', default: '9' },
       help: { type: 'boolean', default: false },
     },
@@ -47,8 +51,9 @@ function readArguments(): Arguments | undefined {
   };
   const latency = positive('latency', values.latency) / 1e3;
   const bandwidth = positive('bandwidth', values.bandwidth) * 1e6;
-  const rates = values.rates.split(',').map((text) => 1e9 * positive('rates', text));
-  return { network: { latency, bandwidth }, rates, rounds: Math.ceil(positive('rounds', values.rounds)) };
+  const rate = 1e9 * positive('rate', values.rate);
+  const pictures = values.pictures.split(',').map((text) => positive('pictures', text));
+  return { network: { latency, bandwidth }, rate, pictures, rounds: Math.ceil(positive('rounds', values.rounds)) };
 }
 
 /** What a rank's own processor and memory take, for each count of ranks: two processes here do the work of one of that many. */
@@ -66,12 +71,16 @@ async function measureHost(): Promise<HostTime[]> {
 
 const milliseconds = (time: number): string => (time >= 100 ? time.toFixed(0) : time.toPrecision(3));
 
-/** A row a count of ranks, a column a rate: milliseconds of a step, and the share of them that one rank alone would take. */
-function tableOf(step: MeasuredStep, hosts: readonly HostTime[], { network, rates }: Arguments): string {
-  const columns = [step.flops / step.end, ...rates].map((rate) => ({
-    rate,
-    timeline: faster(step, (rate * step.end) / step.flops),
-  }));
+/** A row a count of ranks: milliseconds of a step, and the share of them that one rank alone would take. */
+function tableOf(step: MeasuredStep, hosts: readonly HostTime[], { network, rate, pictures }: Arguments): string {
+  const aPicture = step.flops / step.pictures / rate;
+  const columns = [
+    { name: `here, ${step.pictures} pictures`, timeline: step },
+    ...pictures.map((count) => ({
+      name: `${rate / 1e9} TFLOPS, ${count} pictures`,
+      timeline: stretched(step, (count * aPicture) / step.end),
+    })),
+  ];
   const rows = rankCounts.map((count, i) => {
     const cells = columns.map(({ timeline }) => {
       const time = stepTime(timeline, count, network, hosts[i]!);
@@ -79,7 +88,7 @@ function tableOf(step: MeasuredStep, hosts: readonly HostTime[], { network, rate
     });
     return [`${count}`, ...cells];
   });
-  const head = ['ranks', ...columns.map(({ rate }) => `${(rate / 1e9).toPrecision(2)} TFLOPS`)];
+  const head = ['ranks', ...columns.map(({ name }) => name)];
   const alone = ['1', ...columns.map(({ timeline }) => `${milliseconds(timeline.end)} ms`)];
   return [head, head.map(() => '---'), alone, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
@@ -89,11 +98,11 @@ function assumptionsOf(step: MeasuredStep, adapter: string, { network, rounds }:
   const bytes = step.buckets.reduce((sum, bucket) => sum + bucket.bytes, 0);
   const ready = step.buckets.map((bucket) => `${milliseconds(bucket.ready)} ms`).join(', ');
   return `A simulation. Measured here:
-- computing: ${step.name}, on ${adapter}: ${milliseconds(step.end)} ms, the fastest of ${rounds} steps; ${(bytes / 1e6).toFixed(1)} MB of gradients leave in ${step.buckets.length} buckets, on the host after ${ready}
+- computing: ${step.name}, on ${adapter}: ${milliseconds(step.end)} ms, the fastest of ${rounds} steps, ${(step.flops / step.end / 1e6).toFixed(0)} GFLOPS; ${(bytes / 1e6).toFixed(1)} MB of gradients leave in ${step.buckets.length} buckets, on the host after ${ready}
 - exchanging and adding: two processes that each do what one of so many ranks does, on ${availableParallelism()} cores (${cpus()[0]?.model ?? 'unknown'}), the fastest of ${sumRounds} sums
 Assumed:
 - network: ${1e3 * network.latency} us a message, ${network.bandwidth / 1e6} GB/s a rank each way, at any number of ranks; its time is added to that of the host
-- columns after the first: an adapter of that rate, with copies to the host faster in the same measure; hosts as fast as here; all ranks in step`;
+- columns after the first: all parts of the step take as much longer or less long as its products at that rate; hosts as fast as here; all ranks in step`;
 }
 
 async function main(given: Arguments): Promise<void> {

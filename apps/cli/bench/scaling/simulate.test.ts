@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { faster, hostTimeOf, stepTime, type Timeline } from './simulate.ts';
+import { hostTimeOf, stepTime, stretched, type Timeline } from './simulate.ts';
 
 const timeline: Timeline = {
   buckets: [
@@ -33,7 +33,7 @@ describe('a step on many ranks', () => {
   });
 
   it('waits longer for its sums where it computes faster', () => {
-    const quick = faster(timeline, 10);
+    const quick = stretched(timeline, 0.1);
     expect(quick.end).toBe(2.5);
     expect(stepTime(quick, 8, free, () => 6)).toBe(1 + 6 + 6 + 0.5 + 6);
   });

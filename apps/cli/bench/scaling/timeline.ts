@@ -2,11 +2,10 @@ import { type Communicator, singleProcess } from '@star-webgpu/trainer';
 import { starStepWork } from '../../src/star-workloads.ts';
 import type { Bucket, Timeline } from './simulate.ts';
 
-/** Pictures of a rank's step. */
-const batch = 2;
-
 export interface MeasuredStep extends Timeline {
   readonly name: string;
+  /** Of one rank. */
+  readonly pictures: number;
   /** Floating-point operations of its products. */
   readonly flops: number;
 }
@@ -16,6 +15,7 @@ export interface MeasuredStep extends Timeline {
  * runs. Their sums are left out, so nothing is waited for.
  */
 export async function measureStep(rounds: number): Promise<MeasuredStep> {
+  const pictures = 2;
   let buckets: Bucket[] = [];
   let start = 0;
   const communicator: Communicator = {
@@ -24,7 +24,7 @@ export async function measureStep(rounds: number): Promise<MeasuredStep> {
     allReduceSum: async ({ length }) => void buckets.push({ bytes: length, ready: performance.now() - start }),
     allGather: async (bytes) => [bytes, bytes],
   };
-  const { name, flops, run, dispose } = starStepWork(batch, { communicator });
+  const { name, flops, run, dispose } = starStepWork(pictures, { communicator });
   let best: Timeline = { buckets: [], end: Infinity };
   // The first one records and compiles.
   for (let round = 0; round <= rounds; round++) {
@@ -35,5 +35,5 @@ export async function measureStep(rounds: number): Promise<MeasuredStep> {
     if (round > 0 && end < best.end) best = { buckets, end };
   }
   dispose();
-  return { name, flops, ...best };
+  return { name, pictures, flops, ...best };
 }

@@ -51,7 +51,7 @@ class MpiCommunicator implements Communicator {
   private readonly waiting = new Map<Answer['id'], Waiting>();
   private count = 0;
   /** Why there is no thread any more. */
-  private loss: Error | undefined;
+  private gone: Error | undefined;
 
   constructor({ launch, library, timeoutSeconds = 600 }: MpiOptions) {
     prepareUcx();
@@ -120,7 +120,7 @@ class MpiCommunicator implements Communicator {
   }
 
   private answer(id: Answer['id']): Promise<unknown> {
-    if (this.loss) return Promise.reject(this.loss);
+    if (this.gone) return Promise.reject(this.gone);
     return new Promise((resolve, reject) => this.waiting.set(id, { resolve, reject }));
   }
 
@@ -132,7 +132,7 @@ class MpiCommunicator implements Communicator {
   }
 
   private fail(fault: string): void {
-    this.loss ??= new Error(fault);
+    this.gone ??= new Error(fault);
     for (const id of this.waiting.keys()) this.settle({ id, fault });
   }
 }
