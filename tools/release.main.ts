@@ -1,9 +1,9 @@
 // Publishes the packages as they were tried: pnpm release [--dry-run]
 // In a clone of the last commit: versions and changelogs by changesets, build, sizes, licences; then in an empty project outside of it:
 // npm installs the packed files, every README example is checked and run under Node 20 and 24, and a Vite app draws in a browser.
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { packAll } from './check-dist.ts';
 import { buildBrowserApp, drawInBrowser } from './release/browser-app.ts';
@@ -34,6 +34,7 @@ try {
       throw new Error('release: docs/licences.md must be current, got other packages. Run pnpm write:licences.');
   });
   const files = await step('packed', () => packAll(clone, tarballs));
+  for (const file of files) console.error(`       ${basename(file)}: ${Math.ceil(statSync(file).size / 1000)} kB`);
   await step('npm installs the packed files', () => createUserProject(project, files));
   const names = readdirSync(join(clone, 'packages'));
   const examples = writeExamples(join(clone, 'packages'), names, project);

@@ -21,7 +21,9 @@ export function bumpVersions(folder: string): string {
   run(join(folder, 'node_modules/.bin/changeset'), ['version'], inFolder);
   // Manifests changed, so what they link to is laid out anew.
   run(join(folder, 'node_modules/.bin/pnpm'), ['install', '--no-frozen-lockfile', '--prefer-offline'], inFolder);
-  return run('git', ['diff', '--stat', '--', '*/package.json', '*/CHANGELOG.md'], { cwd: folder });
+  // Changelogs may be new.
+  run('git', ['add', '--all'], { cwd: folder });
+  return run('git', ['diff', '--cached', '--stat', '--', '*/package.json', '*/CHANGELOG.md'], { cwd: folder });
 }
 
 /** Builds everything that is published. */
