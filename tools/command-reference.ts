@@ -1,7 +1,7 @@
 import type { Program } from '../apps/cli/src/program.ts';
 
-/** Columns of the help on the page. */
-const width = 100;
+/** Columns that fit on the page. */
+const width = 76;
 
 /** Every command below one with the words that lead there, each before those inside it. */
 export function commandsBelow(

@@ -69,11 +69,8 @@ async function createApplication(): Promise<Application> {
     nameParameters(project);
   });
   app.converter.on(Converter.EVENT_RESOLVE, (_: Context, reflection: Reflection) => keepLines(reflection));
-  app.renderer.on(MarkdownPageEvent.BEGIN, (page: PageEvent & Pick<MarkdownPageEvent, 'frontmatter'>) => {
-    page.frontmatter = { outline: [2, 3] };
-  });
   app.renderer.on(MarkdownPageEvent.END, (page: PageEvent) => {
-    page.contents = tidied(page.contents!);
+    page.contents = `${frontmatter}${tidied(page.contents!)}`;
   });
   return app;
 }
@@ -105,6 +102,9 @@ function sourceOptions(): Partial<TypeDocOptions> {
     packagesRequiringDocumentation: entries.map(({ page }) => `@star-webgpu/${page.split('/')[0]}`),
   };
 }
+
+/** What VitePress is told of a page: names alone in its outline. */
+const frontmatter = '---\noutline: [2, 3]\npageClass: reference\n---\n\n';
 
 /** How pages look: options of the plugin. */
 const pageOptions = {
@@ -174,4 +174,5 @@ export const tidied = (page: string): string =>
     .replaceAll(/^\*\*\*\n\n/gm, '')
     .replaceAll(/^#{4,6} (?!.*\{#)(.+)$/gm, '**$1**')
     .replaceAll(/^Defined in: (\[.*\))$/gm, '<small>$1</small>')
-    .replaceAll('| `undefined` |', '| |');
+    .replaceAll('| `undefined` |', '| |')
+    .replace(/^## Modules$/m, 'Every public name, by what it is imported from, with the docstring of its source.');
