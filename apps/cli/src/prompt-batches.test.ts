@@ -1,12 +1,9 @@
-import type { Pipeline } from '@star-webgpu/sampler';
 import { expect, it } from 'vitest';
 import { promptBatches } from './prompt-batches.ts';
 
 const pictures = ['a', 'a', 'a', 'b', 'c', 'c'].map((prompt, seed) => ({ prompt, seed }));
 const seedsOf = (crossAttention: 'per-sample' | 'first-sample', batch: number): number[][] =>
-  promptBatches({ star: { config: { crossAttention } } } as Pipeline, pictures, batch).map((some) =>
-    some.map(({ seed }) => seed),
-  );
+  promptBatches({ star: { config: { crossAttention } } }, pictures, batch).map((some) => some.map(({ seed }) => seed));
 
 it('batches are full where each picture sees its own text', () => {
   expect(seedsOf('per-sample', 4)).toEqual([

@@ -1,11 +1,12 @@
-import type { Pipeline, Prompt } from '@star-webgpu/sampler';
+import type { Prompt } from '@star-webgpu/sampler';
+import type { StarConfig } from '@star-webgpu/star-transformer';
 
 /**
  * Cuts pictures into batches, in their order. A model that lets every picture of a batch see the first one's text, as the released
  * ones do, gets batches of one prompt: else all would show the first.
  */
 export function promptBatches<T extends { readonly prompt: Prompt }>(
-  { star }: Pick<Pipeline, 'star'>,
+  { star }: { readonly star: { readonly config: Pick<StarConfig, 'crossAttention'> } },
   pictures: readonly T[],
   batch: number,
 ): T[][] {

@@ -7,6 +7,7 @@ import {
 } from '@star-webgpu/sampler';
 import type { EncodedPicture } from '@star-webgpu/trainer';
 import { pictureGrid } from '../pictures.ts';
+import { promptBatches } from '../prompt-batches.ts';
 
 /** Pictures of the weights as they are. */
 export interface Preview {
@@ -15,12 +16,21 @@ export interface Preview {
   draw(): Promise<EncodedPicture>;
 }
 
-/** Pictures of prompts by a model in training, from the same seed each time. */
-export const drawPictures = (
+/** Pictures of prompts by a model in training, in their order, from the same seeds each time. */
+export async function drawPictures(
   models: PromptModels,
   prompts: readonly string[],
   options: PromptOptions,
-): Promise<Pictures> => finishedPictures(models, generateFromPrompts(models, prompts, { ...options, seed: 1 }));
+): Promise<Pictures[]> {
+  const orders = prompts.map((prompt, i) => ({ prompt, seed: 1 + i }));
+  const drawn: Pictures[] = [];
+  for (const batch of promptBatches(models, orders, prompts.length)) {
+    const asked = { ...options, seed: batch.map(({ seed }) => seed) };
+    const captions = batch.map(({ prompt }) => prompt);
+    drawn.push(await finishedPictures(models, generateFromPrompts(models, captions, asked)));
+  }
+  return drawn;
+}
 
 /** One picture a prompt, side by side. */
 export const promptPreview = (
@@ -29,5 +39,5 @@ export const promptPreview = (
   options: PromptOptions,
 ): Preview => ({
   every,
-  draw: async () => pictureGrid([await drawPictures(models, prompts, options)], { columns: prompts.length }),
+  draw: async () => pictureGrid(await drawPictures(models, prompts, options), { columns: prompts.length }),
 });

@@ -1,5 +1,5 @@
-import { type NamedPicture, retrieval } from '@star-webgpu/metrics';
-import { pictureAt, type PromptModels, type PromptOptions } from '@star-webgpu/sampler';
+import { type NamedPicture, type Picture, retrieval } from '@star-webgpu/metrics';
+import { pictureAt, type Pictures, type PromptModels, type PromptOptions } from '@star-webgpu/sampler';
 import type { Star } from '@star-webgpu/star-transformer';
 import type { TextEncoder } from '@star-webgpu/text-encoder';
 import type { Vqvae } from '@star-webgpu/vqvae';
@@ -38,12 +38,17 @@ const retrievalOf =
     const [samples, gallery]: [NamedPicture[], NamedPicture[]] = [[], []];
     for await (const batch of heldOut()) {
       const { keys, captions } = batch;
-      const [own, drawn] = [await picturesOf(batch), await drawPictures(models, captions, options)];
+      const own = await picturesOf(batch);
+      const drawn = singles(await drawPictures(models, captions, options));
       keys.forEach((key, b) => {
         gallery.push({ key, picture: pictureAt(own, b) });
-        samples.push({ key, picture: pictureAt(drawn, b) });
+        samples.push({ key, picture: drawn[b]! });
       });
     }
     const { top1, top5 } = await retrieval({ samples, gallery });
     return { top1, top5 };
   };
+
+/** Every picture of some batches. */
+const singles = (batches: readonly Pictures[]): Picture[] =>
+  batches.flatMap((pictures) => Array.from({ length: pictures.count }, (_, i) => pictureAt(pictures, i)));
