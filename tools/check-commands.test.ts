@@ -14,6 +14,7 @@ const textOf = (path: string): string => pages.find((page) => page.path === path
 /** Options that the pages name of other programs. */
 const others: Readonly<Record<string, readonly string[]>> = {
   'npm run bench': ['--profile'],
+  'npm run bench:ranks': ['--latency', '--bandwidth', '--rate'],
   'npm run bundle': ['--node', '--vulkan-loader', '--compression', '--with-emoji', '--limit'],
   pnpm: ['--filter'],
   mpirun: ['--allow-run-as-root'],
