@@ -3,7 +3,7 @@
 import { launchOf } from '../src/distributed/launch.ts';
 import { joinMpi } from '../src/distributed/mpi/join.js';
 import { prepareUcx } from '../src/distributed/mpi/node.ts';
-import { sumOverRanks } from '../src/distributed/mpi/sums.js';
+import { Sums } from '../src/distributed/mpi/sums.js';
 
 const { counts, sizes, rounds } = JSON.parse(process.argv[2]);
 prepareUcx();
@@ -26,11 +26,11 @@ const played = {
 function timeOf(count, bytes) {
   // Whole words for each rank, so that parts are equal.
   const memory = new Uint8Array(new SharedArrayBuffer(Math.ceil(bytes / (4 * count)) * 4 * count));
-  const sum = () => sumOverRanks(memory, { mpi, exchange: played, rank, size: count, type: 'f32' });
-  sum();
+  const sums = new Sums({ mpi, exchange: played, rank, size: count });
+  sums.run(memory, 'f32');
   const times = Array.from({ length: rounds }, () => {
     const start = performance.now();
-    sum();
+    sums.run(memory, 'f32');
     return performance.now() - start;
   });
   return Math.min(...times);

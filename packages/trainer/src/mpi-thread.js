@@ -1,16 +1,17 @@
 // The thread that owns MPI: all calls of the library are made here, one after the other, while the main thread feeds the device.
 import { parentPort, workerData } from 'node:worker_threads';
 import { joinMpi } from './distributed/mpi/join.js';
-import { sumOverRanks } from './distributed/mpi/sums.js';
+import { Sums } from './distributed/mpi/sums.js';
 
 const { family, path, timeoutSeconds, control } = workerData;
 const isAborted = () => Atomics.load(control, 0) === 1;
 const { mpi, exchange, rank, size } = joinMpi({ family, path, timeoutSeconds, isAborted });
+const sums = new Sums({ mpi, exchange, rank, size });
 const peers = Array.from({ length: size }, (_, r) => r).filter((r) => r !== rank);
 
 /** What the main thread may ask for; answers are posted back. */
 const tasks = {
-  sum: ({ memory, type }) => sumOverRanks(memory, { mpi, exchange, rank, size, type }),
+  sum: ({ memory, type }) => sums.run(memory, type),
   gather({ bytes }) {
     const receives = peers.map((peer) => ({ peer, bytes: new Uint8Array(bytes.length) }));
     exchange.run({ receives, sends: peers.map((peer) => ({ peer, bytes })), purpose: 'exchange of numbers' });

@@ -117,7 +117,7 @@ describe.skipIf(withoutMpi)('two ranks on MPI that train', () => {
   });
   afterEach(() => rm(folder, { recursive: true }));
 
-  it('are refused a checkpoint where a weight differs in one bit', { timeout: 60_000 }, async () => {
+  it('are refused a checkpoint where a weight differs in one bit', async () => {
     const { code, stderr } = await run(unlikeScript, folder);
     expect(code).not.toBe(0);
     expect(stderr).toContain(

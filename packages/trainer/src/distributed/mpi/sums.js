@@ -51,33 +51,51 @@ function addFloats({ call, handles }, [sums, ...rest], into) {
   if (into !== sums) into.set(sums);
 }
 
-/**
- * Sums over ranks of a bucket in place, in two exchanges: each rank gets everyone's share of its own part and adds it up; then all get all
- * sums. MPI moves bytes only, as its own reductions may add in another order from one run or rank to the next.
- * @param {Uint8Array} memory whole words
- * @param {{ mpi: import('./library.js').Mpi, exchange: import('./exchange.js').Exchange, rank: number, size: number, type: 'f32' | 'f16' }} world
- */
-export function sumOverRanks(memory, { mpi, exchange, rank, size, type }) {
-  const words = memory.length / 4;
-  const partOf = (/** @type {number} */ r) =>
-    memory.subarray(4 * Math.floor((words * r) / size), 4 * Math.floor((words * (r + 1)) / size));
-  const own = partOf(rank);
-  const peers = Array.from({ length: size }, (_, r) => r).filter((r) => r !== rank);
-  const received = peers.map((peer) => ({ peer, bytes: new Uint8Array(own.length) }));
-  exchange.run({
-    receives: received,
-    sends: peers.map((peer) => ({ peer, bytes: partOf(peer) })),
-    purpose: 'sum of gradients',
-  });
-  const parts = received.map(({ bytes }) => bytes);
-  parts.splice(rank, 0, own);
-  const floats = ({ buffer, byteOffset, length }) => new Float32Array(buffer, byteOffset, length / 4);
-  const halves = ({ buffer, byteOffset, length }) => new Uint16Array(buffer, byteOffset, length / 2);
-  if (type === 'f32') addFloats(mpi, parts.map(floats), floats(own));
-  else addHalves(parts.map(halves), halves(own));
-  exchange.run({
-    receives: peers.map((peer) => ({ peer, bytes: partOf(peer) })),
-    sends: peers.map((peer) => ({ peer, bytes: own })),
-    purpose: 'exchange of summed gradients',
-  });
+/** Sums over ranks of buckets in place. */
+export class Sums {
+  #world;
+  /** What other ranks send: the same memory for every sum, as fresh pages cost more than what is done with them. */
+  #received = new Uint8Array(0);
+
+  /** @param {{ mpi: import('./library.js').Mpi, exchange: Pick<import('./exchange.js').Exchange, 'run'>, rank: number, size: number }} world */
+  constructor(world) {
+    this.#world = world;
+  }
+
+  /**
+   * Sums a bucket in two exchanges: each rank gets everyone's share of its own part and adds it up; then all get all sums. MPI moves bytes
+   * only, as its own reductions may add in another order from one run or rank to the next.
+   * @param {Uint8Array} memory whole words
+   * @param {'f32' | 'f16'} type
+   */
+  run(memory, type) {
+    const { mpi, exchange, rank, size } = this.#world;
+    const words = memory.length / 4;
+    const partOf = (/** @type {number} */ r) =>
+      memory.subarray(4 * Math.floor((words * r) / size), 4 * Math.floor((words * (r + 1)) / size));
+    const own = partOf(rank);
+    const peers = Array.from({ length: size }, (_, r) => r).filter((r) => r !== rank);
+    const parts = this.#room(peers.length, own.length);
+    exchange.run({
+      receives: peers.map((peer, i) => ({ peer, bytes: parts[i] })),
+      sends: peers.map((peer) => ({ peer, bytes: partOf(peer) })),
+      purpose: 'sum of gradients',
+    });
+    parts.splice(rank, 0, own);
+    const floats = ({ buffer, byteOffset, length }) => new Float32Array(buffer, byteOffset, length / 4);
+    const halves = ({ buffer, byteOffset, length }) => new Uint16Array(buffer, byteOffset, length / 2);
+    if (type === 'f32') addFloats(mpi, parts.map(floats), floats(own));
+    else addHalves(parts.map(halves), halves(own));
+    exchange.run({
+      receives: peers.map((peer) => ({ peer, bytes: partOf(peer) })),
+      sends: peers.map((peer) => ({ peer, bytes: own })),
+      purpose: 'exchange of summed gradients',
+    });
+  }
+
+  /** @param {number} count @param {number} length bytes of each */
+  #room(count, length) {
+    if (this.#received.length < count * length) this.#received = new Uint8Array(count * length);
+    return Array.from({ length: count }, (_, i) => this.#received.subarray(i * length, (i + 1) * length));
+  }
 }
