@@ -21,7 +21,7 @@ const rankCounts = [8, 16, 32, 64, 128, 256, 512];
 /** Bytes of the sums that are measured. */
 const sizes = [4096, 2 ** 16, 2 ** 20, 2 ** 23, 2 ** 24];
 /** Sums of which the fastest counts. */
-const sumRounds = 30;
+const sumRounds = 50;
 
 interface Arguments {
   readonly network: Network;
