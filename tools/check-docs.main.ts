@@ -43,7 +43,7 @@ function writePrograms(): string[] {
     });
 }
 
-const dead = pages.flatMap((page) => deadLinks(root, page));
+const dead = deadLinks(root, pages);
 for (const fault of dead) console.error(fault);
 const files = writePrograms();
 let ok = succeeds(join(root, 'node_modules/.bin/tsc'), ['-p', folder]) && dead.length === 0;

@@ -13,22 +13,59 @@ export function programOf({ text }: Page): string | undefined {
   return blocks.length ? `${blocks.join('\n')}\nexport {};\n` : undefined;
 }
 
-/** Targets of a page's links that lead to files, without their anchors. */
-export function linksOf({ text }: Page): string[] {
-  const prose = text.replaceAll(/^```.*?^```$/gms, '').replaceAll(/`[^`\n]*`/g, '');
+/** Text of a page without its code. */
+const proseOf = ({ text }: Page): string => text.replaceAll(/^```.*?^```$/gms, '').replaceAll(/`[^`\n]*`/g, '');
+
+/** Targets of a page's links that lead to files or to headings of this page. */
+export function linksOf(page: Page): string[] {
+  const prose = proseOf(page);
   const inText = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target!);
   const inHead = [...prose.matchAll(/^\s+link: (\/\S+)$/gm)].map(([, target]) => target!);
-  return [...inText, ...inHead].filter((target) => !/^(\w+:|#)/.test(target)).map((target) => target.split('#')[0]!);
+  return [...inText, ...inHead].filter((target) => !/^\w+:/.test(target));
 }
 
-/** Links of a page that lead nowhere, one line each. A path that begins with a slash begins at the docs. */
-export function deadLinks(root: string, page: Page): string[] {
-  const places = (target: string): string[] => {
-    const path = target.startsWith('/') ? join(root, 'docs', target) : join(root, dirname(page.path), target);
-    return [path, `${path}.md`, `${path.replace(/\.html$/, '')}.md`];
+/** The anchor that VitePress gives a heading. */
+const slugOf = (heading: string): string =>
+  heading
+    .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+    .normalize('NFKD')
+    .replaceAll(/[\u0300-\u036f]/g, '')
+    .replaceAll(/[\s~`!@#$%^&*()\-_+=[\]{}|\\;:"'“”‘’<>,.?/]+/g, '-')
+    .replaceAll(/^-+|-+$/g, '')
+    .replace(/^\d/, '_$&')
+    .toLowerCase();
+
+/** Anchors of a page: those that are written out, and those of its headings, with a number from the second alike on. */
+export function anchorsOf({ text }: Page): Set<string> {
+  const prose = text.replaceAll(/^```.*?^```$/gms, '');
+  const anchors = new Set([...prose.matchAll(/\{#([^}]+)\}|\bid="([^"]+)"/g)].map(([, own, html]) => own ?? html!));
+  for (const [, heading] of prose.matchAll(/^#+ (.+)$/gm)) {
+    if (/\{#/.test(heading!)) continue;
+    const slug = slugOf(heading!);
+    let [anchor, count] = [slug, 0];
+    while (anchors.has(anchor)) anchor = `${slug}-${++count}`;
+    anchors.add(anchor);
+  }
+  return anchors;
+}
+
+/** Links of all pages that lead to no file, or to no heading of a page, one line each. A path that begins with a slash begins at the docs. */
+export function deadLinks(root: string, pages: readonly Page[]): string[] {
+  const anchors = new Map(pages.map((page) => [page.path, anchorsOf(page)]));
+  const isDead = (from: Page, target: string): boolean => {
+    const [file, anchor] = target.split('#') as [string, string?];
+    const path = file.startsWith('/') ? join('docs', file) : join(dirname(from.path), file);
+    const places = file ? [path, `${path}.md`, `${path.replace(/\.html$/, '')}.md`] : [from.path];
+    const found = places.find((place) => anchors.has(place)) ?? places.find((place) => existsSync(join(root, place)));
+    return !found || (anchor !== undefined && anchors.get(found)?.has(anchor) === false);
   };
-  const dead = linksOf(page).filter((target) => !places(target).some((path) => existsSync(path)));
-  return dead.map((target) => `${page.path}: link must lead to a file, got ${target}. Correct it or add the page.`);
+  return pages.flatMap((page) =>
+    linksOf(page)
+      .filter((target) => isDead(page, target))
+      .map(
+        (target) => `${page.path}: link must lead to a file or a heading, got ${target}. Correct it or add the page.`,
+      ),
+  );
 }
 
 /** Every page of the docs, and the READMEs. */

@@ -67,6 +67,7 @@ async function createApplication(): Promise<Application> {
     nameModules(project);
     leaveOutInherited(project);
     nameParameters(project);
+    linkErrors(project);
   });
   app.converter.on(Converter.EVENT_RESOLVE, (_: Context, reflection: Reflection) => keepLines(reflection));
   app.renderer.on(MarkdownPageEvent.END, (page: PageEvent) => {
@@ -162,16 +163,33 @@ function nameParameters(project: ProjectReflection): void {
   }
 }
 
+/** What is thrown leads to the class of the error. */
+function linkErrors(project: ProjectReflection): void {
+  const classes = new Map(project.getReflectionsByKind(ReflectionKind.Class).map((found) => [found.name, found]));
+  const comments = Object.values(project.reflections).flatMap(({ comment }) => comment ?? []);
+  for (const { content } of comments.flatMap((comment) => comment.getTags('@throws'))) {
+    const [name] = /^\w+/.exec(content[0]?.text ?? '') ?? [];
+    const target = name && classes.get(name);
+    if (!target) continue;
+    content[0]!.text = content[0]!.text.slice(name.length);
+    content.unshift({ kind: 'inline-tag', tag: '@link', text: name, target });
+  }
+}
+
 /** Lines of a docstring stay lines: shapes have their own. */
 function keepLines({ comment }: Reflection): void {
   for (const part of comment?.summary ?? [])
     if (part.kind === 'text') part.text = part.text.replaceAll(/(?<![\n ])\n(?!\n)/g, '  \n');
 }
 
-/** A page whose only headings are names, without lines between these, with small links to sources, and without defaults where there are none. */
+/**
+ * A page whose only headings are names, without lines between these, with small links to sources, and without what says nothing:
+ * defaults where there are none, and that constructors override those of other classes.
+ */
 export const tidied = (page: string): string =>
   page
     .replaceAll(/^\*\*\*\n\n/gm, '')
+    .replaceAll(/^#+ Overrides\n\n.*\bconstructor`.*\n+/gm, '')
     .replaceAll(/^#{4,6} (?!.*\{#)(.+)$/gm, '**$1**')
     .replaceAll(/^Defined in: (\[.*\))$/gm, '<small>$1</small>')
     .replaceAll('| `undefined` |', '| |')

@@ -19,6 +19,10 @@ x + z.
 | :------ | :------ | :------ |
 | \`x\` | [\`Operand\`](#operand) | \`undefined\` |
 
+#### Overrides
+
+\`Error.constructor\`
+
 ***
 
 ### sub() {#sub}
