@@ -1,7 +1,7 @@
 import type { SamplingOptions } from '../../packages/sampler/src/index.ts';
 
 /** A way to draw, under the name that tables and charts show. */
-export interface Setting {
+interface Setting {
   readonly name: string;
   readonly options: SamplingOptions;
 }
