@@ -34,6 +34,40 @@ export async function press(page: Page, button: string): Promise<void> {
   await waitFor(page, /Done/);
 }
 
+/** Marks a stroke over the top of the picture, with a brush that is open, by pointer and by keys. -> 1 for each marked pixel */
+export async function markTop(page: Page): Promise<boolean[]> {
+  const sheet = page.getByRole('application', { name: 'Brush on the picture' });
+  const box = (await sheet.boundingBox())!;
+  await page.mouse.move(box.x + box.width * 0.1, box.y + box.height * 0.12);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.9, box.y + box.height * 0.12, { steps: 4 });
+  await page.mouse.up();
+  await sheet.focus();
+  for (const key of ['ArrowDown', 'ArrowDown', ' ', 'ArrowDown', ' ']) await page.keyboard.press(key);
+  const marks = await sheet.evaluate((canvas) => [
+    ...(canvas as HTMLCanvasElement).getContext('2d')!.getImageData(0, 0, 64, 64).data,
+  ]);
+  return marks.filter((_, i) => i % 4 === 3).map((opacity) => opacity > 0);
+}
+
+/** Expects that a good part of the marked pixels changed, and no other. */
+export function expectRedrawn(redrawn: Uint8Array, before: Uint8Array, marked: readonly boolean[]): void {
+  const changed = [...redrawn.keys()].filter((i) => redrawn[i] !== before[i]).map((i) => Math.floor(i / 3));
+  expect(changed.length).toBeGreaterThan(100);
+  expect(changed.filter((pixel) => !marked[pixel])).toEqual([]);
+}
+
+/** Presses the button of a word, and gives the opacities of the shade over the picture. */
+export async function lightWord(page: Page, word: string): Promise<number[]> {
+  await page.getByRole('button', { name: word, exact: true }).click();
+  const shade = await page
+    .locator('canvas.shade')
+    .evaluate((canvas) => [...(canvas as HTMLCanvasElement).getContext('2d')!.getImageData(0, 0, 64, 64).data]);
+  await page.getByRole('button', { name: word, exact: true }).click();
+  expect(await page.locator('canvas.shade').count()).toBe(0);
+  return shade.filter((_, i) => i % 4 === 3);
+}
+
 /** RGB bytes of the picture on the easel. */
 export async function pixelsOf(page: Page): Promise<Uint8Array> {
   const address = await page

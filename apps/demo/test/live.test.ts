@@ -7,9 +7,20 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openBrowser } from './browser.ts';
 import { type Budget, measured } from './budget.ts';
-import { meanDifference, openLive, overflowOf, pixelsOf, press, violationsOf, waitFor } from './live-page.ts';
+import {
+  expectRedrawn,
+  lightWord,
+  markTop,
+  meanDifference,
+  openLive,
+  overflowOf,
+  pixelsOf,
+  press,
+  violationsOf,
+  waitFor,
+} from './live-page.ts';
 import { damaged, dropFolder, type Folders, ownFolders } from './model-folders.ts';
-import { startServer } from './served.ts';
+import { servedPage } from './served-page.ts';
 import { buildSite, serveSite, type Site } from './site.ts';
 
 let site: Site;
@@ -35,6 +46,7 @@ afterAll(async () => {
 describe('a visit to the live page', () => {
   let page: Page;
   let first: Uint8Array;
+  let redrawn: { readonly pixels: Uint8Array; readonly link: string };
   let budget: Budget;
   const seed = (): string => new URL(page.url()).searchParams.getAll('seed').join(',');
 
@@ -59,7 +71,7 @@ describe('a visit to the live page', () => {
   it('shows every scale with its time, the adapter and the speed', async () => {
     const times = page.locator('ol.strip li').filter({ hasText: /\d × \d+\s*\d+\.\d\d s/ });
     expect(await times.count()).toBe(await page.locator('ol.strip li').count());
-    await page.getByText(/^On .*swiftshader.*, \d+ tokens a second$/i).waitFor();
+    await page.getByText(/^\d+ tokens a second on .*swiftshader/i).waitFor();
   });
 
   it('shows an earlier scale, and where a word acts', async () => {
@@ -67,15 +79,9 @@ describe('a visit to the live page', () => {
     expect(meanDifference(await pixelsOf(page), first)).toBeGreaterThan(1);
     await page.getByRole('button', { name: 'Scale of 2 × 2 tokens' }).click();
     expect(await pixelsOf(page)).toEqual(first);
-    await page.getByRole('button', { name: 'pizza', exact: true }).click();
-    const shades = await page
-      .locator('canvas.shade')
-      .evaluate((canvas) => [...(canvas as HTMLCanvasElement).getContext('2d')!.getImageData(0, 0, 64, 64).data]);
-    const opacities = shades.filter((_, i) => i % 4 === 3);
+    const opacities = await lightWord(page, 'pizza');
     expect(Math.min(...opacities)).toBe(0);
     expect(Math.max(...opacities)).toBeGreaterThan(200);
-    await page.getByRole('button', { name: 'pizza', exact: true }).click();
-    expect(await page.locator('canvas.shade').count()).toBe(0);
   });
 
   it('keeps the seeds of the gallery in the address, and goes back to a picture without drawing', async () => {
@@ -102,33 +108,25 @@ describe('a visit to the live page', () => {
     await page.getByLabel('Pictures').selectOption('1');
   });
 
-  it('redraws what a brush marked and nothing else, and a link brings the result back', async () => {
+  it('redraws what a brush marked and nothing else', async () => {
     await page.getByRole('link', { name: 'pizza seed 1' }).click();
     await page.getByRole('button', { name: 'Redraw a part' }).click();
-    const sheet = page.getByRole('application', { name: 'Brush on the picture' });
-    const box = (await sheet.boundingBox())!;
-    await page.mouse.move(box.x + box.width * 0.1, box.y + box.height * 0.12);
-    await page.mouse.down();
-    await page.mouse.move(box.x + box.width * 0.9, box.y + box.height * 0.12, { steps: 4 });
-    await page.mouse.up();
-    await sheet.focus();
-    for (const key of ['ArrowDown', 'ArrowDown', ' ', 'ArrowDown', ' ']) await page.keyboard.press(key);
-    const marked = await sheet.evaluate((canvas) => [
-      ...(canvas as HTMLCanvasElement).getContext('2d')!.getImageData(0, 0, 64, 64).data,
-    ]);
+    const marked = await markTop(page);
     await page.getByLabel('What to draw').fill('red apple');
     await press(page, 'Redraw');
+    redrawn = { pixels: await pixelsOf(page), link: page.url() };
+    expectRedrawn(redrawn.pixels, first, marked);
+  });
 
-    const redrawn = await pixelsOf(page);
-    const changed = [...redrawn.keys()].filter((i) => redrawn[i] !== first[i]).map((i) => Math.floor(i / 3));
-    expect(changed.length).toBeGreaterThan(100);
-    expect(changed.filter((pixel) => marked[4 * pixel + 3] === 0)).toEqual([]);
-
-    await page.reload();
-    await waitFor(page, /Drawing/);
-    await page.getByRole('link', { name: /redrawn/ }).waitFor({ timeout: 100_000 });
-    await waitFor(page, /Done/);
-    expect(await pixelsOf(page)).toEqual(redrawn);
+  it('varies the finer scales of a picture', async () => {
+    await page.getByRole('link', { name: 'pizza seed 1' }).click();
+    await page.getByRole('button', { name: 'Scale of 4 × 4 tokens' }).click();
+    await press(page, 'Variation');
+    await page.getByRole('link', { name: 'pizza varied, seed' }).waitFor();
+    expect(new URL(page.url()).searchParams.get('edit')).toMatch(/&keep=4$/);
+    const varied = meanDifference(await pixelsOf(page), first);
+    expect(varied).toBeGreaterThan(0);
+    expect(varied).toBeLessThan(40);
   });
 
   it('stops when it is told to, by button or key, and draws again', async () => {
@@ -160,11 +158,14 @@ describe('a visit to the live page', () => {
     await page.getByRole('button', { name: 'Redraw a part' }).click();
   });
 
-  it('draws without a network after the first visit, in all of the site', async () => {
+  it('draws a link without a network after the first visit, in all of the site', async () => {
     await page.evaluate(async () => void (await navigator.serviceWorker.ready));
     await page.context().setOffline(true);
-    await page.goto(`${site.address}demo.html?prompt=pizza&seed=1`);
+    await page.goto(redrawn.link);
+    await page.getByRole('link', { name: /redrawn/ }).waitFor({ timeout: 100_000 });
     await waitFor(page, /Done/);
+    expect(await pixelsOf(page)).toEqual(redrawn.pixels);
+    await page.getByRole('link', { name: 'pizza seed 1' }).click();
     expect(await pixelsOf(page)).toEqual(first);
     await page.goto(`${site.address}concepts/sampling.html`);
     const figures = page.locator('main img');
@@ -178,6 +179,7 @@ describe('a visit to the live page', () => {
   });
 });
 
+/** A model of the smallest size, so that its kernels are compiled soon. */
 describe('a person’s own model', () => {
   let page: Page;
   let folders: Folders;
@@ -207,8 +209,28 @@ describe('a person’s own model', () => {
     await waitFor(page, /Done/);
     expect(await page.getByRole('alert').count()).toBe(0);
     expect(new URL(page.url()).searchParams.get('model')).toBe('my pizzas');
-    expect(meanDifference(await pixelsOf(page), drawnInNode)).toBeLessThan(2);
+    expect(meanDifference(await pixelsOf(page), folders.drawn)).toBeLessThan(2);
     expect(sent).toEqual([]);
+  });
+
+  it('is kept for the next visit, with its size, until it is told to be forgotten', async () => {
+    await page.getByText(/Kept in this browser: my pizzas, 0\.\d MB/).waitFor();
+    await page.reload();
+    await waitFor(page, /Done/);
+    expect(meanDifference(await pixelsOf(page), folders.drawn)).toBeLessThan(2);
+    await page.getByRole('button', { name: 'Forget it' }).click();
+    expect(await page.getByText('Kept in this browser').count()).toBe(0);
+    await page.reload();
+    await waitFor(page, /made with the model folder “my pizzas”/);
+    const left = await page.evaluate(() =>
+      navigator.storage.getDirectory().then((root) =>
+        root.getDirectoryHandle('star-webgpu-model').then(
+          () => 'a copy',
+          (error: Error) => error.name,
+        ),
+      ),
+    );
+    expect(left).toBe('NotFoundError');
   });
 
   it('is chosen in a dialog as well, and left again', async () => {
@@ -222,23 +244,7 @@ describe('a person’s own model', () => {
   });
 });
 
-describe('the page of star serve', () => {
-  it('draws at its server, where the browser has no WebGPU too', async () => {
-    const [server, plain] = await Promise.all([startServer(), openBrowser({ webgpu: false })]);
-    const page = await openLive(plain, server.address, { query: '?prompt=pizza&seed=1' });
-    await waitFor(page, /Done/);
-    expect(meanDifference(await pixelsOf(page), drawnInNode)).toBeLessThan(2);
-    await page.getByText(/at the server, \d+ tokens a second$/).waitFor();
-    expect(await page.getByRole('button', { name: 'Redraw a part' }).count()).toBe(0);
-    // One picture may be done before a hand is at the button.
-    await page.getByLabel('Pictures').selectOption('8');
-    await page.getByRole('button', { name: 'Draw', exact: true }).click();
-    await page.getByRole('button', { name: 'Cancel' }).click();
-    await waitFor(page, /Cancelled/);
-    await plain.close();
-    await server.close();
-  });
-});
+describe('the page of star serve', () => servedPage(() => drawnInNode));
 
 describe('a page that cannot draw', () => {
   it('names the file that arrives broken, and keeps nothing of it', async () => {

@@ -1,13 +1,15 @@
-import { cp, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { modelUrl } from '@star-webgpu/model-emoji';
+import { dirname, join } from 'node:path';
+import { savePipeline } from '@star-webgpu/sampler';
 import type { Page } from 'playwright-core';
+import { tinyPipeline } from '../../../packages/sampler/src/testing/tiny-pipeline.ts';
 
 /** Folders of models on this machine's disk. */
 export interface Folders {
   pathOf(name: string): string;
+  /** What Node draws with the good one of "pizza" with seed 1. */
+  readonly drawn: Uint8Array;
   remove(): Promise<void>;
 }
 
@@ -24,7 +26,7 @@ export const damaged: readonly Damage[] = [
     name: 'cut off',
     what: 'weights are cut off',
     message: /could not be loaded[\s\S]*star\/model\.safetensors: .*truncated/,
-    spoil: (folder) => truncate(join(folder, 'star/model.safetensors'), 1_000_000),
+    spoil: (folder) => truncate(join(folder, 'star/model.safetensors'), 10_000),
   },
   {
     name: 'no tokenizer',
@@ -50,17 +52,23 @@ export const damaged: readonly Damage[] = [
   },
 ];
 
-/** Copies of the model in the box: a good one, and one for each way to spoil it. */
+/** Copies of the smallest model: a good one, and one for each way to spoil it. */
 export async function ownFolders(): Promise<Folders> {
   const root = await mkdtemp(join(tmpdir(), 'star-models-'));
   const pathOf = (name: string): string => join(root, name);
-  const source = fileURLToPath(modelUrl);
-  await cp(source, pathOf('my pizzas'), { recursive: true });
+  const pipeline = tinyPipeline();
+  for (const [path, bytes] of await savePipeline(pipeline)) {
+    const file = join(pathOf('my pizzas'), path);
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, bytes);
+  }
+  const drawn = (await pipeline.pictures(['pizza'], { seed: 1 })).data;
+  pipeline.dispose();
   for (const { name, spoil } of damaged) {
-    await cp(source, pathOf(name), { recursive: true });
+    await cp(pathOf('my pizzas'), pathOf(name), { recursive: true });
     await spoil(pathOf(name));
   }
-  return { pathOf, remove: () => rm(root, { recursive: true, force: true }) };
+  return { pathOf, drawn, remove: () => rm(root, { recursive: true, force: true }) };
 }
 
 /** Drops a folder of the disk on the page, as a person's hand would. */

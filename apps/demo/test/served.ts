@@ -7,9 +7,9 @@ import type { Site } from './site.ts';
 const main = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
 
 /** Starts `star serve`, which brings the built site along. */
-export async function startServer(): Promise<Site> {
+export async function startServer(args: readonly string[] = []): Promise<Site> {
   const flags = ['--conditions=@star-webgpu/source', '--import', import.meta.resolve('tsx')];
-  const child = spawn(process.execPath, [...flags, main, 'serve', '--port', '0'], {
+  const child = spawn(process.execPath, [...flags, main, 'serve', '--port', '0', ...args], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const [address] = (await once(createInterface(child.stdout), 'line')) as [string];

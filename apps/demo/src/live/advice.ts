@@ -26,6 +26,10 @@ export const advice: Readonly<Record<FailureReason, { readonly title: string; re
     title: 'The server did not draw',
     text: 'It is star serve that draws here. Its answer is below; try again when it runs and has time.',
   },
+  token: {
+    title: 'The server asks for a token',
+    text: 'Whoever started star serve chose it. It is kept in this tab only, until that is closed, and never in a link.',
+  },
   drawing: {
     title: 'Drawing stopped',
     text: 'Something went wrong while drawing. Try again; if it stays like this, reload the page.',

@@ -24,6 +24,7 @@ const retouched: Link = {
   retouches: [
     { order: { ...order, prompt: 'lemon & leaf', seed: 3 }, mask: 'gAEB_-' },
     { order: { ...order, prompt: '', seed: 0, guidance: 2 }, mask: 'AQ' },
+    { order: { ...order, seed: 9 }, keepScales: 3 },
   ],
 };
 

@@ -15,6 +15,7 @@ export interface Link {
 export const mostPictures = 24;
 
 const firstSeed = 42;
+const mostScales = 64;
 
 /** The link of one picture. */
 export const linkOf = ({ order, retouches }: Recipe, model?: string): Link => ({
@@ -45,10 +46,11 @@ export function linkFromQuery(query: string, defaults: Settings): Link {
 export function queryOfLink({ order, seeds, retouches, model }: Link, defaults: Settings): string {
   const parameters = parametersOf(order, defaults);
   for (const seed of seeds) parameters.append('seed', String(seed));
-  for (const { order: own, mask } of retouches) {
+  for (const { order: own, mask, keepScales } of retouches) {
     const edit = parametersOf(own, defaults);
     edit.set('seed', String(own.seed));
-    edit.set('mask', mask);
+    if (mask !== undefined) edit.set('mask', mask);
+    if (keepScales !== undefined) edit.set('keep', String(keepScales));
     parameters.append('edit', String(edit));
   }
   if (model !== undefined) parameters.set('model', model);
@@ -84,7 +86,10 @@ function parametersOf(order: Order, defaults: Settings): URLSearchParams {
 
 function retouchOf(text: string, defaults: Settings): Retouch {
   const parameters = new URLSearchParams(text);
-  return { order: orderOf(parameters, defaults), mask: parameters.get('mask') ?? '' };
+  const order = orderOf(parameters, defaults);
+  const mask = parameters.get('mask') ?? undefined;
+  const keepScales = within(parameters.get('keep'), mostScales, 0);
+  return { order, ...(mask !== undefined && { mask }), ...(keepScales > 0 && { keepScales: Math.trunc(keepScales) }) };
 }
 
 /** Different seeds, at least one. */

@@ -11,7 +11,6 @@ export const ownModel: ModelFacts = {
   sides: star.patchNumbers,
   codebookSize: star.codebookSize,
   hasRefiner: false,
-  redraws: true,
   settings: settingsOf(sampling),
 };
 

@@ -6,11 +6,13 @@ export interface Recipe {
   readonly retouches: readonly Retouch[];
 }
 
-/** A part that is drawn anew by an order of its own. */
+/** What is drawn anew by an order of its own: a part, or the finer scales. */
 export interface Retouch {
   readonly order: Order;
-  /** The part, as `encodeMask` writes it. */
-  readonly mask: string;
+  /** The part, as `encodeMask` writes it; all of the picture without one. */
+  readonly mask?: string | undefined;
+  /** Scales that stay, from the first: a variation. */
+  readonly keepScales?: number | undefined;
 }
 
 /** The recipe of the picture before the last retouch, if there is one. */
@@ -23,5 +25,12 @@ export const lastOrder = ({ order, retouches }: Recipe): Order => retouches.at(-
 /** Words for a picture where it cannot be seen. */
 export function describe(recipe: Recipe): string {
   const { prompt, seed } = lastOrder(recipe);
-  return `${prompt || 'anything'}, seed ${seed}${recipe.retouches.length ? ', redrawn in part' : ''}`;
+  return `${prompt || 'anything'}, seed ${seed}${{ drawn: '', redrawn: ', redrawn in part', varied: ', a variation' }[kindOf(recipe)]}`;
+}
+
+/** What was done last for a picture. */
+export function kindOf({ retouches }: Recipe): 'drawn' | 'redrawn' | 'varied' {
+  const last = retouches.at(-1);
+  if (!last) return 'drawn';
+  return last.mask === undefined ? 'varied' : 'redrawn';
 }

@@ -1,4 +1,4 @@
-import type { DrawnScale, Pixels, WordMap } from '../painter/painter.ts';
+import type { Pixels, WordMap } from '../painter/painter.ts';
 
 /** Side of the shade in pixels; the page enlarges it smoothly. */
 const side = 64;
@@ -6,13 +6,9 @@ const side = 64;
 const darkest = 0.82;
 
 /** The map of a word at one scale, or the mean of all its maps where no scale is given. */
-export function mapsOf(scales: readonly DrawnScale[], word: string, scale?: number): WordMap[] {
-  const chosen = scale === undefined ? scales : scales.filter((one) => one.scale === scale);
+export const mapsOf = (maps: readonly WordMap[], word: string, scale?: number): WordMap[] =>
   // A single token is the same everywhere.
-  return chosen
-    .flatMap(({ words }) => words.filter((map) => map.word === word))
-    .filter(({ shares }) => shares.length > 1);
-}
+  maps.filter((map) => map.word === word && map.scale === (scale ?? map.scale) && map.shares.length > 1);
 
 /** A shade that leaves light what a word gets most attention at, from the least share of each map to its largest. */
 export function spotlight(maps: readonly WordMap[]): Pixels {

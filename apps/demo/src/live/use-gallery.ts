@@ -1,5 +1,5 @@
 import { shallowRef, type ShallowRef } from 'vue';
-import type { DrawnScale, Pixels } from '../painter/painter.ts';
+import type { DrawnScale, Pixels, WordMap } from '../painter/painter.ts';
 import { mostPictures } from './link.ts';
 import type { Recipe } from './recipe.ts';
 
@@ -10,6 +10,8 @@ export interface Picture {
   readonly recipe: Recipe;
   readonly pixels: Pixels;
   readonly scales: readonly DrawnScale[];
+  /** Where the words of its prompt act. */
+  readonly words: readonly WordMap[];
   readonly milliseconds: number;
 }
 

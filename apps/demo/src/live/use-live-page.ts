@@ -3,8 +3,9 @@ import { isServed } from '../painter/create-painter.ts';
 import { type ModelFolder, type Order, PainterError } from '../painter/painter.ts';
 import { type Link, linkFromQuery, mostPictures, queryOfLink, recipesOf } from './link.ts';
 import { ownModel } from './own-model.ts';
-import { lastOrder, type Recipe } from './recipe.ts';
+import { lastOrder, type Recipe, type Retouch } from './recipe.ts';
 import type { Gallery, Picture } from './use-gallery.ts';
+import type { Keeper } from './use-kept-folder.ts';
 import type { Studio } from './use-studio.ts';
 
 /** An order on its form, being changed. */
@@ -21,21 +22,26 @@ export interface LivePage {
   /** Draws the form's prompt with a seed by chance. */
   another(): Promise<void>;
   suggest(prompt: string): Promise<void>;
-  /** Draws a part of the chosen picture anew, by the form's prompt. */
-  retouch(mask: string): Promise<void>;
+  /** Draws a part or the finer scales of the chosen picture anew, by the form's prompt. */
+  retouch(what: Omit<Retouch, 'order'>): Promise<void>;
   choose(picture: Picture): void;
+  /** Draws with a person's own model from now on, or with the page's. */
   use(folder: ModelFolder | undefined): Promise<void>;
+  /** The same with a folder of the disk, which is kept for the next visit if it holds a model. */
+  take(folder: ModelFolder): Promise<void>;
   /** Does again what failed. */
   retry(): Promise<void>;
 }
 
 const bySomeChance = (): number => Math.floor(Math.random() * 1_000_000);
 
-export function useLivePage(gallery: Gallery, studio: Studio): LivePage {
+export function useLivePage(gallery: Gallery, studio: Studio, keeper: Keeper): LivePage {
   const form: Form = reactive({ prompt: 'red apple', seed: 42, ...ownModel.settings });
   const count = ref(1);
   const wanted = ref<string>();
   let running = Promise.resolve();
+  /** What was done last. */
+  let again: () => Promise<void> = draw;
 
   const queryOf = (link: Link): string => queryOfLink(link, studio.model.value.settings);
 
@@ -56,7 +62,9 @@ export function useLivePage(gallery: Gallery, studio: Studio): LivePage {
   }
 
   function make(recipes: readonly Recipe[], step: 'pushState' | 'replaceState' = 'pushState'): Promise<void> {
-    return studio.busy.value ? running : (running = paint(recipes, step));
+    if (studio.busy.value) return running;
+    again = () => make(recipes, step);
+    return (running = paint(recipes, step));
   }
 
   async function paint(recipes: readonly Recipe[], step: 'pushState' | 'replaceState'): Promise<void> {
@@ -90,10 +98,10 @@ export function useLivePage(gallery: Gallery, studio: Studio): LivePage {
     return draw();
   }
 
-  async function retouch(mask: string): Promise<void> {
+  async function retouch(what: Omit<Retouch, 'order'>): Promise<void> {
     const { recipe } = gallery.chosen.value!;
     form.seed = bySomeChance();
-    await make([{ ...recipe, retouches: [...recipe.retouches, { order: { ...form }, mask }] }]);
+    await make([{ ...recipe, retouches: [...recipe.retouches, { order: { ...form }, ...what }] }]);
   }
 
   function choose(picture: Picture): void {
@@ -102,23 +110,38 @@ export function useLivePage(gallery: Gallery, studio: Studio): LivePage {
     keep(linkBeside(picture.recipe, [picture.recipe.order.seed]), 'replaceState');
   }
 
-  async function use(folder: ModelFolder | undefined): Promise<void> {
+  async function use(folder: ModelFolder | undefined, onOpened?: () => void): Promise<void> {
     const asked = folder !== undefined && folder.name === wanted.value;
+    again = draw;
     if (!(await studio.use(folder))) return;
+    onOpened?.();
     if (asked) return follow();
     Object.assign(form, studio.model.value.settings);
     await draw();
   }
 
-  const retry = (): Promise<void> => draw();
+  const take = (folder: ModelFolder): Promise<void> => use(folder, () => void keeper.keep(folder));
+  const retry = (): Promise<void> => again();
+
+  const linkHere = (): Link => linkFromQuery(location.search, studio.model.value.settings);
+
+  /** Opens the model of a link: one that is kept from an earlier visit, if it is a person's own. False if it is not to be had. */
+  async function openFor({ model }: Link): Promise<boolean> {
+    wanted.value = undefined;
+    if (model === studio.folder.value?.name) return studio.open();
+    const folder = model === undefined ? undefined : await keeper.open(model);
+    if (folder || model === undefined) return studio.use(folder);
+    wanted.value = model;
+    return false;
+  }
 
   /** Follows the address: shows what is drawn already, and draws what is not. */
   async function follow(): Promise<void> {
-    const link = linkFromQuery(location.search, studio.model.value.settings);
-    Object.assign(form, link.order);
-    const here = studio.folder.value?.name;
-    wanted.value = link.model === here ? undefined : link.model;
-    if (wanted.value !== undefined || (here !== link.model && !(await studio.use(undefined)))) return;
+    again = follow;
+    Object.assign(form, linkHere().order);
+    if (!(await openFor(linkHere()))) return;
+    // What a link leaves out is as the model has it that is open now.
+    const link = linkHere();
     const recipes = recipesOf(link);
     Object.assign(form, lastOrder(recipes[0]!));
     const known = gallery.find(queryOf({ ...link, seeds: [link.order.seed] }));
@@ -138,5 +161,5 @@ export function useLivePage(gallery: Gallery, studio: Studio): LivePage {
     else void follow();
   });
   onBeforeUnmount(() => removeEventListener('popstate', stepped));
-  return { form, count, wanted, draw, another, suggest, retouch, choose, use, retry };
+  return { form, count, wanted, draw, another, suggest, retouch, choose, use, take, retry };
 }

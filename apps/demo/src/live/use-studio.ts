@@ -1,5 +1,14 @@
-import { computed, type ComputedRef, onBeforeUnmount, ref, type Ref, shallowRef, type ShallowRef } from 'vue';
-import { createPainter } from '../painter/create-painter.ts';
+import {
+  computed,
+  type ComputedRef,
+  onMounted,
+  onBeforeUnmount,
+  ref,
+  type Ref,
+  shallowRef,
+  type ShallowRef,
+} from 'vue';
+import { createPainter, isServed } from '../painter/create-painter.ts';
 import { type DrawnScale, type FailureReason, type Loading, type ModelFacts } from '../painter/painter.ts';
 import { type ModelFolder, type Painter, PainterError, type Pixels, type Redrawing } from '../painter/painter.ts';
 import { linkOf, queryOfLink } from './link.ts';
@@ -102,11 +111,12 @@ export function useStudio(gallery: Gallery): Studio {
     scales.value = [];
     const started = performance.now();
     const show = (scale: DrawnScale): void => void (scales.value = [...scales.value, scale]);
-    cancelled = !(await painter!.draw(lastOrder(recipe), show, redrawing));
-    if (cancelled) return undefined;
+    const words = await painter!.draw(lastOrder(recipe), show, redrawing);
+    cancelled = words === undefined;
+    if (!words) return undefined;
     const milliseconds = performance.now() - started;
     const pixels = scales.value.at(-1)!.pixels;
-    return gallery.add({ id: idOf(recipe), recipe, scales: scales.value.map(shrunk), pixels, milliseconds });
+    return gallery.add({ id: idOf(recipe), recipe, scales: scales.value.map(shrunk), words, pixels, milliseconds });
   }
 
   const idOf = (recipe: Recipe): string => queryOfLink(linkOf(recipe, folder.value?.name), model.value.settings);
@@ -129,12 +139,19 @@ export function useStudio(gallery: Gallery): Studio {
     leave();
   }
 
+  onMounted(() => {
+    if (isServed()) model.value = { ...ownModel, name: 'not yet known', place: 'server' };
+  });
   onBeforeUnmount(leave);
   const busy = computed(() => state.value === 'loading' || state.value === 'drawing');
   return { state, busy, loading, model, folder, adapter, failure, scales, open, use, draw, cancel, fail };
 }
 
-const redrawingOf = ({ retouches }: Recipe, original: Pixels): Redrawing => ({
-  original,
-  mask: decodeMask(retouches.at(-1)!.mask, original),
-});
+function redrawingOf({ retouches }: Recipe, original: Pixels): Redrawing {
+  const { mask, keepScales } = retouches.at(-1)!;
+  return {
+    original,
+    ...(mask !== undefined && { mask: decodeMask(mask, original) }),
+    ...(keepScales !== undefined && { keepScales }),
+  };
+}

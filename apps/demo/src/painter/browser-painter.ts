@@ -1,5 +1,5 @@
 import { type DrawnScale, type Loading, type ModelFolder, type Order, type Painter } from './painter.ts';
-import { PainterError, type Ready, type Redrawing } from './painter.ts';
+import { PainterError, type Ready, type Redrawing, type WordMap } from './painter.ts';
 import type { Command, Report } from './protocol.ts';
 
 /** Draws in this browser: the page's side of a worker that holds the model. */
@@ -20,10 +20,15 @@ export class BrowserPainter implements Painter {
     });
   }
 
-  draw(order: Order, onScale: (scale: DrawnScale) => void, redrawing?: Redrawing): Promise<boolean> {
+  draw(
+    order: Order,
+    onScale: (scale: DrawnScale) => void,
+    redrawing?: Redrawing,
+  ): Promise<readonly WordMap[] | undefined> {
     return this.ask({ kind: 'draw', order, ...(redrawing && { redrawing }) }, (report, resolve) => {
       if (report.kind === 'scale') onScale(report);
-      if (report.kind === 'finished' || report.kind === 'cancelled') resolve(report.kind === 'finished');
+      if (report.kind === 'finished') resolve(report.words);
+      if (report.kind === 'cancelled') resolve(undefined);
     });
   }
 

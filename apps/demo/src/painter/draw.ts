@@ -15,44 +15,52 @@ export interface Task {
   readonly redrawing: Redrawing | undefined;
 }
 
-/** Draws one picture and yields every scale as it is finished. @throws AbortError once the signal is aborted */
+/** Draws one picture and yields every scale with its words' maps as it is finished. @throws AbortError once the signal is aborted */
 export async function* drawScales(
   pipeline: Pipeline,
   { order: { prompt, seed, ...settings }, redrawing }: Task,
   signal: AbortSignal,
-): AsyncGenerator<DrawnScale, void, undefined> {
+): AsyncGenerator<{ readonly drawn: DrawnScale; readonly maps: readonly WordMap[] }, void, undefined> {
   const words = watchableWords(pipeline, prompt);
   const watch = words.length ? { watch: { words } } : {};
   const options = { ...changedOptions(settings, pipeline.defaults), ...watch, seed, signal };
-  const region = redrawing && regionOf(redrawing);
-  const steps = redrawing
-    ? pipeline.edit({ picture: withoutAlpha(redrawing.original), prompts: [prompt] }, { ...options, region: region! })
+  const edit = redrawing && editOf(redrawing);
+  const steps = edit
+    ? pipeline.edit({ picture: edit.picture, prompts: [prompt] }, { ...options, ...edit.kept })
     : pipeline.generate([prompt], options);
   let before = performance.now();
   for await (const step of steps) {
-    const drawn = await step.decode();
-    const picture = redrawing ? pasteOutside(withoutAlpha(redrawing.original), drawn, region!, seamOf(drawn)) : drawn;
+    const decoded = await step.decode();
     const maps = await mapsOf(step, words);
     const now = performance.now();
-    yield { scale: step.scale, milliseconds: now - before, pixels: withAlpha(picture), words: maps };
+    const pixels = withAlpha(edit ? edit.pasted(decoded) : decoded);
+    yield { drawn: { scale: step.scale, milliseconds: now - before, pixels }, maps };
     before = now;
   }
 }
 
-/** Width of the seam inside of a mask, a thirty-second of the picture. */
-const seamOf = ({ width, height }: Pictures): number => Math.round(Math.min(width, height) / 32);
+/** A picture that is changed, and how. */
+interface Edit {
+  readonly picture: Pictures;
+  readonly kept: EditOptions;
+  pasted(drawn: Pictures): Pictures;
+}
 
-const regionOf = ({ original: { width, height }, mask }: Redrawing): NonNullable<EditOptions['region']> => ({
-  width,
-  height,
-  data: Float32Array.from(mask),
-});
+function editOf({ original, mask, keepScales = 0 }: Redrawing): Edit {
+  const picture = withoutAlpha(original);
+  if (!mask) return { picture, kept: { keepScales }, pasted: (drawn) => drawn };
+  const { width, height } = original;
+  const region = { width, height, data: Float32Array.from(mask) };
+  // A seam inside of the mask, a thirty-second of the picture wide.
+  const seam = Math.round(Math.min(width, height) / 32);
+  return { picture, kept: { region, keepScales }, pasted: (drawn) => pasteOutside(picture, drawn, region, seam) };
+}
 
-async function mapsOf({ map, watched_BWl }: ScaleStep, words: readonly string[]): Promise<WordMap[]> {
+async function mapsOf({ scale, map, watched_BWl }: ScaleStep, words: readonly string[]): Promise<WordMap[]> {
   if (!watched_BWl) return [];
   const shares = Float32Array.from(await watched_BWl.data());
   const tokens = map.width * map.height;
-  return words.map((word, i) => ({ ...map, word, shares: shares.slice(i * tokens, (i + 1) * tokens) }));
+  return words.map((word, i) => ({ word, scale, ...map, shares: shares.slice(i * tokens, (i + 1) * tokens) }));
 }
 
 /** RGB to the RGBA of a canvas. */

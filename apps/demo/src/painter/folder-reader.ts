@@ -22,6 +22,12 @@ export function readerOf({ name, files }: ModelFolder, onLoading: (loading: Load
   };
 }
 
+/** What of a folder is its model's, by paths from where the model begins. */
+export const modelFiles = ({ files }: ModelFolder): FolderFile[] =>
+  [...modelInside(files)]
+    .map(([path, file]) => ({ path, file }))
+    .filter(({ path }) => /^((star|vqvae|text)\/|(sampling\.json|prompts\.txt)$)/.test(path));
+
 /** Files by their path from the folder that holds `star`, wherever in the given one that is. */
 function modelInside(files: readonly FolderFile[]): ReadonlyMap<string, File> {
   const roots = files.flatMap(({ path }) => /^(.*?)(?:star|vqvae|text)\/config\.json$/.exec(path)?.[1] ?? []);

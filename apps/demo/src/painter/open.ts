@@ -39,7 +39,6 @@ const factsOf = ({ star: { config }, defaults }: Pipeline, folder: ModelFolder |
   sides: config.patchNumbers,
   codebookSize: config.codebookSize,
   hasRefiner: config.refiner !== undefined,
-  redraws: true,
   settings: settingsOf(defaults),
 });
 

@@ -24,13 +24,17 @@ export interface Pixels {
 /** A picture of which a part is drawn anew. */
 export interface Redrawing {
   readonly original: Pixels;
-  /** 1 where to draw, 0 elsewhere; a byte a pixel of the original. */
-  readonly mask: Uint8Array<ArrayBuffer>;
+  /** 1 where to draw, 0 elsewhere; a byte a pixel of the original, which is all drawn without one. */
+  readonly mask?: Uint8Array<ArrayBuffer>;
+  /** Scales that stay, from the first; none by default. */
+  readonly keepScales?: number;
 }
 
 /** Where a word of the prompt acts: its share of the attention at each token of a scale, row by row. */
 export interface WordMap {
   readonly word: string;
+  /** From 0. */
+  readonly scale: number;
   readonly width: number;
   readonly height: number;
   readonly shares: Float32Array<ArrayBuffer>;
@@ -42,7 +46,6 @@ export interface DrawnScale {
   readonly scale: number;
   readonly milliseconds: number;
   readonly pixels: Pixels;
-  readonly words: readonly WordMap[];
 }
 
 /** What a page needs to know of a model. */
@@ -54,8 +57,6 @@ export interface ModelFacts {
   readonly sides: readonly number[];
   readonly codebookSize: number;
   readonly hasRefiner: boolean;
-  /** Parts of its pictures can be drawn anew. */
-  readonly redraws: boolean;
   /** What the model is best drawn with. */
   readonly settings: Settings;
 }
@@ -74,7 +75,7 @@ export interface Loading {
 }
 
 /** Why a painter cannot draw. */
-export type FailureReason = 'no-webgpu' | 'no-adapter' | 'memory' | 'model' | 'folder' | 'server' | 'drawing';
+export type FailureReason = 'no-webgpu' | 'no-adapter' | 'memory' | 'model' | 'folder' | 'server' | 'token' | 'drawing';
 
 /** The painter cannot go on; `reason` says what a page should explain. */
 export class PainterError extends Error {
@@ -91,8 +92,12 @@ export class PainterError extends Error {
 export interface Painter {
   /** Gets the model ready. @throws PainterError */
   open(onLoading: (loading: Loading) => void): Promise<Ready>;
-  /** Draws a picture or a part of one, scale by scale; true if it was finished, false if it was cancelled. @throws PainterError */
-  draw(order: Order, onScale: (scale: DrawnScale) => void, redrawing?: Redrawing): Promise<boolean>;
+  /** Draws a picture or a part of one, scale by scale. -> where its words act, or undefined if it was cancelled. @throws PainterError */
+  draw(
+    order: Order,
+    onScale: (scale: DrawnScale) => void,
+    redrawing?: Redrawing,
+  ): Promise<readonly WordMap[] | undefined>;
   /** Stops the picture that is being drawn, behind its running scale. */
   cancel(): void;
   /** Lets go of the model. */

@@ -1,4 +1,4 @@
-import type { DrawnScale, FailureReason, Loading, ModelFolder, Order, Ready, Redrawing } from './painter.ts';
+import type { DrawnScale, FailureReason, Loading, ModelFolder, Order, Ready, Redrawing, WordMap } from './painter.ts';
 
 /** From the page to the worker. */
 export type Command =
@@ -11,6 +11,6 @@ export type Report =
   | ({ readonly kind: 'loading' } & Loading)
   | ({ readonly kind: 'ready' } & Ready)
   | ({ readonly kind: 'scale' } & DrawnScale)
-  | { readonly kind: 'finished' }
+  | { readonly kind: 'finished'; readonly words: readonly WordMap[] }
   | { readonly kind: 'cancelled' }
   | { readonly kind: 'failed'; readonly reason: FailureReason; readonly message: string };

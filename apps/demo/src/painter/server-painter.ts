@@ -1,29 +1,27 @@
-import { EventSourceParserStream } from 'eventsource-parser/stream';
 import type { SamplingDefaults } from '@star-webgpu/sampler';
 import { type DrawnScale, type Loading, type Order, type Painter, PainterError, type Ready } from './painter.ts';
-import { pixelsOfPng } from './pixels-of-png.ts';
+import type { Redrawing, WordMap } from './painter.ts';
+import { pixelsOfPng, pngOfPixels } from './png.ts';
+import { askServer, eventsOf, type ServedModel, type ServerEvent } from './server-api.ts';
 import { changedOptions, settingsOf } from './settings.ts';
 
-/** What `star serve` says of its model. */
-interface ServedModel {
-  readonly name: string;
-  readonly adapter: string;
-  readonly scales: readonly number[];
-  readonly refiner: boolean;
-  readonly defaults: SamplingDefaults;
-}
-
-/** The events of a drawing that matter to one picture. */
+/** The events of a drawing, as far as they matter to one picture. */
 interface ServedScale {
   readonly scale: number;
   readonly milliseconds: number;
   readonly pictures: readonly [string];
 }
 
-/** Codebooks of the published models; the server does not say how large its own is, and more tokens than there are are all. */
-const publishedCodes = 4096;
+interface ServedAttention {
+  readonly attention: readonly [readonly ServedWord[]];
+}
 
-/** Draws at the `star serve` that the page came from. It redraws no parts and tells nothing of words. */
+interface ServedWord {
+  readonly word: string;
+  readonly scales: readonly (Omit<WordMap, 'word' | 'shares'> & { readonly shares: readonly number[] })[];
+}
+
+/** Draws at the `star serve` that the page came from. */
 export class ServerPainter implements Painter {
   private readonly api: string;
   private defaults: SamplingDefaults = {};
@@ -35,30 +33,30 @@ export class ServerPainter implements Painter {
 
   async open(onLoading: (loading: Loading) => void): Promise<Ready> {
     onLoading({ loaded: 0, total: 0 });
-    const { name, adapter, scales, refiner, defaults } = (await (await this.ask('model')).json()) as ServedModel;
+    const answer = await askServer(`${this.api}model`);
+    const { name, adapter, scales, codes, refiner, defaults } = (await answer.json()) as ServedModel;
     this.defaults = defaults;
-    const model = {
-      name,
-      place: 'server',
-      sides: scales,
-      codebookSize: publishedCodes,
-      hasRefiner: refiner,
-      redraws: false,
-    } as const;
-    return { adapter: `${adapter}, at the server`, model: { ...model, settings: settingsOf(defaults) } };
+    const facts = { name, place: 'server', sides: scales, codebookSize: codes, hasRefiner: refiner } as const;
+    return { adapter: `the server’s ${adapter}`, model: { ...facts, settings: settingsOf(defaults) } };
   }
 
-  async draw({ prompt, seed, ...settings }: Order, onScale: (scale: DrawnScale) => void): Promise<boolean> {
+  async draw(
+    order: Order,
+    onScale: (scale: DrawnScale) => void,
+    redrawing?: Redrawing,
+  ): Promise<readonly WordMap[] | undefined> {
     this.drawing = new AbortController();
     const { signal } = this.drawing;
-    const body = JSON.stringify({ prompt, seed, stream: true, ...changedOptions(settings, this.defaults) });
-    const headers = { 'content-type': 'application/json' };
     try {
-      const answer = await this.ask('images', { method: 'POST', headers, body, signal });
-      for await (const { event, data } of eventsOf(answer.body!)) await this.hear(event, data, onScale);
-      return true;
+      const { prompt, seed, ...settings } = order;
+      const asked = { prompt, seed, stream: true, attention: true, ...changedOptions(settings, this.defaults) };
+      const body = JSON.stringify({ ...asked, ...(redrawing && (await editOf(redrawing))) });
+      const headers = { 'content-type': 'application/json' };
+      const path = `${this.api}${redrawing ? 'edits' : 'images'}`;
+      const answer = await askServer(path, { method: 'POST', headers, body, signal });
+      return await picturesOf(eventsOf(answer), onScale);
     } catch (error) {
-      if (signal.aborted) return false;
+      if (signal.aborted) return undefined;
       throw error;
     }
   }
@@ -70,33 +68,43 @@ export class ServerPainter implements Painter {
   close(): void {
     this.cancel();
   }
-
-  private async hear(event: string | undefined, data: string, onScale: (scale: DrawnScale) => void): Promise<void> {
-    if (event === 'failed') throw new PainterError('drawing', (JSON.parse(data) as { error: string }).error);
-    if (event !== 'scale') return;
-    const { scale, milliseconds, pictures } = JSON.parse(data) as ServedScale;
-    onScale({ scale, milliseconds, pixels: await pixelsOfPng(pictures[0]), words: [] });
-  }
-
-  private async ask(path: string, init: RequestInit = {}): Promise<Response> {
-    const answer = await fetch(this.api + path, init);
-    if (answer.ok) return answer;
-    const { error } = (await answer.json()) as { error: string };
-    throw new PainterError('server', `${answer.status}: ${error}`);
-  }
 }
 
-interface ServerEvent {
-  readonly event?: string | undefined;
-  readonly data: string;
+/** What is asked for of a picture that is changed. */
+async function editOf({ original, mask, keepScales }: Redrawing): Promise<object> {
+  const image = await pngOfPixels(original);
+  return { image, keepScales, ...(mask && { mask: await pngOfPixels(maskPixels(original, mask)) }) };
 }
 
-async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerEvent> {
-  const text = new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>;
-  const reader = body.pipeThrough(text).pipeThrough(new EventSourceParserStream()).getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    yield value;
-  }
+/** White where to draw, black elsewhere. */
+function maskPixels({ width, height }: Redrawing['original'], mask: Uint8Array): Redrawing['original'] {
+  const data = new Uint8ClampedArray(width * height * 4);
+  mask.forEach((value, i) => data.fill(255 * value, i * 4, i * 4 + 3).fill(255, i * 4 + 3, i * 4 + 4));
+  return { width, height, data };
 }
+
+/** Shows each scale of a drawing. -> where its words act. @throws PainterError if it failed or broke off */
+async function picturesOf(
+  events: AsyncIterable<ServerEvent>,
+  onScale: (scale: DrawnScale) => void,
+): Promise<readonly WordMap[]> {
+  let words: readonly WordMap[] = [];
+  for await (const { event, data } of events) {
+    if (event === 'failed') throw new PainterError('server', (JSON.parse(data) as { error: string }).error);
+    if (event === 'scale') onScale(await scaleOf(JSON.parse(data) as ServedScale));
+    if (event === 'attention') words = wordMaps(JSON.parse(data) as ServedAttention);
+    if (event === 'finished') return words;
+  }
+  throw new PainterError('server', 'The connection ended before the picture was finished.');
+}
+
+const scaleOf = async ({ scale, milliseconds, pictures }: ServedScale): Promise<DrawnScale> => ({
+  scale,
+  milliseconds,
+  pixels: await pixelsOfPng(pictures[0]),
+});
+
+const wordMaps = ({ attention: [words] }: ServedAttention): WordMap[] =>
+  words.flatMap(({ word, scales }) =>
+    scales.map(({ shares, ...map }) => ({ ...map, word, shares: Float32Array.from(shares) })),
+  );

@@ -2,7 +2,7 @@ import type { Pipeline } from '@star-webgpu/sampler';
 import { drawScales } from './draw.ts';
 import { failureOf } from './failures.ts';
 import { openAdapter, openModel } from './open.ts';
-import type { ModelFolder, Order, Redrawing } from './painter.ts';
+import type { ModelFolder, Order, Redrawing, WordMap } from './painter.ts';
 import type { Command, Report } from './protocol.ts';
 
 const report = (message: Report): void => self.postMessage(message);
@@ -21,12 +21,13 @@ async function draw(order: Order, redrawing: Redrawing | undefined): Promise<voi
   drawing = new AbortController();
   const { signal } = drawing;
   try {
-    for await (const scale of drawScales(await pipeline!, { order, redrawing }, signal)) {
-      const moved = [scale.pixels.data.buffer, ...scale.words.map(({ shares }) => shares.buffer)];
-      self.postMessage({ kind: 'scale', ...scale } satisfies Report, { transfer: moved });
+    const words: WordMap[] = [];
+    for await (const { drawn, maps } of drawScales(await pipeline!, { order, redrawing }, signal)) {
+      self.postMessage({ kind: 'scale', ...drawn } satisfies Report, { transfer: [drawn.pixels.data.buffer] });
+      words.push(...maps);
       if (signal.aborted) break;
     }
-    report({ kind: signal.aborted ? 'cancelled' : 'finished' });
+    report(signal.aborted ? { kind: 'cancelled' } : { kind: 'finished', words });
   } catch (error) {
     if (!signal.aborted) throw error;
     report({ kind: 'cancelled' });
