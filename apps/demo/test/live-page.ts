@@ -68,6 +68,15 @@ export async function lightWord(page: Page, word: string): Promise<number[]> {
   return shade.filter((_, i) => i % 4 === 3);
 }
 
+/** Goes back inside of the page, and waits until it took notice: the address changes before. */
+export async function stepBack(page: Page): Promise<void> {
+  const noticed = page.evaluate(
+    () => new Promise<void>((resolve) => addEventListener('popstate', () => setTimeout(resolve), { once: true })),
+  );
+  await page.goBack();
+  await noticed;
+}
+
 /** RGB bytes of the picture on the easel. */
 export async function pixelsOf(page: Page): Promise<Uint8Array> {
   const address = await page

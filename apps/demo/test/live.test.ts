@@ -16,6 +16,7 @@ import {
   overflowOf,
   pixelsOf,
   press,
+  stepBack,
   violationsOf,
   waitFor,
 } from './live-page.ts';
@@ -30,10 +31,12 @@ let drawnInNode: Uint8Array;
 
 beforeAll(async () => {
   await testDevice();
-  const pipeline = await loadPipeline((path) => readFile(fileURLToPath(new URL(path, modelUrl))));
-  drawnInNode = (await pipeline.pictures(['pizza'], { seed: 1 })).data;
-  pipeline.dispose();
-  await buildSite();
+  const drawing = async (): Promise<void> => {
+    const pipeline = await loadPipeline((path) => readFile(fileURLToPath(new URL(path, modelUrl))));
+    drawnInNode = (await pipeline.pictures(['pizza'], { seed: 1 })).data;
+    pipeline.dispose();
+  };
+  await Promise.all([drawing(), buildSite()]);
   [site, browser] = await Promise.all([serveSite({ folder: '/any/folder/' }), openBrowser()]);
 }, 300_000);
 
@@ -94,7 +97,7 @@ describe('a visit to the live page', () => {
     expect(await pixelsOf(page)).toEqual(first);
     expect(seed()).toBe('1,2');
     expect(await page.getByLabel('Seed', { exact: true }).inputValue()).toBe('1');
-    await page.goBack();
+    await stepBack(page);
     await waitFor(page, /Done/);
     expect(seed()).toBe('1');
   });
@@ -219,7 +222,7 @@ describe('a person’s own model', () => {
     await waitFor(page, /Done/);
     expect(meanDifference(await pixelsOf(page), folders.drawn)).toBeLessThan(2);
     await page.getByRole('button', { name: 'Forget it' }).click();
-    expect(await page.getByText('Kept in this browser').count()).toBe(0);
+    await page.getByText('Kept in this browser').waitFor({ state: 'detached' });
     await page.reload();
     await waitFor(page, /made with the model folder “my pizzas”/);
     const left = await page.evaluate(() =>
@@ -274,7 +277,7 @@ describe('a page that cannot draw', () => {
 });
 
 describe('examples of single packages', () => {
-  it.each([
+  it.concurrent.each([
     ['tensor-webgpu', /0 0, 0 1, 1 0, 1 1 -> -?0\.0\d, (0\.9|1\.0)\d, (0\.9|1\.0)\d, -?0\.0\d/, 0],
     ['vqvae', /130 tokens in all, of 512 codes/, 2],
     ['text-encoder', /1\.00.* {3}red apple/, 0],

@@ -72,6 +72,20 @@ export function servedPage(expected: () => Uint8Array): void {
     await page.getByRole('link', { name: 'pizza varied, seed' }).waitFor();
   });
 
+  it('says how many are drawn before it', async () => {
+    const ask = (path: string, init: RequestInit = {}): Promise<Response> =>
+      fetch(`${server.address}v1/${path}`, {
+        ...init,
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      });
+    const others = ask('images', { method: 'POST', body: JSON.stringify({ prompt: 'pizza', count: 4 }) });
+    await expect.poll(async () => (await ask('health')).json()).toMatchObject({ drawing: true });
+    await page.getByRole('button', { name: 'Another' }).click();
+    await waitFor(page, /Waiting at the server: one drawing before this one/);
+    await waitFor(page, /Done/);
+    expect((await others).status).toBe(200);
+  });
+
   it('stops there when it is told to', async () => {
     // One picture may be done before a hand is at the button.
     await page.getByLabel('Pictures').selectOption('8');

@@ -36,6 +36,11 @@ export class WorkQueue {
     return this.working;
   }
 
+  /** @throws QueueFullError where a newcomer would find no place */
+  checkRoom(): void {
+    if (this.working && this.line.length >= this.limit) throw new QueueFullError(this.limit);
+  }
+
   /** Runs work once all before it is done. @throws QueueFullError at once, or the signal's reason */
   async run<Result>(work: () => Promise<Result>, options: TurnOptions): Promise<Result> {
     await this.turn(options);
@@ -51,10 +56,8 @@ export class WorkQueue {
 
   private async turn({ signal, onPlace }: TurnOptions): Promise<void> {
     signal.throwIfAborted();
-    if (this.working) {
-      if (this.line.length >= this.limit) throw new QueueFullError(this.limit);
-      await this.wait(signal, onPlace);
-    }
+    this.checkRoom();
+    if (this.working) await this.wait(signal, onPlace);
     this.working = true;
   }
 

@@ -75,6 +75,12 @@ export function addRoutes(app: App, { pipeline, model, limits, signal }: RouteOp
     createRoute({ method: 'get', path: '/v1/health', responses: { 200: json('how busy the server is', health) } }),
     (context) => context.json({ waiting: queue.waiting, drawing: queue.busy }, 200),
   );
+  // Before a body is read: pictures that nobody has time for should not fill the memory.
+  for (const path of ['/v1/images', '/v1/edits'])
+    app.use(path, (_, next) => {
+      queue.checkRoom();
+      return next();
+    });
   app.openapi(drawingRoute('/v1/images', 'Draws pictures.', imagesRequest(limits)), (context) =>
     answer(context, context.req.valid('json')),
   );

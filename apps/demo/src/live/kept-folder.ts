@@ -1,72 +1,43 @@
-import { modelFiles } from '../painter/folder-reader.ts';
 import type { FolderFile, ModelFolder } from '../painter/painter.ts';
 
-/** The folder that this browser keeps a copy of, in its own store for this site. */
+/**
+ * The folder that this browser keeps a copy of, in its own store for this site. A copy, as only some browsers have handles of folders, and these
+ * ask for leave again at each visit.
+ */
 export interface KeptFolder {
   readonly name: string;
   readonly bytes: number;
 }
 
-interface Listing extends KeptFolder {
+/** What is written beside the files of a copy. */
+export interface Listing extends KeptFolder {
   readonly files: readonly { readonly path: string; readonly size: number }[];
 }
 
-const place = 'star-webgpu-model';
-const listingName = 'listing.json';
-
-/** Copies the files of a folder's model, in place of those of the one before. @throws DOMException where there is no room */
-export const keepFolder = (folder: ModelFolder): Promise<KeptFolder> =>
-  alone(async () => {
-    const root = await navigator.storage.getDirectory();
-    await removed(root);
-    try {
-      const kept = await root.getDirectoryHandle(place, { create: true });
-      return await copyInto(kept, folder);
-    } catch (error) {
-      await removed(root);
-      throw error;
-    }
-  });
+/** Where the copy lies in the store, and the name of its listing. */
+export const [keptPlace, listingName] = ['star-webgpu-model', 'listing.json'];
 
 /** What is kept, if anything. */
 export async function keptFolder(): Promise<KeptFolder | undefined> {
-  const listing = await listingOf(await keptPlace());
-  return listing && { name: listing.name, bytes: listing.bytes };
+  const kept = await openPlace();
+  return kept && listingOf(kept);
 }
 
 /** The kept copy, as a folder that a painter opens; none if it is not whole. */
 export async function openKept(name: string): Promise<ModelFolder | undefined> {
-  const kept = await keptPlace();
-  const listing = await listingOf(kept);
+  const kept = await openPlace();
+  const listing = kept && (await listingOf(kept));
   if (!kept || listing?.name !== name) return undefined;
-  const files = await Promise.all(listing.files.map(({ path }) => fileOf(kept, path)));
-  const whole = files.every(({ file }, i) => file.size === listing.files[i]!.size);
-  return whole ? { name, files } : undefined;
-}
-
-export const forgetFolder = (): Promise<void> => alone(async () => removed(await navigator.storage.getDirectory()));
-
-/** One page of the site at a time changes what is kept. */
-const alone = async <Result>(work: () => Promise<Result>): Promise<Awaited<Result>> =>
-  await navigator.locks.request(place, work);
-
-async function copyInto(kept: FileSystemDirectoryHandle, folder: ModelFolder): Promise<KeptFolder> {
-  const files = modelFiles(folder);
-  for (const { path, file } of files) await write(kept, path, file);
-  const sizes = files.map(({ path, file: { size } }) => ({ path, size }));
-  const listing: Listing = { name: folder.name, bytes: sizes.reduce((sum, { size }) => sum + size, 0), files: sizes };
-  // Written last: what was interrupted is not taken for whole.
-  await write(kept, listingName, new Blob([JSON.stringify(listing)]));
-  return listing;
-}
-
-async function write(folder: FileSystemDirectoryHandle, path: string, content: Blob): Promise<void> {
-  const handle = await handleOf(folder, path, { create: true });
-  await content.stream().pipeTo(await handle.createWritable());
+  try {
+    const files = await Promise.all(listing.files.map(({ path }) => fileOf(kept, path)));
+    return files.every(({ file }, i) => file.size === listing.files[i]!.size) ? { name, files } : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** A file by its path, through the folders on the way. */
-async function handleOf(
+export async function handleOf(
   folder: FileSystemDirectoryHandle,
   path: string,
   options: { readonly create: boolean } = { create: false },
@@ -83,24 +54,19 @@ const fileOf = async (folder: FileSystemDirectoryHandle, path: string): Promise<
 });
 
 /** Nothing where the browser has no such store, as in some private windows. */
-async function keptPlace(): Promise<FileSystemDirectoryHandle | undefined> {
+async function openPlace(): Promise<FileSystemDirectoryHandle | undefined> {
   try {
-    return await (await navigator.storage.getDirectory()).getDirectoryHandle(place);
+    return await (await navigator.storage.getDirectory()).getDirectoryHandle(keptPlace);
   } catch {
     return undefined;
   }
 }
 
-async function listingOf(kept: FileSystemDirectoryHandle | undefined): Promise<Listing | undefined> {
-  if (!kept) return undefined;
+/** Nothing where a copy was interrupted. */
+async function listingOf(kept: FileSystemDirectoryHandle): Promise<Listing | undefined> {
   try {
     return JSON.parse(await (await fileOf(kept, listingName)).file.text()) as Listing;
   } catch {
     return undefined;
   }
 }
-
-const removed = (root: FileSystemDirectoryHandle): Promise<void> =>
-  root.removeEntry(place, { recursive: true }).catch((error: DOMException) => {
-    if (error.name !== 'NotFoundError') throw error;
-  });

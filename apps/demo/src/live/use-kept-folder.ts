@@ -1,6 +1,6 @@
 import { onMounted, type ShallowRef, shallowRef } from 'vue';
 import type { ModelFolder } from '../painter/painter.ts';
-import { forgetFolder, keepFolder, type KeptFolder, keptFolder, openKept } from './kept-folder.ts';
+import { type KeptFolder, keptFolder, openKept } from './kept-folder.ts';
 
 /** The folder that this browser keeps for the next visit. */
 export interface Keeper {
@@ -12,6 +12,9 @@ export interface Keeper {
   forget(): Promise<void>;
 }
 
+/** Only who has a model needs it. */
+const keeping = (): Promise<typeof import('./keep-folder.ts')> => import('./keep-folder.ts');
+
 export function useKeptFolder(): Keeper {
   const kept = shallowRef<KeptFolder>();
   const refusal = shallowRef('');
@@ -19,14 +22,14 @@ export function useKeptFolder(): Keeper {
   async function keep(folder: ModelFolder): Promise<void> {
     [kept.value, refusal.value] = [undefined, ''];
     try {
-      kept.value = await keepFolder(folder);
+      kept.value = await (await keeping()).keepFolder(folder);
     } catch (error) {
       refusal.value = `${folder.name} is not kept for the next visit: ${(error as Error).message}`;
     }
   }
 
   async function forget(): Promise<void> {
-    await forgetFolder();
+    await (await keeping()).forgetFolder();
     kept.value = undefined;
   }
 

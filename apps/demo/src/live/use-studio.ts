@@ -38,6 +38,8 @@ export interface Studio {
   readonly failure: Readonly<ShallowRef<StudioFailure | undefined>>;
   /** Scales so far of the picture that is being drawn, or was when it was cancelled. */
   readonly scales: Readonly<ShallowRef<readonly DrawnScale[]>>;
+  /** Pictures of others that a server draws before. */
+  readonly before: Readonly<Ref<number>>;
   /** Loads a model, if it is not there yet; true once it is. */
   open(): Promise<boolean>;
   /** Takes another model: a person's own, or the site's. */
@@ -56,6 +58,7 @@ export function useStudio(gallery: Gallery): Studio {
   const adapter = ref('');
   const failure = shallowRef<StudioFailure>();
   const scales = shallowRef<readonly DrawnScale[]>([]);
+  const before = ref(0);
   let painter: Painter | undefined;
   let cancelled = false;
   /** Painters so far: what one that was left says no longer counts. */
@@ -105,13 +108,14 @@ export function useStudio(gallery: Gallery): Studio {
   /** Draws a picture behind those that it is made of; none if it was cancelled. */
   async function paint(recipe: Recipe): Promise<Picture | undefined> {
     const earlier = beforeLast(recipe);
-    const before = earlier && (gallery.find(idOf(earlier)) ?? (await paint(earlier)));
-    if (cancelled || (earlier && !before)) return undefined;
-    const redrawing = before && redrawingOf(recipe, before.pixels);
-    scales.value = [];
+    const original = earlier && (gallery.find(idOf(earlier)) ?? (await paint(earlier)));
+    if (cancelled || (earlier && !original)) return undefined;
+    const redrawing = original && redrawingOf(recipe, original.pixels);
+    [scales.value, before.value] = [[], 0];
     const started = performance.now();
-    const show = (scale: DrawnScale): void => void (scales.value = [...scales.value, scale]);
-    const words = await painter!.draw(lastOrder(recipe), show, redrawing);
+    const onScale = (scale: DrawnScale): void => void (scales.value = [...scales.value, scale]);
+    const onPlace = (place: number): void => void (before.value = place);
+    const words = await painter!.draw(lastOrder(recipe), { onScale, onPlace }, redrawing);
     cancelled = words === undefined;
     if (!words) return undefined;
     const milliseconds = performance.now() - started;
@@ -144,7 +148,7 @@ export function useStudio(gallery: Gallery): Studio {
   });
   onBeforeUnmount(leave);
   const busy = computed(() => state.value === 'loading' || state.value === 'drawing');
-  return { state, busy, loading, model, folder, adapter, failure, scales, open, use, draw, cancel, fail };
+  return { state, busy, loading, model, folder, adapter, failure, scales, before, open, use, draw, cancel, fail };
 }
 
 function redrawingOf({ retouches }: Recipe, original: Pixels): Redrawing {

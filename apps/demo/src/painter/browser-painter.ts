@@ -1,4 +1,4 @@
-import { type DrawnScale, type Loading, type ModelFolder, type Order, type Painter } from './painter.ts';
+import { type Loading, type ModelFolder, type Order, type Painter, type Progress } from './painter.ts';
 import { PainterError, type Ready, type Redrawing, type WordMap } from './painter.ts';
 import type { Command, Report } from './protocol.ts';
 
@@ -20,11 +20,7 @@ export class BrowserPainter implements Painter {
     });
   }
 
-  draw(
-    order: Order,
-    onScale: (scale: DrawnScale) => void,
-    redrawing?: Redrawing,
-  ): Promise<readonly WordMap[] | undefined> {
+  draw(order: Order, { onScale }: Progress, redrawing?: Redrawing): Promise<readonly WordMap[] | undefined> {
     return this.ask({ kind: 'draw', order, ...(redrawing && { redrawing }) }, (report, resolve) => {
       if (report.kind === 'scale') onScale(report);
       if (report.kind === 'finished') resolve(report.words);

@@ -88,16 +88,19 @@ export class PainterError extends Error {
   }
 }
 
+/** What is told of a picture while it is drawn. */
+export interface Progress {
+  onScale(scale: DrawnScale): void;
+  /** How many pictures of others are drawn before, whenever that changes. */
+  onPlace(before: number): void;
+}
+
 /** Draws pictures for the page, one at a time, wherever it does so. */
 export interface Painter {
   /** Gets the model ready. @throws PainterError */
   open(onLoading: (loading: Loading) => void): Promise<Ready>;
   /** Draws a picture or a part of one, scale by scale. -> where its words act, or undefined if it was cancelled. @throws PainterError */
-  draw(
-    order: Order,
-    onScale: (scale: DrawnScale) => void,
-    redrawing?: Redrawing,
-  ): Promise<readonly WordMap[] | undefined>;
+  draw(order: Order, progress: Progress, redrawing?: Redrawing): Promise<readonly WordMap[] | undefined>;
   /** Stops the picture that is being drawn, behind its running scale. */
   cancel(): void;
   /** Lets go of the model. */

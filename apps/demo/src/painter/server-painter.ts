@@ -1,6 +1,6 @@
 import type { SamplingDefaults } from '@star-webgpu/sampler';
 import { type DrawnScale, type Loading, type Order, type Painter, PainterError, type Ready } from './painter.ts';
-import type { Redrawing, WordMap } from './painter.ts';
+import type { Progress, Redrawing, WordMap } from './painter.ts';
 import { pixelsOfPng, pngOfPixels } from './png.ts';
 import { askServer, eventsOf, type ServedModel, type ServerEvent } from './server-api.ts';
 import { changedOptions, settingsOf } from './settings.ts';
@@ -40,11 +40,7 @@ export class ServerPainter implements Painter {
     return { adapter: `the server’s ${adapter}`, model: { ...facts, settings: settingsOf(defaults) } };
   }
 
-  async draw(
-    order: Order,
-    onScale: (scale: DrawnScale) => void,
-    redrawing?: Redrawing,
-  ): Promise<readonly WordMap[] | undefined> {
+  async draw(order: Order, progress: Progress, redrawing?: Redrawing): Promise<readonly WordMap[] | undefined> {
     this.drawing = new AbortController();
     const { signal } = this.drawing;
     try {
@@ -54,7 +50,7 @@ export class ServerPainter implements Painter {
       const headers = { 'content-type': 'application/json' };
       const path = `${this.api}${redrawing ? 'edits' : 'images'}`;
       const answer = await askServer(path, { method: 'POST', headers, body, signal });
-      return await picturesOf(eventsOf(answer), onScale);
+      return await picturesOf(eventsOf(answer), progress);
     } catch (error) {
       if (signal.aborted) return undefined;
       throw error;
@@ -86,11 +82,12 @@ function maskPixels({ width, height }: Redrawing['original'], mask: Uint8Array):
 /** Shows each scale of a drawing. -> where its words act. @throws PainterError if it failed or broke off */
 async function picturesOf(
   events: AsyncIterable<ServerEvent>,
-  onScale: (scale: DrawnScale) => void,
+  { onScale, onPlace }: Progress,
 ): Promise<readonly WordMap[]> {
   let words: readonly WordMap[] = [];
   for await (const { event, data } of events) {
     if (event === 'failed') throw new PainterError('server', (JSON.parse(data) as { error: string }).error);
+    if (event === 'waiting') onPlace((JSON.parse(data) as { waiting: number }).waiting);
     if (event === 'scale') onScale(await scaleOf(JSON.parse(data) as ServedScale));
     if (event === 'attention') words = wordMaps(JSON.parse(data) as ServedAttention);
     if (event === 'finished') return words;
