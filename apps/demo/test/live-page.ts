@@ -70,11 +70,14 @@ export async function lightWord(page: Page, word: string): Promise<number[]> {
 
 /** Goes back inside of the page, and waits until it took notice: the address changes before. */
 export async function stepBack(page: Page): Promise<void> {
-  const noticed = page.evaluate(
-    () => new Promise<void>((resolve) => addEventListener('popstate', () => setTimeout(resolve), { once: true })),
-  );
+  await page.evaluate(() => {
+    const noticed = new Promise<void>((resolve) =>
+      addEventListener('popstate', () => setTimeout(resolve), { once: true }),
+    );
+    Object.assign(globalThis, { noticed });
+  });
   await page.goBack();
-  await noticed;
+  await page.evaluate(() => (globalThis as unknown as { noticed: Promise<void> }).noticed);
 }
 
 /** RGB bytes of the picture on the easel. */

@@ -98,8 +98,9 @@ describe('a visit to the live page', () => {
     expect(seed()).toBe('1,2');
     expect(await page.getByLabel('Seed', { exact: true }).inputValue()).toBe('1');
     await stepBack(page);
-    await waitFor(page, /Done/);
     expect(seed()).toBe('1');
+    expect(await pixelsOf(page)).toEqual(first);
+    expect(await page.getByRole('link', { name: 'pizza seed 2' }).count()).toBe(1);
   });
 
   it('draws several pictures, each by its own seed', async () => {

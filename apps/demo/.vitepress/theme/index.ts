@@ -17,7 +17,11 @@ export default {
       'home-hero-image': () => h(HomePicture),
       'home-hero-info-after': () => h(HomePrompt),
     }),
-  enhanceApp({ app }) {
+  enhanceApp({ app, router }) {
+    const { route } = router;
+    // The live page follows its own addresses: loading it anew on the way back would drop its pictures and its model.
+    router.onBeforePageLoad = (to) =>
+      route.data.frontmatter.pageClass !== 'live-page' || new URL(to, location.href).pathname !== route.path;
     app.component('LiveDemo', LiveDemo);
     app.component('RunExample', RunExample);
     if (!import.meta.env.SSR) keepSite();

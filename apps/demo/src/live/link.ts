@@ -87,8 +87,9 @@ function parametersOf(order: Order, defaults: Settings): URLSearchParams {
 function retouchOf(text: string, defaults: Settings): Retouch {
   const parameters = new URLSearchParams(text);
   const order = orderOf(parameters, defaults);
-  const mask = parameters.get('mask') ?? undefined;
   const keepScales = within(parameters.get('keep'), mostScales, 0);
+  // A change that says nothing marks nothing.
+  const mask = parameters.get('mask') ?? (keepScales > 0 ? undefined : '');
   return { order, ...(mask !== undefined && { mask }), ...(keepScales > 0 && { keepScales: Math.trunc(keepScales) }) };
 }
 
