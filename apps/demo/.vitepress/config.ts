@@ -23,6 +23,7 @@ export default async (env: ConfigEnv): Promise<UserConfig> => {
     // The service worker keeps all pages anyway.
     router: { prefetchLinks: false },
     head: [['link', { rel: 'icon', type: 'image/svg+xml', href: `${baseFor(env)}favicon.svg` }]],
+    markdown: { theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' } },
     vite: {
       resolve: { conditions: ['@star-webgpu/source'] },
       publicDir: fileURLToPath(new URL('../public', import.meta.url)),

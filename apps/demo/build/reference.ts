@@ -191,6 +191,7 @@ export const tidied = (page: string): string =>
     .replaceAll(/^\*\*\*\n\n/gm, '')
     .replaceAll(/^#+ Overrides\n\n.*\bconstructor`.*\n+/gm, '')
     .replaceAll(/^#{4,6} (?!.*\{#)(.+)$/gm, '**$1**')
+    .replaceAll(/^#{5,6} /gm, '#### ')
     .replaceAll(/^Defined in: (\[.*\))$/gm, '<small>$1</small>')
     .replaceAll('| `undefined` |', '| |')
     .replace(/^## Modules$/m, 'Every public name, by what it is imported from, with the docstring of its source.');

@@ -26,6 +26,8 @@ x + z.
 ***
 
 ### sub() {#sub}
+
+##### of() {#of}
 `;
 
 describe('the reference', () => {
@@ -39,7 +41,7 @@ describe('the reference', () => {
   });
 
   it('has names for headings, and no lines between them', () => {
-    expect(tidied(page).match(/^(#|\*).*$/gm)).toEqual(['### add() {#add}', '**Parameters**', '### sub() {#sub}']);
+    expect(tidied(page).match(/^(#|\*).*$/gm)).toEqual(['### add() {#add}', '**Parameters**', '### sub() {#sub}', '#### of() {#of}']);
   });
 
   it('says nothing where a default is missing', () => {
@@ -49,5 +51,5 @@ describe('the reference', () => {
 
 it('search finds names of the reference and what is said of them', () => {
   const words = withoutDetails(tidied(page)).split('\n').filter(Boolean);
-  expect(words).toEqual(['### add() {#add}', 'x + z.', '### sub() {#sub}']);
+  expect(words).toEqual(['### add() {#add}', 'x + z.', '### sub() {#sub}', '#### of() {#of}']);
 });
