@@ -6,7 +6,7 @@ const pages = (
   items: readonly (readonly [name: string, title: string])[],
 ): DefaultTheme.SidebarItem[] => items.map(([name, text]) => ({ text, link: `/${folder}/${name}` }));
 
-/** All pages, in the order in which they are read. */
+/** All pages, in the order in which they are read. Groups that can be folded lead somewhere, as VitePress would else put one button into another. */
 export const sidebar: DefaultTheme.SidebarItem[] = [
   {
     text: 'Guide',
@@ -33,6 +33,7 @@ export const sidebar: DefaultTheme.SidebarItem[] = [
   },
   {
     text: 'One package alone',
+    link: '/guide/use-in-your-code#which-package-for-what',
     collapsed: true,
     items: pages(
       'packages',
@@ -43,11 +44,9 @@ export const sidebar: DefaultTheme.SidebarItem[] = [
   },
   {
     text: 'Reference',
+    link: '/reference/',
     collapsed: true,
-    items: [
-      { text: 'All packages', link: '/reference/' },
-      ...referenceEntries().map(({ page }) => ({ text: page, link: `/reference/${page}` })),
-    ],
+    items: referenceEntries().map(({ page }) => ({ text: page, link: `/reference/${page}` })),
   },
   {
     text: 'Concepts',

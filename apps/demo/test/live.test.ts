@@ -298,3 +298,19 @@ describe('examples of single packages', () => {
     await page.close();
   });
 });
+
+it('the search finds a public name, and leads to its docstring, its error and its source', async () => {
+  const page = await browser.newPage({ viewport: { width: 360, height: 740 } });
+  await page.goto(site.address);
+  await page.getByRole('button', { name: 'Search' }).click();
+  await page.locator('.search-input').fill('vqvaeConfig');
+  await page.locator('.result', { hasText: 'vqvaeConfig()' }).click();
+  await page.waitForURL(/reference\/vqvae\.html#vqvaeconfig/);
+  await page.getByText('Fills what is left out with the published values').waitFor();
+  expect(await page.getByRole('link', { name: 'VqvaeConfigError', exact: true }).count()).toBeGreaterThan(0);
+  const source = page.locator('#vqvaeconfig-1 ~ p small a').first();
+  expect(await source.getAttribute('href')).toMatch(/\/packages\/vqvae\/src\/config\.ts#L\d+$/);
+  expect(await violationsOf(page)).toEqual([]);
+  expect(await overflowOf(page)).toBe(0);
+  await page.close();
+});

@@ -41,7 +41,12 @@ describe('the reference', () => {
   });
 
   it('has names for headings, and no lines between them', () => {
-    expect(tidied(page).match(/^(#|\*).*$/gm)).toEqual(['### add() {#add}', '**Parameters**', '### sub() {#sub}', '#### of() {#of}']);
+    expect(tidied(page).match(/^(#|\*).*$/gm)).toEqual([
+      '### add() {#add}',
+      '**Parameters**',
+      '### sub() {#sub}',
+      '#### of() {#of}',
+    ]);
   });
 
   it('says nothing where a default is missing', () => {
