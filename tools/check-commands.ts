@@ -1,5 +1,5 @@
 import type { Program } from '../apps/cli/src/program.ts';
-import type { Page } from './check-docs.ts';
+import { type Page, proseOf } from './check-docs.ts';
 
 /** Ways to write the command, with the words that they stand for. */
 const spellings: readonly (readonly [written: string, words: string])[] = [
@@ -10,11 +10,11 @@ const spellings: readonly (readonly [written: string, words: string])[] = [
 ];
 
 /** Words of every call of `star` in a page's code: of shell blocks a line each, of text what stands between backticks. */
-export function callsIn({ text }: Page): string[][] {
-  const blocks = [...text.matchAll(/^```(\w*)\n(.*?)^```$/gms)];
+export function callsIn(page: Page): string[][] {
+  const blocks = [...page.text.matchAll(/^```(\w*)\n(.*?)^```$/gms)];
   const shell = blocks.filter(([, language]) => /^(sh|bash|console|)$/.test(language!)).map(([, , code]) => code!);
   const lines = shell.flatMap((code) => code.replaceAll('\\\n', ' ').split('\n'));
-  const spans = [...text.replaceAll(/^```.*?^```$/gms, '').matchAll(/`([^`\n]+)`/g)].map(([, code]) => code!);
+  const spans = [...proseOf(page).matchAll(/`([^`\n]+)`/g)].map(([, code]) => code!);
   return [...lines, ...spans].flatMap((line) => line.split(/\s(?:&&|\|\||[|;])\s/)).flatMap(wordsOf);
 }
 
@@ -37,8 +37,8 @@ export const stepsIn = (recipe: string): string[][] =>
   );
 
 /** Options that a page's text names alone, between backticks. */
-export const optionsIn = ({ text }: Page): string[] =>
-  [...text.replaceAll(/^```.*?^```$/gms, '').matchAll(/`(--[a-z][\w-]*)/g)].map(([, option]) => option!);
+export const optionsIn = (page: Page): string[] =>
+  [...proseOf(page).matchAll(/`(--[a-z][\w-]*)/g)].map(([, option]) => option!);
 
 /** What is wrong with a call, one line each: a command that there is not, or an option that the command does not take. */
 export function callFaults(program: Program, words: readonly string[]): string[] {

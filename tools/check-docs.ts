@@ -13,12 +13,12 @@ export function programOf({ text }: Page): string | undefined {
   return blocks.length ? `${blocks.join('\n')}\nexport {};\n` : undefined;
 }
 
-/** Text of a page without its code. */
-const proseOf = ({ text }: Page): string => text.replaceAll(/^```.*?^```$/gms, '').replaceAll(/`[^`\n]*`/g, '');
+/** Text of a page without its blocks of code. */
+export const proseOf = ({ text }: Page): string => text.replaceAll(/^```.*?^```$/gms, '');
 
 /** Targets of a page's links that lead to files or to headings of this page. */
 export function linksOf(page: Page): string[] {
-  const prose = proseOf(page);
+  const prose = proseOf(page).replaceAll(/`[^`\n]*`/g, '');
   const inText = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target!);
   const inHead = [...prose.matchAll(/^\s+link: (\/\S+)$/gm)].map(([, target]) => target!);
   return [...inText, ...inHead].filter((target) => !/^\w+:/.test(target));
@@ -36,8 +36,8 @@ const slugOf = (heading: string): string =>
     .toLowerCase();
 
 /** Anchors of a page: those that are written out, and those of its headings, with a number from the second alike on. */
-export function anchorsOf({ text }: Page): Set<string> {
-  const prose = text.replaceAll(/^```.*?^```$/gms, '');
+export function anchorsOf(page: Page): Set<string> {
+  const prose = proseOf(page);
   const anchors = new Set([...prose.matchAll(/\{#([^}]+)\}|\bid="([^"]+)"/g)].map(([, own, html]) => own ?? html!));
   for (const [, heading] of prose.matchAll(/^#+ (.+)$/gm)) {
     if (/\{#/.test(heading!)) continue;
