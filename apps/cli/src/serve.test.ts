@@ -116,10 +116,12 @@ describe('star serve', () => {
   it('describes itself', async () => {
     const { openapi, paths } = (await (await fetch(`${address}/v1/openapi.json`)).json()) as {
       openapi: string;
-      paths: Record<string, Record<string, unknown>>;
+      paths: Record<string, Record<string, { responses: object }>>;
     };
     const known = ['/v1/model', '/v1/health', '/v1/images', '/v1/edits'];
     expect([openapi, ...Object.keys(paths)]).toEqual(['3.1.0', ...known]);
+    for (const path of ['/v1/images', '/v1/edits'])
+      expect(Object.keys(paths[path]!['post']!.responses)).toEqual(['200', '400', '401', '403', '413', '415', '503']);
     const model = (await (await fetch(`${address}/v1/model`)).json()) as { scales: number[]; refiner: boolean };
     expect([model.scales, model.refiner]).toEqual([[1, 2, 3, 4, 6, 8], false]);
   });

@@ -40,6 +40,12 @@ const json = <Schema>(description: string, schema: Schema) => ({
   content: { 'application/json': { schema } },
 });
 
+/** Answers to who may not ask. */
+const turnedAway = {
+  401: json('the token that the server asks for is missing, or another', failure),
+  403: json('a page of another origin, or another name of this machine', failure),
+};
+
 /** A route that draws. */
 const drawingRoute = <Path extends string, Schema extends z.ZodType>(path: Path, description: string, schema: Schema) =>
   createRoute({
@@ -55,8 +61,10 @@ const drawingRoute = <Path extends string, Schema extends z.ZodType>(path: Path,
           'text/event-stream': { schema: { type: 'string' as const } },
         },
       },
+      ...turnedAway,
       400: json('a field is wrong, or the model has no such option', failure),
       413: json('the body is too large', failure),
+      415: json('the body is no JSON', failure),
       503: json('too many requests wait', failure),
     },
   });
@@ -68,11 +76,19 @@ export function addRoutes(app: App, { pipeline, model, limits, signal }: RouteOp
     app.openAPIRegistry.register(name, schema);
 
   app.openapi(
-    createRoute({ method: 'get', path: '/v1/model', responses: { 200: json('what is served', servedModel) } }),
+    createRoute({
+      method: 'get',
+      path: '/v1/model',
+      responses: { 200: json('what is served', servedModel), ...turnedAway },
+    }),
     (context) => context.json(model, 200),
   );
   app.openapi(
-    createRoute({ method: 'get', path: '/v1/health', responses: { 200: json('how busy the server is', health) } }),
+    createRoute({
+      method: 'get',
+      path: '/v1/health',
+      responses: { 200: json('how busy the server is', health), ...turnedAway },
+    }),
     (context) => context.json({ waiting: queue.waiting, drawing: queue.busy }, 200),
   );
   // Before a body is read: pictures that nobody has time for should not fill the memory.
