@@ -1,7 +1,7 @@
 import type { SamplingOptions } from '../../packages/sampler/src/index.ts';
 
 /** A way to draw, under the name that tables and charts show. */
-interface Setting {
+export interface Setting {
   readonly name: string;
   readonly options: SamplingOptions;
 }
@@ -50,9 +50,9 @@ export function sweepsOf({ scales, isRefined }: { readonly scales: number; reado
     {
       id: 'entropy',
       title: 'Temperature by entropy',
-      settings: along([false, true], (entropyTemperature) => ({ entropyTemperature, topP: 0.8 })).concat(
-        along([false, true], (entropyTemperature) => ({ entropyTemperature, topP: 0.8, temperature: hot })).map(
-          ({ name, options }) => ({ name: `${name}, temperature ${hot}`, options }),
+      settings: [1, hot].flatMap((temperature) =>
+        along([false, true], (entropyTemperature) => ({ entropyTemperature, temperature })).map(
+          ({ name, options }) => ({ name: `${name}, temperature ${temperature}`, options }),
         ),
       ),
     },

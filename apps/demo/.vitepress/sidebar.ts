@@ -76,6 +76,7 @@ export const sidebar: DefaultTheme.SidebarItem[] = [
     text: 'Results',
     items: [
       { text: 'The emoji model', link: '/results/model-emoji' },
+      { text: 'Sampling options', link: '/results/sampling' },
       { text: 'Log of measurements', link: '/results/log' },
       { text: 'Why these dependencies', link: '/decisions/dependencies' },
       { text: 'Licences', link: '/licences' },
