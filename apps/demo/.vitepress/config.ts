@@ -5,6 +5,7 @@ import { anyFolder, relativeLinks, unknownFolder } from '../build/any-folder.ts'
 import { writeReference } from '../build/reference.ts';
 import { searchedText } from '../build/search.ts';
 import { addServiceWorker } from '../build/service-worker.ts';
+import { unusedStyles } from '../build/unused-styles.ts';
 import { sidebar } from './sidebar.ts';
 
 /** Published pages find their folder themselves. */
@@ -28,6 +29,7 @@ export default async (env: ConfigEnv): Promise<UserConfig> => {
       resolve: { conditions: ['@star-webgpu/source'] },
       publicDir: fileURLToPath(new URL('../public', import.meta.url)),
       plugins: [anyFolder()],
+      css: { postcss: { plugins: [unusedStyles] } },
       worker: { format: 'es', plugins: () => [anyFolder()] },
       // The theme and the live page are written with setup functions only.
       define: { __VUE_OPTIONS_API__: 'false' },
