@@ -3,7 +3,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openPack, toPixels } from '../packages/data-lmdb/src/index.ts';
+import { openPictures } from '../apps/cli/src/evaluate/sources.ts';
+import { readKeys } from '../apps/cli/src/read-keys.ts';
 import { markdownTable } from '../packages/metrics/src/index.ts';
 import { modelUrl } from '../packages/model-emoji/src/index.ts';
 import { loadPipeline } from '../packages/sampler/src/index.ts';
@@ -38,16 +39,11 @@ const sweeps = sweepsOf({ scales: patchNumbers.length, isRefined: refiner !== un
 
 /** The pictures that the model knows, with their names. */
 async function galleryOf(file: string): Promise<Wanted[]> {
-  const keys = (await readFile(join(root, 'recipes/emoji/keys.txt'), 'utf8')).split('\n').filter(Boolean);
-  const pack = await openPack(file);
+  const source = await openPictures('PACK', file, await readKeys(join(root, 'recipes/emoji/keys.txt')));
   const known = await Promise.all(
-    keys.map(async (key) => ({
-      key,
-      picture: await toPixels(pack.get(key).image),
-      caption: pack.record(key).captions[0]!,
-    })),
+    source.pictures.map(async ({ key, prompt = '', read }) => ({ key, picture: await read(), caption: prompt })),
   );
-  await pack.close();
+  await source.close();
   return known;
 }
 

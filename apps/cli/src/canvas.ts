@@ -44,10 +44,9 @@ export function regionOfMask({ width, height, data }: Pictures, picture: Size): 
       `the mask must have the picture's ${picture.width} x ${picture.height} pixels, got ${width} x ${height}. Paint it over a copy of the picture.`,
     );
   const reds = data.filter((_, i) => i % 3 === 0);
-  const [darkest, lightest] = [reds.reduce((a, b) => Math.min(a, b)), reds.reduce((a, b) => Math.max(a, b))];
-  if (lightest === 0)
+  if (reds.every((red) => red === 0))
     throw new CanvasError('the mask must be white where to draw, got only black. Paint a part white.');
-  if (darkest === 255)
+  if (reds.every((red) => red === 255))
     throw new CanvasError('the mask must be black where the picture stays, got only white. Paint a part black.');
   return { width, height, data: Float32Array.from(reds, (red) => red / 255) };
 }

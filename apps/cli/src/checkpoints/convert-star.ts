@@ -69,14 +69,13 @@ function ownConfigOf(
   { refiner: stored, ...own }: StarConfig,
   { patchNumbers = own.patchNumbers, crossAttention = own.crossAttention, ...options }: ConversionOptions,
 ): StarConfig {
-  const sampleFrom = options.sampleFrom ?? stored?.sampleFrom;
-  const refiner = refinerOf(tensors, { ...options, ...(sampleFrom !== undefined && { sampleFrom }) });
+  const refiner = refinerOf(tensors, { ...options, sampleFrom: options.sampleFrom ?? stored?.sampleFrom });
   return starConfig({ ...own, patchNumbers, crossAttention, ...(refiner && { refiner }) });
 }
 
 function refinerOf(
   tensors: Tensors,
-  { refiner, sampleFrom = publishedRefiner.sampleFrom }: Pick<ConversionOptions, 'refiner' | 'sampleFrom'>,
+  { refiner, sampleFrom = publishedRefiner.sampleFrom }: { refiner: boolean; sampleFrom?: number | undefined },
 ): StarConfig['refiner'] | undefined {
   const depth = countOf(tensors, /^feat_extract_blocks\.(\d+)\./);
   if (!refiner || !(depth || tensors.has('head_logits2.weight'))) return undefined;

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { PackFilters } from '@star-webgpu/data-lmdb';
 import { numberIn, wholeNumber } from '../numbers.ts';
+import { readKeys } from '../read-keys.ts';
 
 /** What a person may say about the pictures to pack. */
 export interface FilterFlags {
@@ -37,14 +38,11 @@ export async function filtersOf(flags: FilterFlags): Promise<PackFilters> {
     captionLength: { ...(minCaption && { min: minCaption }), ...(maxCaption && { max: maxCaption }) },
     ...(minSide && { minSide }),
     ...(maxAspect && { maxAspect }),
-    ...(keys && { keys: await readKeys(keys) }),
-    ...(exceptKeys && { exceptKeys: await readKeys(exceptKeys) }),
+    ...(keys && { keys: new Set(await readKeys(keys)) }),
+    ...(exceptKeys && { exceptKeys: new Set(await readKeys(exceptKeys)) }),
     ...(scores && minScore !== undefined && { score: { of: await readScores(scores), least: minScore } }),
   };
 }
-
-const readKeys = async (file: string): Promise<Set<string>> =>
-  new Set((await readFile(file, 'utf8')).split(/\r?\n/).filter(Boolean));
 
 async function readScores(file: string): Promise<Map<string, number>> {
   const text = await readFile(file, 'utf8');

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,12 +17,13 @@ import { openSession, type Session } from '../device.ts';
 import { lockFolder } from '../lock-folder.ts';
 import { openModel } from '../model.ts';
 import { interruptSignal } from '../output.ts';
+import { readKeys } from '../read-keys.ts';
 import type { Used } from './features.ts';
 import { modelDigest } from './identity.ts';
 import { networkFolder } from './networks.ts';
 import type { EvaluateFlags, EvaluatePlan, MetricName } from './plan.ts';
 import { captionPrompts, openPrompts } from './prompts.ts';
-import { isStatistics, openSource, type PictureSource, type StatisticsSource } from './sources.ts';
+import { isStatistics, openPictures, openSource, type PictureSource, type StatisticsSource } from './sources.ts';
 
 /** Everything that an evaluation works with. */
 export interface Context {
@@ -101,7 +102,7 @@ async function openPipeline(given: string | undefined): Promise<NonNullable<Cont
 }
 
 async function openSources(flags: EvaluateFlags): Promise<Pick<Context, 'samples' | 'references' | 'suite'>> {
-  const keys = flags.keysFile ? (await readFile(flags.keysFile, 'utf8')).split(/\r?\n/).filter(Boolean) : undefined;
+  const keys = flags.keysFile ? await readKeys(flags.keysFile) : undefined;
   if (flags.pack !== undefined) {
     const pack = shortened(await captionedSource(flags.pack, keys), flags.take ?? usualTake);
     return { samples: undefined, references: pack, suite: captionPrompts(pack) };
@@ -117,15 +118,9 @@ async function openSources(flags: EvaluateFlags): Promise<Pick<Context, 'samples
   };
 }
 
-async function pictureSource(option: string, path: string, keys?: readonly string[]): Promise<PictureSource> {
-  const source = await openSource(option, path, keys);
-  if (isStatistics(source)) throw new Error(`evaluate: ${option} must name pictures, got the statistics ${path}.`);
-  return source;
-}
-
 /** What --pack names. @throws Error for pictures without captions, of which nothing could be drawn. */
 async function captionedSource(path: string, keys?: readonly string[]): Promise<PictureSource> {
-  const source = await pictureSource('--pack', path, keys);
+  const source = await openPictures('--pack', path, keys);
   if (source.pictures.every(({ prompt }) => prompt !== undefined)) return source;
   throw new Error(
     `evaluate: --pack must name a pack, got the folder ${path}. Make a pack of it by star pack, or give it as --references beside --prompts.`,
@@ -134,9 +129,7 @@ async function captionedSource(path: string, keys?: readonly string[]): Promise<
 
 /** Prompts of a file or folder, or the captions of a pack. */
 async function suiteOf(path: string, keys?: readonly string[]): Promise<PromptSuite> {
-  return path.endsWith('.lmdb')
-    ? captionPrompts(await pictureSource('--prompts', path, keys))
-    : await openPrompts(path);
+  return path.endsWith('.lmdb') ? captionPrompts(await openPictures('--prompts', path, keys)) : await openPrompts(path);
 }
 
 const shortened = (source: PictureSource, take: number): PictureSource => ({

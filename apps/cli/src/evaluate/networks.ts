@@ -1,5 +1,6 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { hasWeights } from '../has-weights.ts';
 import { modelDigest } from './identity.ts';
 
 /** A network that some metrics look at pictures with. */
@@ -40,8 +41,7 @@ export async function networkFolder(
   const asked = metricsOf[network].join(', ');
   if (folder === undefined)
     throw new Error(`evaluate: --${network} must name a folder for ${asked}, got none.\n${weightsAdvice(network)}`);
-  const weights = await stat(join(folder, 'model.safetensors')).catch(() => undefined);
-  if (!weights)
+  if (!(await hasWeights(folder)))
     throw new Error(
       `evaluate: --${network} must name a folder with model.safetensors, got ${folder}.\n${weightsAdvice(network)}`,
     );

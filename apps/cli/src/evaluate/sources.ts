@@ -49,6 +49,13 @@ export async function openSource(
   return await packSource(path, keys);
 }
 
+/** The same, where statistics will not do. @throws Error naming what was given instead */
+export async function openPictures(option: string, path: string, keys?: readonly string[]): Promise<PictureSource> {
+  const source = await openSource(option, path, keys);
+  if (isStatistics(source)) throw new Error(`evaluate: ${option} must name pictures, got the statistics ${path}.`);
+  return source;
+}
+
 /** Every picture under a folder by its path; the first folder of a path is its category. */
 async function folderSource(option: string, folder: string): Promise<PictureSource> {
   const files = (await readdir(folder, { recursive: true })).filter((file) => pictureFile.test(file)).sort();

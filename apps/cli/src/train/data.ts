@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { loadEvaluation, openPack, type Pack, type PictureSize } from '@star-webgpu/data-lmdb';
 import { imageSide, imageSize, type VqvaeConfig } from '@star-webgpu/vqvae';
+import { readKeys } from '../read-keys.ts';
 import type { TrainConfig } from './config/parse.ts';
 
 /** Some pictures of packs. */
@@ -21,7 +21,7 @@ export async function openData({ data, evaluation }: TrainConfig): Promise<Train
   const chosen = await openSet(data);
   if (!evaluation) return chosen;
   if (evaluation.packs) return { ...chosen, heldOut: await openSet({ ...evaluation, packs: evaluation.packs }) };
-  const keys = await keysOf(evaluation.keysFile!);
+  const keys = await readKeys(evaluation.keysFile!);
   const held = new Set(keys);
   return {
     ...chosen,
@@ -32,10 +32,8 @@ export async function openData({ data, evaluation }: TrainConfig): Promise<Train
 
 async function openSet({ packs, keysFile }: Pick<TrainConfig['data'], 'packs' | 'keysFile'>): Promise<PictureSet> {
   const opened = await Promise.all(packs.map((path) => openPack(path)));
-  return { packs: opened, ...(keysFile && { keys: await keysOf(keysFile) }) };
+  return { packs: opened, ...(keysFile && { keys: await readKeys(keysFile) }) };
 }
-
-const keysOf = async (file: string): Promise<string[]> => (await readFile(file, 'utf8')).split('\n').filter(Boolean);
 
 const listKeys = ({ packs, keys }: PictureSet): readonly string[] => keys ?? packs.flatMap((pack) => pack.keys());
 

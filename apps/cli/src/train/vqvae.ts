@@ -1,10 +1,11 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadLpips } from '@star-webgpu/metrics';
 import { folderFiles } from '@star-webgpu/tensor-webgpu/node';
 import { VqvaeStage, type VqvaeStageOptions } from '@star-webgpu/trainer';
 import { Discriminator, loadVqvae, Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
 import { publishedNetworks } from '../evaluate/networks.ts';
+import { hasWeights } from '../has-weights.ts';
 import type { VqvaeRun } from './config/vqvae.ts';
 import { sizesOf, type TrainingData } from './data.ts';
 import { reconstructionOf, reconstructionPreview } from './reconstruction.ts';
@@ -27,7 +28,7 @@ export async function vqvaeStage(run: VqvaeRun, { heldOut, ...chosen }: Training
 
 /** The VQVAE of a folder. @throws Error naming the folder if it holds none. */
 async function begun(folder: string): Promise<Vqvae> {
-  if (!(await stat(join(folder, 'model.safetensors')).catch(() => undefined)))
+  if (!(await hasWeights(folder)))
     throw new Error(
       `train: from must name the folder of a VQVAE, with config.json and model.safetensors, got ${folder}. Name the model of a run, or the vqvae folder of a whole model.`,
     );
@@ -38,7 +39,7 @@ async function begun(folder: string): Promise<Vqvae> {
 async function perceptualLoss({ loss: { perceptual } }: VqvaeRun): Promise<VqvaeStageOptions['perceptual']> {
   if (!perceptual) return undefined;
   const { folder, weight } = perceptual;
-  if (!(await stat(join(folder, 'model.safetensors')).catch(() => undefined)))
+  if (!(await hasWeights(folder)))
     throw new Error(
       `train: loss.perceptual.folder must name a folder with model.safetensors, got ${folder}.\nIt needs ${publishedNetworks.lpips}`,
     );
