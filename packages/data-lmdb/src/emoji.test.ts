@@ -6,6 +6,9 @@ import { openPack } from './reader.ts';
 import { temporaryFolder } from './testing/temporary.ts';
 import { toSquare } from './transform.ts';
 
+const wordsOf = (caption: string): string => caption.toLowerCase().replaceAll(/\W+/g, ' ').trim();
+const sorted = (caption: string): string => wordsOf(caption).split(' ').toSorted().join(' ');
+
 describe('emojiSource', () => {
   it('has all 3,391 pictures, each with captions of its own key', async () => {
     const { entries, refused } = await emojiSource();
@@ -19,10 +22,39 @@ describe('emojiSource', () => {
       '1f34e',
       ['red apple', 'food & drink: red apple', 'red apple, diet, food, fruit', 'apple diet food fruit health red'],
     ],
-    ['1f1e9-1f1ea', ['flag Germany', 'flags: flag Germany', 'flag Germany, DE', 'DE flag']],
-  ])('%s is captioned by name, group and keywords', async (key, captions) => {
+    [
+      '1f1e9-1f1ea',
+      ['flag Germany', 'flags: flag Germany', 'flag Germany, DE', 'DE flag', 'de', 'flag de', 'germany', 'Germany flag'],
+    ],
+    [
+      '1f44b-1f3fe',
+      [
+        'waving hand, medium-dark skin tone',
+        'people & body: waving hand, medium-dark skin tone',
+        'waving hand, medium-dark skin tone, bye, cya, g2g',
+        'bye cya g2g greetings gtg hand, medium-dark skin tone',
+        'wave, medium-dark skin tone',
+        'hand waving, medium-dark skin tone',
+      ],
+    ],
+  ])('%s is captioned by name, group, keywords, short names and another order', async (key, captions) => {
     const { entries } = await emojiSource();
     expect(entries.find((entry) => entry.key === key)?.captions).toEqual(captions);
+  });
+
+  it('keeps a synonym and an order of words of every second picture back from training', async () => {
+    const taught = await emojiSource({ distinct: true });
+    const captions = new Map(taught.entries.map((entry) => [entry.key, entry.captions.map(wordsOf)]));
+    for (const kind of ['word-order', 'synonym'] as const) {
+      const { entries } = await emojiSource({ distinct: true, captions: kind });
+      expect(entries.length).toBeGreaterThan(400);
+      expect(entries.length).toBeLessThan(1598 / 2);
+      expect(entries.filter((entry) => entry.captions.length !== 1)).toEqual([]);
+      expect(entries.filter(({ key, captions: [one] }) => captions.get(key)!.includes(wordsOf(one!)))).toEqual([]);
+      const names = new Map(entries.map(({ key, labels }) => [key, sorted(labels!['name']!)]));
+      const ofName = entries.filter(({ key, captions: [one] }) => names.get(key) === sorted(one!));
+      expect(ofName.length === entries.length).toBe(kind === 'word-order');
+    }
   });
 
   it('skin tones and flags are labelled, text style and tag flags found too', async () => {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { emojiCaptions, type EmojiCaptions } from './emoji-captions.ts';
 import { PackError } from './errors.ts';
 import type { PackSource, SourceEntry } from './source.ts';
 
@@ -18,13 +19,15 @@ const TONES: ReadonlyMap<number, string> = new Map([
   [0x1f3fe, 'medium-dark skin tone'],
   [0x1f3ff, 'dark skin tone'],
 ]);
-/** Keywords beyond these grow vague. */
-const MAX_KEYWORDS = 6;
+/** Whose names are short names of an emoji; the order is that of the captions. */
+const SHORT_NAMES = ['github', 'emojibase', 'iamcal', 'joypixels'];
 
 /** Which emoji to pack. */
 export interface EmojiOptions {
   /** Leave out skin tones, flags and pictures that are there twice. Default false: all 3,391. */
   distinct?: boolean;
+  /** Which captions; pictures that have none of a kind that training does not see are left out. Default `taught`. */
+  captions?: EmojiCaptions;
 }
 
 interface Naming {
@@ -37,35 +40,56 @@ interface Keywords {
   tags?: readonly string[];
 }
 
+/** Short names by code points. */
+type ShortNames = Record<string, string | readonly string[]>;
+
 /**
  * The Fluent 3D emoji (npm @lobehub/fluent-emoji-3d, MIT), transparent WebP of 256 pixels, with captions made of the
- * names and groups of unicode-emoji-json (MIT) and the keywords of emojibase-data (MIT). Keys are the pictures' code
- * points, such as `1f34e`; labels are `emoji`, `name`, `group`, and `tone` where there is one.
+ * names and groups of unicode-emoji-json (MIT) and the keywords and short names of emojibase-data (MIT). Keys are the
+ * pictures' code points, such as `1f34e`; labels are `emoji`, `name`, `group`, and `tone` where there is one.
  */
 export async function emojiSource(options: EmojiOptions = {}): Promise<PackSource> {
+  const { captions = 'taught' } = options;
   const require = createRequire(import.meta.url);
   const folder = join(dirname(locate(require, `${PICTURES}/package.json`)), 'assets');
-  const names = namesByEmoji(await readJson(locate(require, `${NAMES}/data-by-emoji.json`)));
-  const keywords = keywordsByEmoji(await readJson(locate(require, `${KEYWORDS}/en/data.json`)));
+  const known = {
+    names: namesByEmoji(await readJson(locate(require, `${NAMES}/data-by-emoji.json`))),
+    keywords: keywordsByEmoji(await readJson(locate(require, `${KEYWORDS}/en/data.json`))),
+    shortNames: shortNamesByEmoji(
+      await Promise.all(
+        SHORT_NAMES.map((set) => readJson<ShortNames>(locate(require, `${KEYWORDS}/en/shortcodes/${set}.json`))),
+      ),
+    ),
+  };
   const files = (await readdir(folder)).filter((file) => file.endsWith('.webp')).toSorted();
-  const entries = files.map((file) => emojiEntry(folder, file, { names, keywords }));
-  return { origin: PICTURES, entries: options.distinct === true ? await distinctOf(entries) : entries, refused: [] };
+  const all = files.map((file) => emojiEntry(folder, file, { known, captions }));
+  const chosen = options.distinct === true ? await distinctOf(all) : all;
+  const entries = captions === 'taught' ? chosen : chosen.filter((entry) => entry.captions.length > 0);
+  return { origin: PICTURES, entries, refused: [] };
+}
+
+/** What the lists say of emoji, by code points. */
+interface Known {
+  readonly names: ReadonlyMap<string, Naming>;
+  readonly keywords: ReadonlyMap<string, readonly string[]>;
+  readonly shortNames: ReadonlyMap<string, readonly string[]>;
 }
 
 function emojiEntry(
   folder: string,
   file: string,
-  known: { names: ReadonlyMap<string, Naming>; keywords: ReadonlyMap<string, readonly string[]> },
+  { known, captions }: { known: Known; captions: EmojiCaptions },
 ): SourceEntry {
   const key = file.slice(0, -'.webp'.length);
   const points = parsePoints(key);
   const plain = identity(points.filter((point) => !TONES.has(point)));
   const tone = [...new Set(points.flatMap((point) => TONES.get(point) ?? []))].join(', ');
   const emoji = { tone, name: '', group: '', ...known.names.get(plain) };
+  const words = { keywords: known.keywords.get(plain) ?? [], shortNames: known.shortNames.get(plain) ?? [] };
   return {
     key,
     file,
-    captions: emoji.name === '' ? [] : captionsOf({ ...emoji, keywords: known.keywords.get(plain) ?? [] }),
+    captions: emojiCaptions({ key, ...emoji, ...words }, captions),
     labels: labelsOf(points, emoji),
     read: () => readFile(join(folder, file)),
   };
@@ -73,20 +97,6 @@ function emojiEntry(
 
 function labelsOf(points: readonly number[], { name, group, tone }: Naming & { tone: string }): Record<string, string> {
   return { emoji: String.fromCodePoint(...points), name, group, ...(tone === '' ? {} : { tone }) };
-}
-
-/** The name first, then the name with its group, the name with keywords, the keywords alone. */
-function captionsOf(emoji: Naming & { tone: string; keywords: readonly string[] }): string[] {
-  const suffix = emoji.tone === '' ? '' : `, ${emoji.tone}`;
-  const name = `${emoji.name}${suffix}`;
-  const words = new Set(emoji.name.toLowerCase().split(/\W+/));
-  const others = emoji.keywords.filter((keyword) => !words.has(keyword)).slice(0, MAX_KEYWORDS);
-  return [
-    name,
-    `${emoji.group.toLowerCase()}: ${name}`,
-    [name, ...others.slice(0, 3)].join(', '),
-    emoji.keywords.length === 0 ? '' : `${emoji.keywords.slice(0, MAX_KEYWORDS).join(' ')}${suffix}`,
-  ];
 }
 
 async function distinctOf(entries: readonly SourceEntry[]): Promise<SourceEntry[]> {
@@ -107,6 +117,18 @@ function namesByEmoji(names: Record<string, Naming>): Map<string, Naming> {
 
 function keywordsByEmoji(list: readonly Keywords[]): Map<string, readonly string[]> {
   return new Map(list.map(({ hexcode, tags }) => [identity(parsePoints(hexcode)), tags ?? []]));
+}
+
+/** The short names of all sets as words, each once. */
+function shortNamesByEmoji(sets: readonly ShortNames[]): Map<string, readonly string[]> {
+  const all = new Map<string, Set<string>>();
+  for (const [hexcode, names] of sets.flatMap((set) => Object.entries(set))) {
+    const emoji = identity(parsePoints(hexcode));
+    const words = all.get(emoji) ?? new Set();
+    for (const name of [names].flat()) words.add(name.replaceAll(/[_-]+/g, ' ').trim());
+    all.set(emoji, words);
+  }
+  return new Map([...all].map(([emoji, words]) => [emoji, [...words]]));
 }
 
 /** Code points without those that choose a style or end a tag: files and lists disagree about them. */

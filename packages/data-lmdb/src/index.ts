@@ -1,6 +1,7 @@
 export type { PictureSize } from './buckets.ts';
 export { PackError, type PackErrorKind } from './errors.ts';
 export { emojiSource, type EmojiOptions } from './emoji.ts';
+export type { EmojiCaptions } from './emoji-captions.ts';
 export type { PackFilters } from './filters.ts';
 export {
   loadBatches,

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { Command } from 'commander';
-import { emojiSource, pack, type PackSource, sourceOf } from '@star-webgpu/data-lmdb';
+import { type Command, Option } from 'commander';
+import { type EmojiCaptions, emojiSource, pack, type PackSource, sourceOf } from '@star-webgpu/data-lmdb';
 import { wholeNumber } from '../numbers.ts';
 import { addFilterFlags, type FilterFlags, filtersOf } from '../data/filter-flags.ts';
 import { duration, interruptSignal, print, Progress, say } from '../output.ts';
@@ -12,6 +12,7 @@ interface Flags extends FilterFlags {
   readonly shardSize: number;
   readonly threads?: number;
   readonly distinct?: boolean;
+  readonly captions?: EmojiCaptions;
   readonly json?: boolean;
 }
 
@@ -35,7 +36,13 @@ export function addPack(program: Command): void {
     )
     .option('--shard-size <pictures>', 'pictures a file; more go into a folder beside it', wholeNumber(1), 10_000)
     .option('--threads <number>', 'pictures decoded at a time; one a core without it', wholeNumber(1, 1024))
-    .option('--distinct', 'emoji only: leave out skin tones and flags');
+    .option('--distinct', 'emoji only: leave out skin tones and flags')
+    .addOption(
+      new Option(
+        '--captions <kind>',
+        'emoji only: those for training, or one of two kinds that are kept back from it to measure by',
+      ).choices(['taught', 'word-order', 'synonym'] satisfies EmojiCaptions[]),
+    );
   addFilterFlags(command)
     .addHelpText(
       'after',
@@ -47,7 +54,9 @@ export function addPack(program: Command): void {
 async function runPack(given: string, _: unknown, command: Command): Promise<void> {
   const flags = command.optsWithGlobals<Flags>();
   const source: PackSource =
-    given === 'emoji' ? await emojiSource({ distinct: flags.distinct ?? false }) : await sourceOf(given);
+    given === 'emoji'
+      ? await emojiSource({ distinct: flags.distinct ?? false, captions: flags.captions ?? 'taught' })
+      : await sourceOf(given);
   await mkdir(dirname(flags.out), { recursive: true });
   const progress = new Progress();
   const report = await pack(source, flags.out, {

@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto';
+
+/** Captions of a picture that training sees, another order of its name's words, or another name; the last two are kept back from training. */
+export type EmojiCaptions = 'taught' | 'word-order' | 'synonym';
+
+/** What is said of one emoji, and where. */
+export interface EmojiWords {
+  /** Decides, by its hash, whether something is kept back from training, and which. */
+  readonly key: string;
+  readonly name: string;
+  readonly group: string;
+  readonly tone: string;
+  readonly keywords: readonly string[];
+  /** What people type between colons, as words. */
+  readonly shortNames: readonly string[];
+}
+
+/** Keywords beyond these grow vague. */
+const MAX_KEYWORDS = 6;
+
+/**
+ * Captions of one kind. Taught are the name, the name with its group, the name with keywords, the keywords, the short
+ * names, and the name's words in another order; but for every second picture that order, and one of the short names
+ * that say something else, are kept back.
+ */
+export function emojiCaptions(emoji: EmojiWords, kind: EmojiCaptions): string[] {
+  if (emoji.name === '') return [];
+  const suffix = emoji.tone === '' ? '' : `, ${emoji.tone}`;
+  const known = new Set(plainCaptions(emoji, '').map(normal));
+  const isNew = (caption: string): boolean => caption !== '' && !known.has(normal(caption));
+  const shortNames = emoji.shortNames.filter(isNew);
+  const orders = [reordered(emoji)].filter(isNew);
+  const withheld = isWithheld(emoji) ? { shortName: chosen(emoji, shortNames), order: orders[0] } : {};
+  if (kind === 'synonym') return withheld.shortName === undefined ? [] : [`${withheld.shortName}${suffix}`];
+  if (kind === 'word-order') return withheld.order === undefined ? [] : [`${withheld.order}${suffix}`];
+  const secret = new Set([withheld.shortName, withheld.order].map((caption) => caption && normal(caption)));
+  const others = [...shortNames, ...orders].filter((caption) => !secret.has(normal(caption)));
+  return [...plainCaptions(emoji, suffix), ...others.map((caption) => `${caption}${suffix}`)];
+}
+
+/** The name first, then the name with its group, the name with keywords, the keywords alone. */
+function plainCaptions({ name, group, keywords }: EmojiWords, suffix: string): string[] {
+  const words = new Set(name.toLowerCase().split(/\W+/));
+  const others = keywords.filter((keyword) => !words.has(keyword)).slice(0, MAX_KEYWORDS);
+  return [
+    `${name}${suffix}`,
+    `${group.toLowerCase()}: ${name}${suffix}`,
+    [`${name}${suffix}`, ...others.slice(0, 3)].join(', '),
+    keywords.length === 0 ? '' : `${keywords.slice(0, MAX_KEYWORDS).join(' ')}${suffix}`,
+  ];
+}
+
+/** The words of the name in the order of their hashes; the words backwards where that is the order they have. */
+function reordered({ key, name }: EmojiWords): string {
+  const words = name.split(' ');
+  const ranked = words
+    .map((word, i) => ({ word, rank: hash(`${key} ${i} ${word}`) }))
+    .toSorted((a, b) => a.rank - b.rank)
+    .map(({ word }) => word)
+    .join(' ');
+  return ranked === name ? words.toReversed().join(' ') : ranked;
+}
+
+const isWithheld = ({ key }: EmojiWords): boolean => hash(key) % 2 === 1;
+const chosen = ({ key }: EmojiWords, names: readonly string[]): string | undefined =>
+  names[hash(`${key} short`) % names.length];
+
+/** As it counts whether two captions are the same. */
+const normal = (caption: string): string => caption.toLowerCase().replaceAll(/\W+/g, ' ').trim();
+const hash = (text: string): number => createHash('sha256').update(text).digest().readUInt32LE();
