@@ -24,7 +24,16 @@ describe('emojiSource', () => {
     ],
     [
       '1f1e9-1f1ea',
-      ['flag Germany', 'flags: flag Germany', 'flag Germany, DE', 'DE flag', 'de', 'flag de', 'germany', 'Germany flag'],
+      [
+        'flag Germany',
+        'flags: flag Germany',
+        'flag Germany, DE',
+        'DE flag',
+        'de',
+        'flag de',
+        'germany',
+        'Germany flag',
+      ],
     ],
     [
       '1f44b-1f3fe',

@@ -14,5 +14,12 @@ export { loadQuantizer } from './quantizer-weights.ts';
 export * from './scales.ts';
 export { UsageMeter, type UsageState } from './usage-meter.ts';
 export { Vqvae, type VqvaeFeatures, type VqvaeTraining } from './vqvae.ts';
-export { loadVqvae, type LoadVqvaeOptions, saveVqvae, unusedVqvaeWeights, vqvaeFolder } from './weights.ts';
+export {
+  loadVqvae,
+  type LoadVqvaeOptions,
+  saveVqvae,
+  unusedVqvaeWeights,
+  type VqvaeChanges,
+  vqvaeFolder,
+} from './weights.ts';
 export type { ReadFile } from '@star-webgpu/tensor-webgpu';

@@ -6,6 +6,7 @@ import {
   concat,
   contiguous,
   embedding,
+  hostFloats,
   hostTensor,
   permute,
   reshape,
@@ -268,6 +269,30 @@ describe('a model', () => {
     const header = new DataView(files.get('model.safetensors')!.buffer).getUint32(0, true);
     expect(read.reduce((sum, [, length]) => sum + length, 0)).toBe(8 + header + own);
     quantizer.dispose();
+  });
+
+  it('comes back with other scales and a larger codebook, whose new codes lie beside the old ones', async () => {
+    const small = new Vqvae(vqvaeConfig({ ...config, channels: 8, normGroups: 4, channelMultipliers: [1, 2] }), {
+      seed: 3,
+    });
+    const files = await saveVqvae(small);
+    const load = (codebookSize: number): Promise<Vqvae> =>
+      loadVqvae(async (name) => files.get(name)!, { changes: { codebookSize, patchNumbers: [1, 3, 6] }, seed: 5 });
+    const [grown, again] = await Promise.all([load(150), load(150)]);
+    expect(grown.config).toEqual({ ...small.config, codebookSize: 150, patchNumbers: [1, 3, 6] });
+    const table = 'quantize.embedding.weight';
+    const [before, after] = await Promise.all([small, grown].map((model) => model.hostWeights()));
+    for (const [name, kept] of before!) if (name !== table) expect(after!.get(name)).toEqual(kept);
+    const [codes, more] = [before!, after!].map((weights) => hostFloats(weights.get(table)!));
+    expect(more!.length).toBe(150 * 8);
+    expect(more!.subarray(0, codes!.length)).toEqual(codes);
+    const moves = Float32Array.from(more!, (value, i) => value - codes![i % codes!.length]!).subarray(codes!.length);
+    const rms = (values: Float32Array): number => Math.hypot(...values) / Math.sqrt(values.length);
+    expect(rms(moves) / rms(codes!)).toBeGreaterThan(0.09);
+    expect(rms(moves) / rms(codes!)).toBeLessThan(0.11);
+    expect(hostFloats((await again.hostWeights()).get(table)!)).toEqual(more);
+    await expect(load(40)).rejects.toThrow('quantize.embedding.weight');
+    for (const model of [small, grown, again]) model.dispose();
   });
 
   it('has the published names and shapes', () => {

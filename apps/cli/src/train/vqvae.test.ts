@@ -114,6 +114,15 @@ describe('star train vqvae', () => {
       return (JSON.parse(measured.stdout) as { id: string; value: number }[]).find(({ id }) => id === 'psnr')!.value;
     };
     expect(await psnrOf('further/model')).toBeCloseTo(await psnrOf('run/model'), 3);
+    const changes = '{"codebookSize":40,"patchNumbers":[1,2,5,9]}';
+    const grow = ['train', 'vqvae', '--config', 'further.json', '--out', 'grown', '--set', `changes=${changes}`];
+    const grown = await runStar(grow, folder);
+    expect(grown.code, grown.stderr).toBe(0);
+    expect(JSON.parse(await readFile(join(folder, 'grown/model/config.json'), 'utf8'))).toMatchObject({
+      codebookSize: 40,
+      patchNumbers: [1, 2, 5, 9],
+      codeWidth: 8,
+    });
     const set = ['--set', 'from=nowhere'];
     const lost = await runStar(['train', 'vqvae', '--config', 'further.json', '--out', 'lost', ...set], folder);
     expect(lost.code).toBe(1);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { loadLpips } from '@star-webgpu/metrics';
 import { folderFiles } from '@star-webgpu/tensor-webgpu/node';
 import { VqvaeStage, type VqvaeStageOptions } from '@star-webgpu/trainer';
-import { Discriminator, loadVqvae, Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
+import { Discriminator, loadVqvae, Vqvae, type VqvaeChanges, vqvaeConfig } from '@star-webgpu/vqvae';
 import { publishedNetworks } from '../evaluate/networks.ts';
 import { hasWeights } from '../has-weights.ts';
 import type { VqvaeRun } from './config/vqvae.ts';
@@ -14,7 +14,7 @@ import type { Trained } from './trained.ts';
 /** Training of a VQVAE, from nothing or from one that is there. */
 export async function vqvaeStage(run: VqvaeRun, { heldOut, ...chosen }: TrainingData): Promise<Trained> {
   const { loss, seed, preview, training } = run;
-  const vqvae = run.from === undefined ? new Vqvae(vqvaeConfig(run.vqvae!), { seed }) : await begun(run.from);
+  const vqvae = run.from === undefined ? new Vqvae(vqvaeConfig(run.vqvae!), { seed }) : await begun(run.from, run);
   const sizes = sizesOf(run, vqvae.config);
   const shown = { ...(heldOut ?? chosen), batch: training.batch, size: sizes };
   const options = { ...loss, seed, perceptual: await perceptualLoss(run), adversary: adversary(run) };
@@ -27,12 +27,12 @@ export async function vqvaeStage(run: VqvaeRun, { heldOut, ...chosen }: Training
 }
 
 /** The VQVAE of a folder. @throws Error naming the folder if it holds none. */
-async function begun(folder: string): Promise<Vqvae> {
+async function begun(folder: string, { changes, seed }: VqvaeRun): Promise<Vqvae> {
   if (!(await hasWeights(folder)))
     throw new Error(
       `train: from must name the folder of a VQVAE, with config.json and model.safetensors, got ${folder}. Name the model of a run, or the vqvae folder of a whole model.`,
     );
-  return loadVqvae(folderFiles(folder));
+  return loadVqvae(folderFiles(folder), { ...(changes && { changes: changes as VqvaeChanges }), seed });
 }
 
 /** @throws Error that says where the weights come from, if the folder has none. */

@@ -55,6 +55,9 @@ function contradictions(config: TrainConfig): string[] {
     ...(config.stage === 'vqvae' && (config.vqvae === undefined) === (config.from === undefined)
       ? ['vqvae, from: must be given one or the other']
       : []),
+    ...(config.stage === 'vqvae' && config.changes && config.from === undefined
+      ? ['changes: wants from, the folder of the VQVAE that is changed']
+      : []),
     ...(config.stage === 'star' && config.from && config.text
       ? ['from: wants textFolder, as the text encoder that the model was trained with stays']
       : []),

@@ -2,6 +2,13 @@ import { publishedDiscriminator } from '@star-webgpu/vqvae';
 import { z } from 'zod';
 import { count, evaluation, histograms, runOf, share, training, whole } from './shared.ts';
 
+const codebookSize = count.min(2).meta({ description: 'Rows of the codebook.', unit: 'codes' });
+const patchNumbers = z.array(count).nonempty().meta({
+  description: 'Sides of the token maps, coarse to fine; the last is that of the latent map.',
+  unit: 'tokens',
+});
+const beta = z.number().min(0).describe('Weight of the commitment loss beside the codebook loss.');
+
 const vqvae = z
   .strictObject({
     channels: count.meta({ description: 'Width of the first level.', unit: 'channels' }),
@@ -12,15 +19,12 @@ const vqvae = z
     residualBlocks: count.describe('Residual blocks a level in the encoder; the decoder has one more.'),
     attention: z.boolean().describe('Self-attention in the middle and at the last level.'),
     normGroups: count.describe('Groups of every group normalisation; they divide every width.'),
-    codebookSize: count.min(2).meta({ description: 'Rows of the codebook.', unit: 'codes' }),
+    codebookSize,
     codeWidth: count.describe('Width of a code, a multiple of 4.'),
-    patchNumbers: z.array(count).nonempty().meta({
-      description: 'Sides of the token maps, coarse to fine; the last is that of the latent map.',
-      unit: 'tokens',
-    }),
+    patchNumbers,
     phis: whole.describe('Phi convolutions that the scales share; 0 gives each scale its own.'),
     phiShare: share.describe('Share of the convolution in phi(x) = (1 - share) x + share conv(x).'),
-    beta: z.number().min(0).describe('Weight of the commitment loss beside the codebook loss.'),
+    beta,
     cosineLookup: z.boolean().describe('Looks codes up by the cosine instead of the distance.'),
   })
   .describe('Sizes and options of a VQVAE that begins with random weights; or give `from`.');
@@ -55,6 +59,11 @@ export const vqvaeRun = z.strictObject({
   from: z
     .string()
     .describe('Folder of a VQVAE that this one goes on from, with its sizes, options and weights; or give `vqvae`.')
+    .optional(),
+  changes: z
+    .strictObject({ codebookSize, patchNumbers, beta })
+    .partial()
+    .describe('What is to be other than in `from`. A larger codebook keeps its codes and splits them.')
     .optional(),
   training,
   loss: z
