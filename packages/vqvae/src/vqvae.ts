@@ -98,6 +98,12 @@ export class Vqvae extends Module {
     return { ...quantized, features_BHWC: this.decoder.features(this.postQuantConv.forward(sum_BhwZ)), quantizeLoss };
   }
 
+  /** No gradients for what decides the tokens, encoder and quantiser, so that training leaves them as they are. Returns the model. */
+  freezeTokens(): this {
+    for (const part of [this.encoder, this.quantConv, this.quantizer]) part.freeze();
+    return this;
+  }
+
   /** The decoder's last layer: [B, H, W, C] -> [B, H, W, 3], not clamped. */
   get lastLayer(): Conv2d {
     return this.decoder.lastLayer;

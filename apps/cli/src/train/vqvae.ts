@@ -17,7 +17,8 @@ export async function vqvaeStage(run: VqvaeRun, { heldOut, ...chosen }: Training
   const vqvae = run.from === undefined ? new Vqvae(vqvaeConfig(run.vqvae!), { seed }) : await begun(run.from, run);
   const sizes = sizesOf(run, vqvae.config);
   const shown = { ...(heldOut ?? chosen), batch: training.batch, size: sizes };
-  const options = { ...loss, seed, perceptual: await perceptualLoss(run), adversary: adversary(run) };
+  const { decoderOnly } = run;
+  const options = { ...loss, seed, decoderOnly, perceptual: await perceptualLoss(run), adversary: adversary(run) };
   return {
     stage: new VqvaeStage(vqvae, options),
     sizes,

@@ -96,6 +96,48 @@ const drop = ({ model, discriminator }: Trained): void => [model, discriminator]
 
 const norm = (values: Float32Array): number => Math.hypot(...values);
 
+const optionsFor = (stage: VqvaeStage, steps: number, more: Partial<TrainOptions> = {}): TrainOptions => ({
+  stage,
+  batches: batchesFrom,
+  schedule: {
+    kind: 'cos',
+    peak: 1e-3,
+    warmup: 2,
+    start: 0.1,
+    end: 0.1,
+    steps,
+    weightDecay: 0.05,
+    weightDecayEnd: 0.05,
+  },
+  seed: 1,
+  clipNorm: 1,
+  folder,
+  saveEvery: 100,
+  keep: 2,
+  ...more,
+});
+
+describe('a VQVAE of which the decoder alone is trained', () => {
+  it('gives every picture the tokens that it had, from weights that stay bit for bit, and comes nearer to it', async () => {
+    const all = trained(0, { decoderOnly: true, adversary: undefined, reviveEvery: 1, reviveUntil: 100 });
+    const { model, stage } = all;
+    const images_B3HW = tensor(images, [B, 3, H, W]);
+    const tokens = await valuesOf(model.imageToTokens(images_B3HW));
+    const before = await model.hostWeights();
+    const losses: number[] = [];
+    const onStep = ({ loss }: StepReport): void => void losses.push(loss);
+    await train(optionsFor(stage, 15, { onStep, precision: 'f32' }));
+    const after = await model.hostWeights();
+    const moved = [...after.keys()].filter((name) => Buffer.compare(after.get(name)!.bytes, before.get(name)!.bytes));
+    const decoder = [...after.keys()].filter((name) => /^(decoder|post_quant_conv)\./.test(name));
+    expect(moved).toEqual(decoder);
+    expect(await valuesOf(model.imageToTokens(images_B3HW))).toEqual(tokens);
+    expect(Math.min(...losses.slice(-5))).toBeLessThan(Math.min(...losses.slice(0, 5)));
+    expect([...stage.checkpointFolder().keys()]).toContain('model.safetensors');
+    drop(all);
+  });
+});
+
 describe('a VQVAE with a discriminator', () => {
   it('has the gradients of all losses, the adversarial one by the adaptive weight, and the discriminator those of the hinge loss', async () => {
     const all = trained(0);
@@ -146,27 +188,6 @@ describe('a VQVAE with a discriminator', () => {
     expect(faults).toEqual([]);
     for (const [i, wanted] of plain.against.entries()) await expectClose(gradients[ours.length + i]!, wanted, 1e-4);
     drop(all);
-  });
-
-  const optionsFor = (stage: VqvaeStage, steps: number, more: Partial<TrainOptions> = {}): TrainOptions => ({
-    stage,
-    batches: batchesFrom,
-    schedule: {
-      kind: 'cos',
-      peak: 1e-3,
-      warmup: 2,
-      start: 0.1,
-      end: 0.1,
-      steps,
-      weightDecay: 0.05,
-      weightDecayEnd: 0.05,
-    },
-    seed: 1,
-    clipNorm: 1,
-    folder,
-    saveEvery: 100,
-    keep: 2,
-    ...more,
   });
 
   const bytesOf = async ({ model, discriminator }: Trained): Promise<{ ours: string; theirs: string }> => {

@@ -36,6 +36,8 @@ export interface VqvaeStageOptions extends PictureLossOptions {
   readonly reviveEvery: number;
   /** No revivals from this step on. */
   readonly reviveUntil: number;
+  /** Trains the decoder alone: pictures keep their tokens, so that a transformer that learnt them still fits. */
+  readonly decoderOnly?: boolean;
   /** A discriminator that the decoder learns to deceive. */
   readonly adversary?: AdversaryOptions | undefined;
 }
@@ -62,6 +64,7 @@ export class VqvaeStage implements Stage {
 
   constructor(model: Vqvae, options: VqvaeStageOptions) {
     this.model = model;
+    if (options.decoderOnly) model.freezeTokens();
     this.options = options;
     this.opponent = options.adversary && new Adversary(options.adversary);
     this.usage = new UsageMeter(model.config);
@@ -69,7 +72,8 @@ export class VqvaeStage implements Stage {
   }
 
   parameters(): Map<string, Tensor> {
-    return this.model.namedParameters();
+    const all = this.model.namedParameters();
+    return this.options.decoderOnly ? new Map([...all].filter(([, value]) => value.requiresGrad)) : all;
   }
 
   async inputs(
@@ -114,8 +118,8 @@ export class VqvaeStage implements Stage {
     this.usage.add(hits_SV);
     hits_SV.forEach((count, i) => (this.counts[i % V]! += count));
     const used = codebookUsage(this.counts).used;
-    const { reviveEvery, reviveUntil } = this.options;
-    if (reviveEvery > 0 && step < reviveUntil && (step + 1) % reviveEvery === 0)
+    const { reviveEvery, reviveUntil, decoderOnly } = this.options;
+    if (!decoderOnly && reviveEvery > 0 && step < reviveUntil && (step + 1) % reviveEvery === 0)
       await this.revive(step, await Promise.all(observed.map(([, lookups_BLZ]) => lookups_BLZ!.data())));
     return { used, ...perScale('used', this.usage.scales()), ...perScale('perplexity', this.usage.scales()) };
   }

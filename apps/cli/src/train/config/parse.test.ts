@@ -46,6 +46,21 @@ describe('parseTrainConfig', () => {
     );
   });
 
+  it('takes changes and a lone decoder only of a VQVAE that is there', () => {
+    const { vqvae, ...others } = JSON.parse(textOf('tiny-vqvae.json')) as Record<string, unknown>;
+    const changes = 'changes={"codebookSize":99}';
+    const parse = (config: object, ...set: string[]): unknown => parseTrainConfig('x', JSON.stringify(config), set);
+    expect(parse({ ...others, from: 'a' }, changes)).toMatchObject({ changes: { codebookSize: 99 } });
+    expect(parse({ ...others, from: 'a' }, 'decoderOnly=true')).toMatchObject({ decoderOnly: true });
+    expect(() => parse({ ...others, vqvae, from: 'a' })).toThrow('vqvae, from: must be given one or the other');
+    expect(() => parse({ ...others, vqvae }, changes)).toThrow('changes: wants from');
+    expect(() => parse({ ...others, vqvae }, 'decoderOnly=true')).toThrow('decoderOnly: wants from');
+    expect(() => parse({ ...others, from: 'a' }, changes, 'decoderOnly=true')).toThrow(
+      'decoderOnly, changes: a changed VQVAE gives other tokens',
+    );
+    expect(() => parse({ ...others, from: 'a' }, 'changes={"channels":8}')).toThrow('channels');
+  });
+
   it('names a file that is not JSON, and an unknown stage', () => {
     expect(() => parseTrainConfig('x.json', '{', [])).toThrow(/x\.json has 1 fault:\n {2}not JSON: /);
     expect(() => parseTrainConfig('x.json', '{"stage":"gan"}', [])).toThrow(/stage/);

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { finetuneRun } from './finetune.ts';
 import { refinerRun } from './refiner.ts';
 import { starRun } from './star.ts';
-import { vqvaeRun } from './vqvae.ts';
+import { type VqvaeRun, vqvaeRun } from './vqvae.ts';
 
 /** What a training config may say. */
 const trainConfigSchema = z.discriminatedUnion('stage', [vqvaeRun, starRun, refinerRun, finetuneRun]);
@@ -52,15 +52,19 @@ function contradictions(config: TrainConfig): string[] {
       : []),
     ...(draws && config.data.ratios.length > 1 ? ['evaluation.retrieval: must compare pictures of one ratio'] : []),
     ...(text ? ['text, textFolder: must be given one or the other'] : []),
-    ...(config.stage === 'vqvae' && (config.vqvae === undefined) === (config.from === undefined)
-      ? ['vqvae, from: must be given one or the other']
-      : []),
-    ...(config.stage === 'vqvae' && config.changes && config.from === undefined
-      ? ['changes: wants from, the folder of the VQVAE that is changed']
-      : []),
+    ...(config.stage === 'vqvae' ? vqvaeContradictions(config) : []),
     ...(config.stage === 'star' && config.from && config.text
       ? ['from: wants textFolder, as the text encoder that the model was trained with stays']
       : []),
+  ];
+}
+
+function vqvaeContradictions({ vqvae, from, changes, decoderOnly }: VqvaeRun): string[] {
+  return [
+    ...((vqvae === undefined) === (from === undefined) ? ['vqvae, from: must be given one or the other'] : []),
+    ...(changes && from === undefined ? ['changes: wants from, the folder of the VQVAE that is changed'] : []),
+    ...(decoderOnly && from === undefined ? ['decoderOnly: wants from, the folder of the VQVAE that is trained'] : []),
+    ...(decoderOnly && changes ? ['decoderOnly, changes: a changed VQVAE gives other tokens'] : []),
   ];
 }
 

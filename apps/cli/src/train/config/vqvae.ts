@@ -65,6 +65,12 @@ export const vqvaeRun = z.strictObject({
     .partial()
     .describe('What is to be other than in `from`. A larger codebook keeps its codes and splits them.')
     .optional(),
+  decoderOnly: z
+    .boolean()
+    .describe(
+      'Trains the decoder alone: pictures keep their tokens, so that a transformer that learnt them still fits. Wants `from`.',
+    )
+    .default(false),
   training,
   loss: z
     .strictObject({
