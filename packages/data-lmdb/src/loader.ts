@@ -67,7 +67,9 @@ export interface Batch {
   images: Float32Array<ArrayBuffer>;
   /** [B, 3, H, W]. */
   shape: [number, number, number, number];
+  /** One of each picture, drawn from those it has. */
   captions: string[];
+  /** The key of each picture. */
   keys: string[];
   /** The place after this batch: give it as `start` to go on from there. */
   cursor: Cursor;

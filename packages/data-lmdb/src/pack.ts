@@ -45,10 +45,13 @@ export interface PackOptions {
 
 /** What came of packing. */
 export interface PackReport {
+  /** The pack: a file, or a folder of shards. */
   path: string;
+  /** Pictures in it. */
   packed: number;
   /** Bytes of pictures. */
   bytes: number;
+  /** What was left out, and why. */
   refused: readonly Refusal[];
 }
 

@@ -9,15 +9,19 @@ export interface KidOptions {
   readonly subsets?: number;
   /** Pictures of each side in a subset; fewer where a set is smaller. */
   readonly subsetSize?: number;
+  /** Decides which pictures make a subset; 0 if not given. */
   readonly seed?: number;
 }
 
 /** Result of `kid`. */
 export interface KernelInceptionDistance {
+  /** Mean over the subsets. */
   readonly mean: number;
   /** Standard deviation over the subsets. */
   readonly deviation: number;
+  /** How many were averaged. */
   readonly subsets: number;
+  /** Pictures of each side in a subset. */
   readonly subsetSize: number;
 }
 

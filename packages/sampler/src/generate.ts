@@ -29,7 +29,9 @@ export interface GuidedText {
 
 /** Options of a sampling, what stays of given pictures, and which words are watched. */
 export interface GenerateOptions extends SamplingOptions {
+  /** Tokens that stay or are drawn anew in part, for edits and variations; all are drawn if not given. */
   readonly given?: GivenTokens;
+  /** Words whose attention is wanted; none if not given. */
   readonly watched?: WatchedText;
 }
 

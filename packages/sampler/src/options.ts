@@ -21,8 +21,11 @@ export type GuidanceSchedule = 'linear' | 'constant';
  * amplitude exp(-H / decay) + floor as well, H being the entropy in nats of what these have left. Sure tokens vary more, unsure ones less.
  */
 export interface EntropyTemperature {
+  /** How much is added for a token that is sure. */
   readonly amplitude: number;
+  /** Entropy, in nats, behind which e-th part of that is left. */
   readonly decay: number;
+  /** Least factor, for tokens that are not sure at all. */
   readonly floor: number;
 }
 

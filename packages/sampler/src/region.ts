@@ -11,9 +11,13 @@ export interface Region {
 
 /** A rectangle of pixels; its sides may leave the picture. */
 export interface Box {
+  /** Pixels from the left edge. */
   readonly left: number;
+  /** Pixels from the upper edge. */
   readonly top: number;
+  /** In pixels. */
   readonly width: number;
+  /** In pixels. */
   readonly height: number;
 }
 

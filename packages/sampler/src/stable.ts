@@ -10,9 +10,11 @@ export type StableVersion = '1024' | 'new';
 
 /** How a scale is drawn in steps. */
 export interface StableOptions {
+  /** Which head draws at which step. */
   readonly version: StableVersion;
   /** Most steps; a scale of fewer tokens takes fewer. */
   readonly steps: number;
+  /** Index of the scale, from 0. */
   readonly scale: number;
   /** [V, Z] */
   readonly codebook_VZ: Tensor;

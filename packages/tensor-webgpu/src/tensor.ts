@@ -141,8 +141,11 @@ export function empty(shape: Shape, dtype: DType = 'f32', device: Device = curre
 
 /** What a new tensor is like: f32 without a gradient on the current device by default. */
 export interface TensorOptions {
+  /** Type of the elements; f32 if not given. */
   readonly dtype?: DType;
+  /** Gradients are wanted for it; false if not given. */
   readonly requiresGrad?: boolean;
+  /** Where it lives; on the device in use if not given. */
   readonly device?: Device;
 }
 

@@ -16,6 +16,7 @@ export interface TextConfig {
   readonly width: number;
   /** Hidden width of the feed-forward part. */
   readonly mlpWidth: number;
+  /** Number of blocks. */
   readonly layers: number;
   /** Attention heads (N); width / heads is a multiple of 4. */
   readonly heads: number;
@@ -25,6 +26,7 @@ export interface TextConfig {
   readonly activation: 'gelu' | 'quick_gelu';
   /** The pooled vector is the state at the first token of this id; 2 stands, as in older files, for the largest id of the prompt. */
   readonly eosTokenId: number;
+  /** Added to the variance in layer norms. */
   readonly normEpsilon: number;
 }
 

@@ -3,6 +3,7 @@ export type ScheduleKind = 'cos' | 'lin' | 'lin0' | 'lin00' | 'exp' | `lin${numb
 
 /** How the learning rate changes over the steps. */
 export interface Schedule {
+  /** How the learning rate falls behind the warm-up. */
   readonly kind: ScheduleKind;
   /** Learning rate at the end of the warm-up. */
   readonly peak: number;
@@ -12,8 +13,11 @@ export interface Schedule {
   readonly start: number;
   /** Share of the peak at the last step. */
   readonly end: number;
+  /** Length of the run. */
   readonly steps: number;
+  /** Weight decay at the first step. */
   readonly weightDecay: number;
+  /** Weight decay at the last step; a cosine lies between. */
   readonly weightDecayEnd: number;
 }
 

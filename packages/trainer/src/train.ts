@@ -11,13 +11,19 @@ import { TrainingRun } from './training-run.ts';
 export interface StepReport {
   /** Steps done, this one included. */
   readonly step: number;
+  /** Steps of the whole run. */
   readonly steps: number;
+  /** Times that all pictures were seen before. */
   readonly epoch: number;
+  /** Mean over the batches of the step. */
   readonly loss: number;
+  /** Norm of all gradients together, before they are clipped. */
   readonly gradientNorm: number;
+  /** That of this step. */
   readonly learningRate: number;
   /** Steps of the run whose gradients were not finite, which changed nothing. */
   readonly skipped: number;
+  /** Of all processes together, over the last steps. */
   readonly imagesPerSecond: number;
   /** Seconds left at the present pace. */
   readonly eta: number;
@@ -50,13 +56,17 @@ export type Averaged = <T>(run: () => Promise<T>) => Promise<T>;
 
 /** A whole training: what learns, from what, how long, and who is told. */
 export interface TrainOptions extends GradientSumsOptions {
+  /** What is trained, and its loss. */
   readonly stage: Stage;
   /** The processes that train together; this one alone if not given. Only rank 0 writes, evaluates and calls back. */
   readonly communicator?: Communicator | undefined;
   /** Batches from a cursor on, without end: this rank's share of each. */
   readonly batches: (start: TrainingBatch['cursor']) => AsyncIterable<TrainingBatch>;
+  /** Learning rate and weight decay of every step; its steps are the length of the run. */
   readonly schedule: Schedule;
+  /** Decides what the stage draws. */
   readonly seed: number;
+  /** Largest norm of all gradients together. */
   readonly clipNorm: number;
   /** Batches whose mean gradient makes one step; 1 if not given. */
   readonly accumulate?: number;

@@ -15,6 +15,7 @@ export type Wait = <T>(pending: Promise<T>) => Promise<T>;
 
 /** How `createDevice` uses an adapter. */
 export interface DeviceOptions {
+  /** How work of the GPU is waited for; by a plain `await` if not given. */
   readonly wait?: Wait;
   /** Forces the plain kernels, for checking the fast ones against. */
   readonly plainKernels?: boolean;

@@ -15,8 +15,11 @@ export type Padding = number | readonly [number, number, number, number];
 
 /** What `conv2d` does around the sums: no padding, a stride of 1 and no bias by default. */
 export interface Conv2dOptions {
+  /** Summand of each output channel; none if not given. */
   readonly bias?: Tensor;
+  /** Pixels between windows along both sides; 1 if not given. */
   readonly stride?: number;
+  /** Zeros around the picture; none if not given. */
   readonly padding?: Padding;
   /** What follows the sums and the bias, in the same pass where no gradient is wanted. */
   readonly activation?: 'relu';

@@ -20,10 +20,15 @@ import { concat, contiguous, slice } from './view.ts';
 
 /** What `groupNorm` normalises by, and what follows. */
 export interface GroupNormOptions {
+  /** Number of groups; it divides C. */
   readonly groups: number;
+  /** Added to the variance. */
   readonly eps: number;
+  /** Factor of each channel, [C]. */
   readonly weight: Tensor;
+  /** Summand of each channel, [C]. */
   readonly bias: Tensor;
+  /** What follows, in the same pass; none if not given. */
   readonly activation?: 'none' | 'silu';
 }
 

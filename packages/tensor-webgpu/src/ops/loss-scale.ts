@@ -10,6 +10,7 @@ export interface LossScaleState {
 
 /** How a loss scale begins and grows: at 2^11, doubled after 1000 finite steps, 2^15 at most, by default. */
 export interface LossScaleOptions {
+  /** First scale; 2048 if not given. */
   readonly start?: number;
   /** Finite steps in a row after which the scale doubles. */
   readonly growth?: number;

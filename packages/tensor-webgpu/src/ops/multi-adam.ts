@@ -18,7 +18,9 @@ export interface AdamWParameter {
 
 /** Constants of AdamW, betas 0.9 and 0.999 and eps 1e-8 by default, and what it does beside. */
 export interface MultiAdamWOptions {
+  /** How much of the first and of the second moment stays; 0.9 and 0.999 if not given. */
   readonly betas?: readonly [number, number];
+  /** Added to the root of the second moment; 1e-8 if not given. */
   readonly eps?: number;
   /** Gradients are those of a loss times this scale; each step updates it. */
   readonly lossScale?: LossScale | undefined;
@@ -31,7 +33,9 @@ export interface MultiAdamWOptions {
 
 /** What changes from step to step. */
 export interface AdamWNumbers {
+  /** Size of the step. */
   readonly learningRate: number;
+  /** Share of the decayed parameters, times the learning rate, that is taken away. */
   readonly weightDecay: number;
   /** Largest norm of all gradients together. */
   readonly clipNorm: number;

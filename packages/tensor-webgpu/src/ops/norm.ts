@@ -13,8 +13,11 @@ import { contiguous } from './view.ts';
 
 /** What `layerNorm` scales and shifts by, [C] each. */
 export interface LayerNormOptions {
+  /** Added to the variance. */
   readonly eps: number;
+  /** Factor of each column, [C]; 1 if not given. */
   readonly weight?: Tensor;
+  /** Summand of each column, [C]; 0 if not given. */
   readonly bias?: Tensor;
 }
 
@@ -28,7 +31,9 @@ export function layerNorm(x: Tensor, { eps, weight, bias }: LayerNormOptions): T
 
 /** What `rmsNorm` scales by, [C]. */
 export interface RmsNormOptions {
+  /** Added to the mean square. */
   readonly eps: number;
+  /** Factor of each column, [C]; 1 if not given. */
   readonly weight?: Tensor;
 }
 

@@ -24,11 +24,15 @@ export interface AdamSlot {
 }
 
 export interface AdamOptions extends StepControl {
+  /** Size of the step. */
   readonly learningRate: number;
   /** Number of this step, from 1: it undoes the bias of the moments. */
   readonly step: number;
+  /** How much of the first and of the second moment stays; 0.9 and 0.999 if not given. */
   readonly betas?: readonly [number, number];
+  /** Added to the root of the second moment; 1e-8 if not given. */
   readonly eps?: number;
+  /** Share of the parameter, times the learning rate, that is taken away; 0 if not given. */
   readonly weightDecay?: number;
 }
 
@@ -40,9 +44,13 @@ export interface SgdSlot {
 }
 
 export interface SgdOptions extends StepControl {
+  /** Size of the step. */
   readonly learningRate: number;
+  /** How much of the running momentum stays; 0 if not given. */
   readonly momentum?: number;
+  /** Multiple of the parameter that is added to its gradient; 0 if not given. */
   readonly weightDecay?: number;
+  /** Looks ahead by the momentum; false if not given. */
   readonly nesterov?: boolean;
 }
 
