@@ -88,7 +88,7 @@ function row(kernel: string, { calls, time, flops, bytes }: KernelTotal, all: nu
 /** Complete events of the trace format, in microseconds from the first. */
 function traceEvents(runs: readonly KernelRun[]): Readonly<Record<string, unknown>>[] {
   const origin = runs.reduce((first, { start }) => Math.min(first, start), Infinity);
-  return runs.map(({ kernel, label, start, end, flops, bytes }) => ({
+  return runs.map(({ kernel, label, start, end, flops, bytes, workgroups }) => ({
     name: kernel,
     cat: 'gpu',
     ph: 'X',
@@ -96,6 +96,6 @@ function traceEvents(runs: readonly KernelRun[]): Readonly<Record<string, unknow
     dur: (end - start) / 1e3,
     pid: 1,
     tid: 1,
-    args: { label, flops, bytes },
+    args: { label, flops, bytes, workgroups },
   }));
 }

@@ -136,9 +136,10 @@ describe('star sample', () => {
     const { code, stderr } = await runStar(['sample', 'pear', '--out', folder], folder, { STAR_PROFILE: trace });
     expect(code, stderr).toBe(0);
     expect(stderr).toMatch(/^gemm-\w+ +\d+\.\d\d +\d+\.\d% +\d+ +\d+\.\d +\d+\.\d$/m);
-    const { traceEvents } = JSON.parse(await readFile(trace, 'utf8')) as { traceEvents: { dur: number }[] };
+    type Events = { dur: number; args: { workgroups: number } }[];
+    const { traceEvents } = JSON.parse(await readFile(trace, 'utf8')) as { traceEvents: Events };
     expect(stderr).toContain(`${traceEvents.length} dispatches in `);
-    expect(traceEvents.every(({ dur }) => dur >= 0)).toBe(true);
+    expect(traceEvents.every(({ dur, args }) => dur >= 0 && args.workgroups >= 1)).toBe(true);
   });
 
   it('draws maps of the attention that words get, with their numbers, and names a word that the prompt lacks', async () => {

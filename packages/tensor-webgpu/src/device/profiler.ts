@@ -8,6 +8,8 @@ export interface DispatchWork {
   readonly flops: number;
   /** Bytes of all buffers that are bound: what moves if each is touched once. */
   readonly bytes: number;
+  /** Workgroups of its grid: fewer than the adapter has cores leave some idle. */
+  readonly workgroups: number;
 }
 
 /** A dispatch between two stamps. */
@@ -40,7 +42,8 @@ export function workOf(
   },
 ): DispatchWork {
   const flops = kernel.flops?.({ spec, uniforms, grid }) ?? 0;
-  return { flops, bytes: buffers.reduce((sum, { bytes }) => sum + bytes, 0) };
+  const workgroups = grid.reduce((product, side) => product * side);
+  return { flops, bytes: buffers.reduce((sum, { bytes }) => sum + bytes, 0), workgroups };
 }
 
 const capacity = 1024;
@@ -103,9 +106,9 @@ export class Profiler {
       await staging.mapAsync(mapModeRead);
       const stamps = new BigUint64Array(staging.getMappedRange().slice(0));
       staging.destroy();
-      runs.forEach(({ pipeline: { kernel, label }, flops, bytes }, i) => {
+      runs.forEach(({ pipeline: { kernel, label }, ...work }, i) => {
         const [start, end] = [Number(stamps[2 * i]!), Number(stamps[2 * i + 1]!)];
-        taken.push({ kernel: kernel.name, label, flops, bytes, start, end });
+        taken.push({ kernel: kernel.name, label, ...work, start, end });
       });
     }
     return taken;
