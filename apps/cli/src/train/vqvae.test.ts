@@ -114,6 +114,13 @@ describe('star train vqvae', () => {
       return (JSON.parse(measured.stdout) as { id: string; value: number }[]).find(({ id }) => id === 'psnr')!.value;
     };
     expect(await psnrOf('further/model')).toBeCloseTo(await psnrOf('run/model'), 3);
+    const set = ['--set', 'from=nowhere'];
+    const lost = await runStar(['train', 'vqvae', '--config', 'further.json', '--out', 'lost', ...set], folder);
+    expect(lost.code).toBe(1);
+    expect(lost.stderr).toContain('error: train: from must name the folder of a VQVAE');
+  });
+
+  it('goes on from another one with more codes and other scales', async () => {
     const changes = '{"codebookSize":40,"patchNumbers":[1,2,5,9]}';
     const grow = ['train', 'vqvae', '--config', 'further.json', '--out', 'grown', '--set', `changes=${changes}`];
     const grown = await runStar(grow, folder);
@@ -123,10 +130,6 @@ describe('star train vqvae', () => {
       patchNumbers: [1, 2, 5, 9],
       codeWidth: 8,
     });
-    const set = ['--set', 'from=nowhere'];
-    const lost = await runStar(['train', 'vqvae', '--config', 'further.json', '--out', 'lost', ...set], folder);
-    expect(lost.code).toBe(1);
-    expect(lost.stderr).toContain('error: train: from must name the folder of a VQVAE');
   });
 
   it('says where the weights of LPIPS come from, if the folder has none', async () => {
