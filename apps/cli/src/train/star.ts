@@ -36,7 +36,7 @@ function stageOptions(config: StarRun): Omit<StarStageOptions, 'trainText'> {
   const { seed, captionDropout, labelSmoothing, recompute, keepTokens, training } = config;
   const progressive = config.progressive && {
     from: config.progressive.from,
-    begin: training.warmupSteps,
+    begin: Math.max(training.warmupSteps, (config.progressive.begin ?? 0) * training.steps),
     end: config.progressive.until * training.steps,
     warmup: config.progressive.warmupSteps,
   };

@@ -2,7 +2,7 @@
 export interface Progressive {
   /** Index of the finest scale at the beginning, counted from 0. */
   readonly from: number;
-  /** Step up to which none is added: the end of the learning rate's warm-up. */
+  /** Step up to which none is added: the end of the learning rate's warm-up, or later. */
   readonly begin: number;
   /** Step from which all scales are trained. */
   readonly end: number;

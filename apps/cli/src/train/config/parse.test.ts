@@ -46,6 +46,17 @@ describe('parseTrainConfig', () => {
     );
   });
 
+  it('wants scales to be added before all of them are trained', () => {
+    const progressive = (begin: number): string =>
+      `progressive={"from":1,"begin":${begin},"until":0.6,"warmupSteps":9}`;
+    expect(parseTrainConfig('x', textOf('tiny-star.json'), [progressive(0.5)])).toMatchObject({
+      progressive: { begin: 0.5 },
+    });
+    expect(() => parseTrainConfig('x', textOf('tiny-star.json'), [progressive(0.7)])).toThrow(
+      'progressive: begin must not be behind until, got 0.7 and 0.6',
+    );
+  });
+
   it('takes changes and a lone decoder only of a VQVAE that is there', () => {
     const { vqvae, ...others } = JSON.parse(textOf('tiny-vqvae.json')) as Record<string, unknown>;
     const changes = 'changes={"codebookSize":99}';

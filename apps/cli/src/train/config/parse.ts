@@ -53,6 +53,9 @@ function contradictions(config: TrainConfig): string[] {
     ...(draws && config.data.ratios.length > 1 ? ['evaluation.retrieval: must compare pictures of one ratio'] : []),
     ...(text ? ['text, textFolder: must be given one or the other'] : []),
     ...(config.stage === 'vqvae' ? vqvaeContradictions(config) : []),
+    ...(config.stage === 'star' && config.progressive && (config.progressive.begin ?? 0) > config.progressive.until
+      ? [`progressive: begin must not be behind until, got ${config.progressive.begin} and ${config.progressive.until}`]
+      : []),
     ...(config.stage === 'star' && config.from && config.text
       ? ['from: wants textFolder, as the text encoder that the model was trained with stays']
       : []),

@@ -38,6 +38,9 @@ export const starRun = z.strictObject({
   progressive: z
     .strictObject({
       from: whole.describe('Index of the finest scale at the beginning, counted from 0; 4 in the published code.'),
+      begin: share
+        .describe('Share of the run up to which none is added; the warm-up of the learning rate if not given.')
+        .optional(),
       until: share.describe('Share of the run from which all scales are trained.'),
       warmupSteps: whole.meta({
         description: 'The loss of an added scale rises to its full weight over these.',
