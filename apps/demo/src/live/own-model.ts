@@ -1,4 +1,4 @@
-import promptList from '@star-webgpu/model-emoji/model/prompts.txt?raw';
+import promptList from '@star-webgpu/model-emoji/model/prompts.txt?url';
 import sampling from '@star-webgpu/model-emoji/model/sampling.json';
 import star from '@star-webgpu/model-emoji/model/star/config.json';
 import { settingsOf } from '../painter/settings.ts';
@@ -14,8 +14,23 @@ export const ownModel: ModelFacts = {
   settings: settingsOf(sampling),
 };
 
-/** What the site's model can draw. */
-export const ownPrompts: readonly string[] = promptsOf(promptList);
+/** Some of what the site's model can draw, shown from the first moment. */
+export const favourites = [
+  'red apple',
+  'sunflower',
+  'panda',
+  'birthday cake',
+  'octopus',
+  'broccoli',
+  'lion',
+  'mushroom',
+] as const;
+
+/** All that the site's model can draw, or some of it where the list cannot be had. */
+export async function ownPrompts(): Promise<readonly string[]> {
+  const response = await fetch(promptList).catch(() => undefined);
+  return response?.ok ? promptsOf(await response.text()) : favourites;
+}
 
 /** Prompts of a model's prompts.txt, one a line. */
 export function promptsOf(text: string): readonly string[] {
