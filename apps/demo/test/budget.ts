@@ -9,11 +9,17 @@ export interface Budget {
   readonly firstTextSeconds: number;
   /** Cumulative layout shift. */
   readonly layoutShift: number;
+  /** What moved by how much, and when. */
+  readonly moved: readonly string[];
 }
 
 interface Measures {
   shift: number;
+  moved: string[];
 }
+
+/** What TypeScript's DOM library does not know yet. */
+type LayoutShift = PerformanceEntry & { value: number; sources: readonly { node: Node | null }[] };
 
 /** Seconds until the first text of a page is to be seen, in a visit of its own. */
 async function firstText(browser: Browser, address: string): Promise<number> {
@@ -37,20 +43,26 @@ export async function measured(
   const fetched = new Set<string>();
   page.on('request', (request) => fetched.add(request.url()));
   await page.addInitScript(() => {
-    const measures: Measures = { shift: 0 };
+    const measures: Measures = { shift: 0, moved: [] };
     Object.assign(globalThis, { measures });
     new PerformanceObserver((list) => {
-      for (const entry of list.getEntries()) measures.shift += (entry as PerformanceEntry & { value: number }).value;
+      for (const { value, startTime, sources } of list.getEntries() as LayoutShift[]) {
+        measures.shift += value;
+        const moved = sources.map(({ node }) =>
+          node instanceof Element ? node.outerHTML.slice(0, 100) : String(node),
+        );
+        measures.moved.push(`${value.toFixed(5)} after ${Math.round(startTime)} ms: ${moved.join(', ')}`);
+      }
     }).observe({ type: 'layout-shift', buffered: true });
   });
   await page.goto(address);
   await visit(page);
-  const layoutShift = await page.evaluate(() => (globalThis as unknown as { measures: Measures }).measures.shift);
-  // The model: weights, configurations and the tokenizer.
-  const parts = [...fetched].filter((address) => !/\.(safetensors|json)$/.test(address));
+  const { shift, moved } = await page.evaluate(() => (globalThis as unknown as { measures: Measures }).measures);
+  // The model: weights, configurations, the tokenizer and what it can draw.
+  const parts = [...fetched].filter((address) => !/\.(safetensors|json|txt)$/.test(address));
   const sizes = await Promise.all(
     parts.map(async (address) => gzipSync(await (await fetch(address)).arrayBuffer(), { level: 9 }).length),
   );
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
-  return [page, { gzippedKilobytes: bytes / 1024, firstTextSeconds: Math.min(...waits), layoutShift }];
+  return [page, { gzippedKilobytes: bytes / 1024, firstTextSeconds: Math.min(...waits), layoutShift: shift, moved }];
 }
