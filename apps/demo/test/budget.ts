@@ -13,9 +13,10 @@ export interface Budget {
   readonly moved: readonly string[];
 }
 
-interface Measures {
-  shift: number;
-  moved: string[];
+/** A layout shift, and what moved. */
+interface Shift {
+  value: number;
+  what: string;
 }
 
 /** What TypeScript's DOM library does not know yet. */
@@ -43,26 +44,33 @@ export async function measured(
   const fetched = new Set<string>();
   page.on('request', (request) => fetched.add(request.url()));
   await page.addInitScript(() => {
-    const measures: Measures = { shift: 0, moved: [] };
-    Object.assign(globalThis, { measures });
+    const shifts: Shift[] = [];
+    Object.assign(globalThis, { shifts });
     new PerformanceObserver((list) => {
       for (const { value, startTime, sources } of list.getEntries() as LayoutShift[]) {
-        measures.shift += value;
         const moved = sources.map(({ node }) =>
           node instanceof Element ? node.outerHTML.slice(0, 100) : String(node),
         );
-        measures.moved.push(`${value.toFixed(5)} after ${Math.round(startTime)} ms: ${moved.join(', ')}`);
+        shifts.push({ value, what: `${value.toFixed(5)} after ${Math.round(startTime)} ms: ${moved.join(', ')}` });
       }
     }).observe({ type: 'layout-shift', buffered: true });
   });
   await page.goto(address);
   await visit(page);
-  const { shift, moved } = await page.evaluate(() => (globalThis as unknown as { measures: Measures }).measures);
-  // The model: weights, configurations, the tokenizer and what it can draw.
-  const parts = [...fetched].filter((address) => !/\.(safetensors|json|txt)$/.test(address));
+  const shifts = await page.evaluate(() => (globalThis as unknown as { shifts: Shift[] }).shifts);
+  // The model: weights, configurations and the tokenizer.
+  const parts = [...fetched].filter((address) => !/\.(safetensors|json)$/.test(address));
   const sizes = await Promise.all(
     parts.map(async (address) => gzipSync(await (await fetch(address)).arrayBuffer(), { level: 9 }).length),
   );
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
-  return [page, { gzippedKilobytes: bytes / 1024, firstTextSeconds: Math.min(...waits), layoutShift: shift, moved }];
+  return [
+    page,
+    {
+      gzippedKilobytes: bytes / 1024,
+      firstTextSeconds: Math.min(...waits),
+      layoutShift: shifts.reduce((sum, { value }) => sum + value, 0),
+      moved: shifts.map(({ what }) => what),
+    },
+  ];
 }
