@@ -33,7 +33,7 @@ export async function starStage(config: StarRun, data: TrainingData): Promise<Tr
 
 /** What of a config is the stage's. */
 function stageOptions(config: StarRun): Omit<StarStageOptions, 'trainText'> {
-  const { seed, captionDropout, labelSmoothing, recompute, keepTokens, training } = config;
+  const { seed, captionDropout, labelSmoothing, recompute, keepTokens, scaleWeights, training } = config;
   const progressive = config.progressive && {
     from: config.progressive.from,
     begin: Math.max(training.warmupSteps, (config.progressive.begin ?? 0) * training.steps),
@@ -41,7 +41,7 @@ function stageOptions(config: StarRun): Omit<StarStageOptions, 'trainText'> {
     warmup: config.progressive.warmupSteps,
   };
   const { accumulate } = training;
-  return { seed, captionDropout, labelSmoothing, recompute, keepTokens, accumulate, progressive };
+  return { seed, captionDropout, labelSmoothing, recompute, keepTokens, scaleWeights, accumulate, progressive };
 }
 
 /** The transformer of a model's folder for other scales. @throws Error where any other size differs. */

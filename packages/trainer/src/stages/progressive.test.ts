@@ -52,6 +52,7 @@ describe('trainedTokens', () => {
   it('leaves 651 of the 4096 last tokens out at 1024 px, others each time, and none of a coarser scale', () => {
     const tokens = [0, 1].map((draw) => trainedTokens({ keepTokens: 8800 }, offsets, at(draw))!);
     for (const { places, scattered } of tokens) {
+      if (!places) throw new Error('expected places');
       expect(scattered).toBe(true);
       expect(places.length).toBe(8800);
       expect(places.slice(0, 5355)).toEqual(Array.from({ length: 5355 }, (_, i) => i));
@@ -67,7 +68,7 @@ describe('trainedTokens', () => {
     const small = tokenOffsets([1, 2, 4]);
     const counts = new Array<number>(21).fill(0);
     for (let draw = 0; draw < 2000; draw++)
-      for (const place of trainedTokens({ keepTokens: 13 }, small, at(draw))!.places) counts[place]!++;
+      for (const place of trainedTokens({ keepTokens: 13 }, small, at(draw))!.places!) counts[place]!++;
     expect(counts.slice(0, 5)).toEqual(new Array(5).fill(2000));
     // half of 2000 each, give or take five standard deviations of a binomial
     for (const count of counts.slice(5)) expect(Math.abs(count - 1000)).toBeLessThan(5 * Math.sqrt(500));
@@ -81,6 +82,22 @@ describe('trainedTokens', () => {
     );
   });
 
+  it('weighs scales: shares by tokens and weights, of all, of what is kept, and of what has been added so far', () => {
+    const small = tokenOffsets([1, 2, 4]);
+    const scaleWeights = [8, 2, 0.5];
+    // 8, 8 and 8 of 24
+    expect(trainedTokens({ scaleWeights }, small, at(0))).toEqual({ shares: [1 / 3, 1 / 3, 1 / 3] });
+    // four of the last sixteen are kept: 8, 8 and 2
+    const kept = trainedTokens({ scaleWeights, keepTokens: 9 }, small, at(0))!;
+    expect(kept.shares).toEqual([8 / 18, 8 / 18, 2 / 18]);
+    const progressive = { from: 0, begin: 1, end: 5, warmup: 4 };
+    expect(trainedTokens({ scaleWeights, progressive }, small, at(1))).toEqual({ places: [0], shares: [1 / 3] });
+    const second = trainedTokens({ scaleWeights, progressive }, small, at(3))!;
+    expect(second.places).toEqual([0, 1, 2, 3, 4]);
+    expect(second.shares![0]).toBe(1 / 3);
+    expect([1 / 12, 1 / 6, 1 / 4, 1 / 3]).toContain(second.shares![1]);
+  });
+
   it('picks the rows of each picture: codes of the places, and inputs one row before them', () => {
     const targets_BL = { values: Uint32Array.from({ length: 10 }, (_, i) => i), shape: [2, 5] };
     const input_BlZ = { values: Float32Array.from({ length: 16 }, (_, i) => i / 2), shape: [2, 4, 2] };
@@ -90,10 +107,15 @@ describe('trainedTokens', () => {
       input_BlZ: { values: Float32Array.of(0, 0.5, 3, 3.5, 4, 4.5, 7, 7.5), shape: [2, 2, 2] },
       places_l: { values: Uint32Array.of(0, 1, 4), shape: [3] },
     });
-    const first = ofTokens({ targets_BL, input_BlZ }, { places: [0], scattered: false, weight: 0.25 });
+    const first = ofTokens({ targets_BL, input_BlZ }, { places: [0], shares: [0.25] });
     expect(first).toEqual({
       targets_BL: { values: Uint32Array.of(0, 5), shape: [2, 1] },
-      finestWeight: { values: Float32Array.of(0.25), shape: [] },
+      shares_S: { values: Float32Array.of(0.25), shape: [1] },
+    });
+    expect(ofTokens({ targets_BL, input_BlZ }, { shares: [0.5, 0.5] })).toEqual({
+      targets_BL,
+      input_BlZ,
+      shares_S: { values: Float32Array.of(0.5, 0.5), shape: [2] },
     });
   });
 });

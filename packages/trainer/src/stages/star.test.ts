@@ -1,15 +1,22 @@
 import { Star, starConfig } from '@star-webgpu/star-transformer';
 import {
+  add,
+  backward,
+  concat,
   createDevice,
   currentDevice,
   Device,
   LossScale,
+  mul,
   type Precision,
   profileOf,
+  reshape,
   setDevice,
+  type Tensor,
+  tensor,
 } from '@star-webgpu/tensor-webgpu';
 import { openGpu, throttledWait } from '@star-webgpu/tensor-webgpu/node';
-import { hashedValues, testDevice } from '@star-webgpu/tensor-webgpu/testing';
+import { expectClose, hashedValues, relativeError, testDevice } from '@star-webgpu/tensor-webgpu/testing';
 import { initText, textConfig, TextEncoder, Tokenizer, trainBpe } from '@star-webgpu/text-encoder';
 import { Vqvae, vqvaeConfig } from '@star-webgpu/vqvae';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -247,17 +254,22 @@ describe('StarStage on a part of the tokens', () => {
     const plain = stageWith();
     const inputs = async (of: StarStage, draw: number): Promise<string[]> => Object.keys(await of.inputs(batch, draw));
     expect(await inputs(stage, 4)).toEqual(await inputs(plain, 4));
-    expect(await inputs(stage, 3)).toContain('finestWeight');
+    expect(await inputs(stage, 3)).toContain('shares_S');
   });
 
   it('weighs a scale that was just added by the steps since, and counts batches as steps where several make one', async () => {
     const weights = async (accumulate: number): Promise<(number | undefined)[]> => {
       const stage = stageWith({ progressive, accumulate });
       const all = await Promise.all([0, 1, 2, 3, 4, 5, 6, 7, 8].map((draw) => stage.inputs(batch, draw)));
-      return all.map(({ finestWeight }) => finestWeight?.values[0]);
+      // scales of 1, 9 and 36 tokens
+      return all.map(
+        ({ shares_S }) => shares_S && (shares_S.values.at(-1)! * 46) / [1, 9, 36][shares_S.values.length - 1]!,
+      );
     };
-    expect(await weights(1)).toEqual([1, 1, 0.5, 1, undefined, undefined, undefined, undefined, undefined]);
-    expect(await weights(2)).toEqual([1, 1, 1, 1, 0.5, 0.5, 1, 1, undefined]);
+    const rounded = async (accumulate: number): Promise<(number | undefined)[]> =>
+      (await weights(accumulate)).map((weight) => weight && Number(weight.toFixed(6)));
+    expect(await rounded(1)).toEqual([1, 1, 0.5, 1, undefined, undefined, undefined, undefined, undefined]);
+    expect(await rounded(2)).toEqual([1, 1, 1, 1, 0.5, 0.5, 1, 1, undefined]);
   });
 
   it('leaves tokens of the last scale out: the loss is the mean of those that are kept', async () => {
@@ -269,6 +281,59 @@ describe('StarStage on a part of the tokens', () => {
     expect(Math.abs(losses[0]! / Math.log(24) - 1)).toBeLessThan(0.1);
     expect(losses.at(-1)!).toBeLessThan(0.7 * losses[0]!);
     expect(await lossesOf(stageWith({ keepTokens: 46 }), 2)).toEqual(await lossesOf(stageWith(), 2));
+  });
+});
+
+describe('StarStage with weights by scale', () => {
+  /** Loss, mean cost of each scale, and the gradients of a batch. */
+  async function measured(
+    options: Partial<StarStageOptions>,
+  ): Promise<{ loss: number; scales: number[]; gradients: Tensor[] }> {
+    const stage = stageWith(options);
+    const inputs = Object.entries(await stage.inputs(batch, 0)).map(([name, { values, shape }]) => [
+      name,
+      tensor(values, shape, { dtype: values instanceof Uint32Array ? 'u32' : 'f32' }),
+    ]);
+    const parameters = [...stage.parameters().values()];
+    for (const parameter of parameters) parameter.requiresGrad = true;
+    const { loss, metrics } = stage.forward(Object.fromEntries(inputs), { height: 12, width: 12 });
+    const gradients = backward(loss, parameters);
+    return { loss: (await loss.data())[0]!, scales: [...(await metrics.scaleLoss!.data())], gradients };
+  }
+
+  const joined = (tensors: readonly Tensor[]): Tensor =>
+    concat(
+      tensors.map((each) => reshape(each, [each.size])),
+      0,
+    );
+
+  it('counts the mean cost of each scale by its tokens and their weights, and gradients with it', async () => {
+    // counts of 1, 9 and 36 tokens, moved by as much to both sides; 46 each
+    const plain = await measured({});
+    const more = await measured({ scaleWeights: [1.5, 14.5 / 9, 30 / 36] });
+    const less = await measured({ scaleWeights: [0.5, 3.5 / 9, 42 / 36] });
+    const [a, b, c] = plain.scales as [number, number, number];
+    expect(Math.abs(plain.loss - (a + 9 * b + 36 * c) / 46)).toBeLessThan(1e-5);
+    expect(Math.abs(more.loss - (1.5 * a + 14.5 * b + 30 * c) / 46)).toBeLessThan(1e-5);
+    const middle = more.gradients.map((gradient, i) => mul(add(gradient, less.gradients[i]!), 0.5));
+    await expectClose(joined(middle), joined(plain.gradients), 1e-6);
+    expect(relativeError(await joined(more.gradients).data(), await joined(plain.gradients).data())).toBeGreaterThan(
+      0.05,
+    );
+    // only proportions count
+    expect((await measured({ scaleWeights: [7, 7, 7] })).loss).toBeCloseTo(plain.loss, 5);
+  });
+
+  it('refuses weights that do not fit the scales', () => {
+    const refused =
+      (scaleWeights: number[]): (() => StarStage) =>
+      () =>
+        stageWith({ scaleWeights });
+    expect(refused([1, 2])).toThrow(
+      'scaleWeights must be 3 numbers above 0, one for each of the scales 1, 3, 6, got 1, 2.',
+    );
+    expect(refused([1, 0, 2])).toThrow('got 1, 0, 2.');
+    expect(refused([])).toThrow('got none.');
   });
 });
 

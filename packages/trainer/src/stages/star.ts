@@ -1,5 +1,4 @@
 import {
-  add,
   concat,
   folderBytes,
   hostRandom,
@@ -17,7 +16,7 @@ import {
 } from '@star-webgpu/tensor-webgpu';
 import { tokenOffsets } from '@star-webgpu/vqvae/scales';
 import type { BatchUse, HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from '../stage.ts';
-import { ofTokens, type TokenOptions, trainedTokens, type TrainedTokens } from './trained-tokens.ts';
+import { checkScaleWeights, ofTokens, type TokenOptions, trainedTokens, type TrainedTokens } from './trained-tokens.ts';
 import { modelFolder, type ReadInputs, StarInputs, type StarInputsOptions, type StarModels } from './star-inputs.ts';
 
 /** How `StarStage` trains. */
@@ -34,11 +33,11 @@ export interface StarStageOptions extends StarInputsOptions, TokenOptions {
 
 /**
  * What a step reads of a batch: targets beside what the transformer reads, and the words of each picture's drop-path seed, if it drops; where not all
- * tokens are trained, their places or the weight of the finest scale.
+ * tokens are trained alike, their places and what each scale counts in the loss.
  */
 type StarStageInputs = Omit<ReadInputs, 'input_BlZ'> &
   Record<'targets_BL', HostValues> &
-  Partial<Record<'input_BlZ' | 'places_l' | 'finestWeight' | 'seed', HostValues>>;
+  Partial<Record<'input_BlZ' | 'places_l' | 'shares_S' | 'seed', HostValues>>;
 
 /** What a loss gives beside itself: cost of each token, and whether its likeliest code is the right one. [B L] each. */
 type TokenLoss = Pick<LinearCrossEntropy, 'loss' | 'losses' | 'hits'>;
@@ -53,8 +52,9 @@ export class StarStage implements Stage {
   private readonly inputsOf: StarInputs;
   private readonly options: StarStageOptions;
 
-  /** @throws Error where neither a model nor the cache makes what the transformer reads. */
+  /** @throws Error where neither a model nor the cache makes what the transformer reads, RangeError where scaleWeights do not fit the scales. */
   constructor(models: StarModels, options: StarStageOptions) {
+    if (options.scaleWeights) checkScaleWeights(options.scaleWeights, models.star.config.patchNumbers);
     this.models = models;
     this.inputsOf = new StarInputs(models, options);
     this.options = options;
@@ -86,7 +86,7 @@ export class StarStage implements Stage {
 
   forward(inputs: Readonly<Record<string, Tensor>>, pictures: PictureSize): StageOutput {
     const { targets_BL, ...optional } = inputs as Record<'targets_BL', Tensor> & Readonly<Record<string, Tensor>>;
-    const { input_BlZ, places_l, finestWeight, seed: dropPathSeed } = optional;
+    const { input_BlZ, places_l, shares_S, seed: dropPathSeed } = optional;
     const { star } = this.models;
     const { recompute } = this.options;
     const text = this.inputsOf.text(inputs);
@@ -94,8 +94,8 @@ export class StarStage implements Stage {
     const features_BLC = star.features({ input_BlZ, places_l, text, latent, dropPathSeed, recompute });
     const offsets = tokenOffsets(star.config.patchNumbers, latent);
     const trained = offsetsUpTo(targets_BL.shape[1]!, offsets);
-    const { loss, losses, hits } = finestWeight
-      ? this.growingLoss(features_BLC, targets_BL, { finest: trained.at(-2)!, L: offsets.at(-1)!, finestWeight })
+    const { loss, losses, hits } = shares_S
+      ? this.weightedLoss(features_BLC, targets_BL, { offsets: trained, shares_S })
       : this.loss(features_BLC, targets_BL);
     return noGrad(() => {
       const [scaleLoss, scaleAccuracy] = [losses, hits].map((each) =>
@@ -111,24 +111,25 @@ export class StarStage implements Stage {
     return this.models.star.loss(features_BlC, targets_Bl, this.options.labelSmoothing);
   }
 
-  /** Loss while scales are being added: each token weighs 1/L of all tokens, those of the finest scale that much less. */
-  private growingLoss(
+  /** Loss in which the mean cost of each scale counts as much as its share. offsets: those of the scales and the end; shares: [S]. */
+  private weightedLoss(
     features_BlC: Tensor,
     targets_Bl: Tensor,
-    { finest, L, finestWeight }: { readonly finest: number; readonly L: number; readonly finestWeight: Tensor },
+    { offsets, shares_S }: { readonly offsets: readonly number[]; readonly shares_S: Tensor },
   ): TokenLoss {
-    const [B, l] = targets_Bl.shape as [number, number];
-    const part = (start: number, end: number): TokenLoss => {
+    const [B] = targets_Bl.shape as [number, number];
+    const scales = offsets.slice(1).map((end, scale) => {
+      const start = offsets[scale]!;
       const { loss, losses, hits } = this.loss(slice(features_BlC, 1, start, end), slice(targets_Bl, 1, start, end));
       const rows = (x: Tensor): Tensor => reshape(x, [B, end - start]);
-      return { loss: mul(loss, (end - start) / L), losses: rows(losses), hits: rows(hits) };
-    };
-    const added = part(finest, l);
-    const weighed = { ...added, loss: mul(added.loss, finestWeight) };
-    if (finest === 0) return weighed;
-    const before = part(0, finest);
-    const joint = (kind: 'losses' | 'hits'): Tensor => concat([before[kind], added[kind]], 1);
-    return { loss: add(before.loss, weighed.loss), losses: joint('losses'), hits: joint('hits') };
+      return { loss: reshape(loss, [1]), losses: rows(losses), hits: rows(hits) };
+    });
+    const joint = (kind: keyof TokenLoss, axis: number): Tensor =>
+      concat(
+        scales.map((scale) => scale[kind]),
+        axis,
+      );
+    return { loss: sum(mul(joint('loss', 0), shares_S)), losses: joint('losses', 1), hits: joint('hits', 1) };
   }
 
   /** The tokens that a batch is trained on; undefined for all. */

@@ -56,6 +56,13 @@ export const starRun = z.strictObject({
       unit: 'tokens',
     })
     .optional(),
+  scaleWeights: z
+    .array(z.number().positive())
+    .min(1)
+    .describe(
+      'What a token of each scale counts in the loss, in proportion to the others; all alike without it, as published. With many scales the first token, which the words alone decide, is then one of hundreds.',
+    )
+    .optional(),
   recompute,
   ...learning,
   labelSmoothing,
