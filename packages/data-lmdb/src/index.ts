@@ -4,6 +4,7 @@ export { emojiSource, type EmojiOptions } from './emoji.ts';
 export type { EmojiCaptions } from './emoji-captions.ts';
 export type { PackFilters } from './filters.ts';
 export {
+  batchesPerEpoch,
   loadBatches,
   loadEvaluation,
   type Batch,

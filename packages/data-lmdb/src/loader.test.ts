@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { loadBatches, loadEvaluation, type Batch, type TrainingOptions } from './loader.ts';
+import { batchesPerEpoch, loadBatches, loadEvaluation, type Batch, type TrainingOptions } from './loader.ts';
 import { range } from './order.ts';
 import { pack } from './pack.ts';
 import { hashWords } from './random.ts';
@@ -257,6 +257,31 @@ describe('packs by weight', () => {
     await expect(take(loadBatches({ packs, batch: 1, size: 3, seed: 1, weights }), 1)).rejects.toThrow(
       `loadBatches: weights must be a positive number for each of the 2 packs, got [${weights.join(', ')}]. Correct the list.`,
     );
+  });
+});
+
+describe('batchesPerEpoch', () => {
+  const size = [
+    { height: 6, width: 6 },
+    { height: 6, width: 8 },
+    { height: 9, width: 5 },
+  ];
+
+  it.each<Partial<TrainingOptions>>([
+    {},
+    { batch: 9 },
+    { size },
+    { size, group: 3 },
+    { size, group: 2, rank: 1, worldSize: 2 },
+    { size, weights: [1, 7] },
+    { keys: ['a0', 'a1', 'c2'], size },
+  ])('is how many batches of %j come before the next epoch begins', async (some) => {
+    const packs = [await shapes({ a: 5, b: 3, c: 4 }), await colors(4)];
+    const options: TrainingOptions = { packs, batch: 2, size: 6, seed: 3, decode: false, ...some };
+    const count = batchesPerEpoch(options);
+    const cursors = (await take(loadBatches(options), count)).map(({ cursor }) => cursor);
+    expect(cursors.at(-1)).toEqual({ epoch: 1, step: 0 });
+    expect(cursors.slice(0, -1).every(({ epoch }) => epoch === 0)).toBe(true);
   });
 });
 

@@ -83,11 +83,8 @@ const DEFAULT_CACHE_BYTES = 256 * 2 ** 20;
  * Decoding happens outside the main thread, `prefetch` batches ahead. The packs stay open.
  */
 export async function* loadBatches(options: TrainingOptions): AsyncGenerator<Batch, void, undefined> {
-  const items = select(options);
   const { batch, seed, start = { epoch: 0, step: 0 }, rank = 0, worldSize = 1, group = 1 } = options;
-  const buckets = bucketsOf(items, options.size).filter(({ members }) => members.length > 0);
-  const { counts, visitAt } = mixtureOf(items, buckets, options);
-  const steps = bucketSteps(counts, { batch, group });
+  const { items, buckets, counts, visitAt, batches: steps } = epochOf(options);
   check(
     start.step < steps,
     () => `loadBatches: start.step must lie in 0..${steps - 1}, got ${start.step}. Begin with the cursor of this data.`,
@@ -100,6 +97,24 @@ export async function* loadBatches(options: TrainingOptions): AsyncGenerator<Bat
     const captionOf = options.caption === 'first' ? mainCaption : drawnCaption(seed);
     return { ...(await assemble(visits, { items, read, captionOf, size })), cursor: following(cursor, steps) };
   });
+}
+
+/** How many batches an epoch of `loadBatches` with these options has, of all ranks together. Decodes nothing. */
+export const batchesPerEpoch = (options: TrainingOptions): number => epochOf(options).batches;
+
+interface Epoch extends Mixture {
+  readonly items: readonly Item[];
+  /** Those that have members. */
+  readonly buckets: readonly Bucket[];
+  readonly batches: number;
+}
+
+function epochOf(options: TrainingOptions): Epoch {
+  const items = select(options);
+  const { batch, group = 1 } = options;
+  const buckets = bucketsOf(items, options.size).filter(({ members }) => members.length > 0);
+  const mixture = mixtureOf(items, buckets, options);
+  return { items, buckets, ...mixture, batches: bucketSteps(mixture.counts, { batch, group }) };
 }
 
 /**

@@ -12,6 +12,7 @@ import { finetuneStage } from '../train/finetune.ts';
 import { adapterLines, adapterOf, joinRanks, sayOn, stopCode, together } from '../train/ranks.ts';
 import { refinerStage } from '../train/refiner.ts';
 import { keepConfig } from '../train/run-config.ts';
+import { runLength } from '../train/run-length.ts';
 import { starStage } from '../train/star.ts';
 import { stopSignal } from '../train/stop-signal.ts';
 import type { Trained } from '../train/trained.ts';
@@ -71,8 +72,10 @@ async function trainOn(communicator: Communicator, config: TrainConfig, flags: F
   const trained = await trainedBy(config, data);
   const { stage, tokens, adapters } = trained;
   say(`${parameterCount(stage)} parameters, ${pictureCount(data)} pictures${tokens ? ' as tokens' : ''}`);
-  const done = await runLoop(trained, { config, out: flags.out, data, communicator, signal });
-  if (done < config.training.steps) {
+  const length = runLength(config, data, trained.sizes);
+  if (config.training.epochs !== undefined) say(`${config.training.epochs} epochs are ${length.steps} steps`);
+  const done = await runLoop(trained, { config, length, out: flags.out, data, communicator, signal });
+  if (done < length.steps) {
     say(`stopped and saved at step ${done}; the same command goes on from there`);
     process.exitCode = await stopCode(communicator, signal);
   } else if (isFirst) {

@@ -5,11 +5,13 @@ import type { TrainConfig } from './config/parse.ts';
 import type { TrainingData } from './data.ts';
 import { evaluationOf } from './evaluation.ts';
 import { sayOn } from './ranks.ts';
+import { orderOptions, type RunLength } from './run-length.ts';
 import type { Trained } from './trained.ts';
 import { watchRun } from './watch.ts';
 
 interface Loop {
   readonly config: TrainConfig;
+  readonly length: RunLength;
   /** Folder of the run. */
   readonly out: string;
   readonly data: TrainingData;
@@ -19,9 +21,8 @@ interface Loop {
 }
 
 /** Trains to the end of the schedule or an interrupt. Resolves to the steps done. */
-export function runLoop(trained: Trained, { config, out, data, communicator, signal }: Loop): Promise<number> {
+export function runLoop(trained: Trained, { config, length, out, data, communicator, signal }: Loop): Promise<number> {
   const { training, seed } = config;
-  const { packs, keys } = data;
   const watch = watchRun(trained, config, out);
   return train({
     stage: trained.stage,
@@ -29,20 +30,14 @@ export function runLoop(trained: Trained, { config, out, data, communicator, sig
     ...training.distributed,
     batches: (start) =>
       loadBatches({
-        packs,
-        ...(keys && { keys }),
-        ...(config.data.weights && { weights: config.data.weights }),
-        batch: training.batch,
+        ...orderOptions(config, data, trained.sizes),
         rank: communicator.rank,
         worldSize: communicator.size,
-        size: trained.sizes,
-        group: training.accumulate,
-        seed,
         start,
         decode: !trained.tokens,
         caption: config.stage === 'vqvae' ? 'first' : config.captions,
       }),
-    schedule: scheduleOf(config),
+    schedule: scheduleOf(config, length),
     seed,
     clipNorm: training.clipNorm,
     accumulate: training.accumulate,
@@ -61,8 +56,8 @@ export function runLoop(trained: Trained, { config, out, data, communicator, sig
   }).finally(watch.close);
 }
 
-function scheduleOf({ training }: TrainConfig): Schedule {
-  const { schedule, learningRate, warmupSteps, finalRate, steps, weightDecay } = training;
+function scheduleOf({ training }: TrainConfig, { steps, warmupSteps }: RunLength): Schedule {
+  const { schedule, learningRate, finalRate, weightDecay } = training;
   return {
     kind: schedule as ScheduleKind,
     peak: learningRate,

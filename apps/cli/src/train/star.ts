@@ -6,6 +6,7 @@ import { StarStage, type StarStageOptions } from '@star-webgpu/trainer';
 import type { StarRun } from './config/star.ts';
 import { captionsOf, type TrainingData } from './data.ts';
 import { frozenModels } from './frozen-models.ts';
+import { type RunLength, runLength } from './run-length.ts';
 import type { Trained } from './trained.ts';
 import { watchedDrawing } from './watched-drawing.ts';
 
@@ -23,7 +24,11 @@ export async function starStage(config: StarRun, data: TrainingData): Promise<Tr
   return {
     stage: new StarStage(
       { star, vqvae: frozen.vqvae, ...(text && { text }) },
-      { ...stageOptions(config), trainText: learning !== undefined, ...(tokens && { cache: tokens }) },
+      {
+        ...stageOptions(config, runLength(config, data, sizes)),
+        trainText: learning !== undefined,
+        ...(tokens && { cache: tokens }),
+      },
     ),
     sizes,
     tokens,
@@ -32,12 +37,12 @@ export async function starStage(config: StarRun, data: TrainingData): Promise<Tr
 }
 
 /** What of a config is the stage's. */
-function stageOptions(config: StarRun): Omit<StarStageOptions, 'trainText'> {
+function stageOptions(config: StarRun, { steps, warmupSteps }: RunLength): Omit<StarStageOptions, 'trainText'> {
   const { seed, captionDropout, labelSmoothing, recompute, keepTokens, scaleWeights, training } = config;
   const progressive = config.progressive && {
     from: config.progressive.from,
-    begin: Math.max(training.warmupSteps, (config.progressive.begin ?? 0) * training.steps),
-    end: config.progressive.until * training.steps,
+    begin: Math.max(warmupSteps, (config.progressive.begin ?? 0) * steps),
+    end: config.progressive.until * steps,
     warmup: config.progressive.warmupSteps,
   };
   const { accumulate } = training;

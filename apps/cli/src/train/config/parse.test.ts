@@ -46,6 +46,31 @@ describe('parseTrainConfig', () => {
     );
   });
 
+  it('takes the length of a run and of its warm-up in steps or in epochs: an override replaces the other', () => {
+    const length = (...set: string[]): unknown => {
+      const { steps, epochs, warmupSteps, warmupEpochs } = parseTrainConfig(
+        'x',
+        textOf('tiny-star.json'),
+        set,
+      ).training;
+      return { steps, epochs, warmupSteps, warmupEpochs };
+    };
+    expect(length()).toEqual({ steps: 500, warmupSteps: 20 });
+    expect(length('training.epochs=2.5')).toEqual({ epochs: 2.5, warmupSteps: 20 });
+    expect(length('training.epochs=2', 'training.steps=9', 'training.warmupEpochs=0')).toEqual({
+      steps: 9,
+      warmupEpochs: 0,
+    });
+    const { training, ...others } = JSON.parse(textOf('tiny-star.json')) as { training: Record<string, unknown> };
+    const parse = (more: Record<string, unknown>): unknown =>
+      parseTrainConfig('x', JSON.stringify({ ...others, training: { ...training, ...more } }), []);
+    expect(() => parse({ epochs: 1 })).toThrow('training.steps, training.epochs: must be given one or the other');
+    expect(() => parse({ warmupSteps: undefined })).toThrow(
+      'training.warmupSteps, training.warmupEpochs: must be given one or the other',
+    );
+    expect(() => parse({ steps: undefined, epochs: 0 })).toThrow('training.epochs');
+  });
+
   it('wants scales to be added before all of them are trained', () => {
     const progressive = (begin: number): string =>
       `progressive={"from":1,"begin":${begin},"until":0.6,"warmupSteps":9}`;

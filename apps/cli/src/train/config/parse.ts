@@ -51,6 +51,7 @@ function contradictions(config: TrainConfig): string[] {
       ? ['evaluation: must have packs or keysFile, which tell what is held out']
       : []),
     ...(draws && config.data.ratios.length > 1 ? ['evaluation.retrieval: must compare pictures of one ratio'] : []),
+    ...lengthContradictions(config.training),
     ...(text ? ['text, textFolder: must be given one or the other'] : []),
     ...(config.stage === 'vqvae' ? vqvaeContradictions(config) : []),
     ...(config.stage === 'star' && config.progressive && (config.progressive.begin ?? 0) > config.progressive.until
@@ -61,6 +62,17 @@ function contradictions(config: TrainConfig): string[] {
       : []),
   ];
 }
+
+/** Keys that say the same in another unit. */
+const alternatives = [
+  ['steps', 'epochs'],
+  ['warmupSteps', 'warmupEpochs'],
+] as const;
+
+const lengthContradictions = (training: TrainConfig['training']): string[] =>
+  alternatives
+    .filter(([a, b]) => (training[a] === undefined) === (training[b] === undefined))
+    .map(([a, b]) => `training.${a}, training.${b}: must be given one or the other`);
 
 function vqvaeContradictions({ vqvae, from, changes, decoderOnly }: VqvaeRun): string[] {
   return [
@@ -92,8 +104,15 @@ function applyOverride(config: Record<string, unknown>, override: string): strin
     place = next as Record<string, unknown>;
   }
   place[last] = jsonOrText(override.slice(equals + 1));
+  if (path.join('.') === 'training') delete place[otherUnit(last) ?? ''];
   return [];
 }
+
+/** The key that says the same in another unit, which an override replaces. */
+const otherUnit = (key: string): string | undefined => {
+  const pair: readonly string[] | undefined = alternatives.find((names: readonly string[]) => names.includes(key));
+  return pair?.find((name) => name !== key);
+};
 
 function jsonOrText(text: string): unknown {
   try {

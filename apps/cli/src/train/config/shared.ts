@@ -42,12 +42,27 @@ export const training = z
   .strictObject({
     batch: count.meta({ description: 'Pictures that go through the model at once.', unit: 'pictures' }),
     accumulate: count.meta({ description: 'Batches whose mean gradient makes one step.', unit: 'batches' }).default(1),
-    steps: count.meta({ description: 'Length of the run.', unit: 'steps' }),
+    steps: count.meta({ description: 'Length of the run; or give `epochs`.', unit: 'steps' }).optional(),
+    epochs: z
+      .number()
+      .positive()
+      .meta({
+        description: 'Length of the run by visits of each picture, rounded up to a step; or give `steps`.',
+        unit: 'epochs',
+      })
+      .optional(),
     learningRate: z.number().positive().describe('The highest learning rate, at the end of the warm-up.'),
-    warmupSteps: whole.meta({
-      description: 'Linear warm-up from 0.5% of the learning rate.',
-      unit: 'steps',
-    }),
+    warmupSteps: whole
+      .meta({
+        description: 'Linear warm-up from 0.5% of the learning rate; or give `warmupEpochs`.',
+        unit: 'steps',
+      })
+      .optional(),
+    warmupEpochs: z
+      .number()
+      .min(0)
+      .meta({ description: 'The same by visits of each picture; or give `warmupSteps`.', unit: 'epochs' })
+      .optional(),
     schedule: z
       .string()
       .regex(/^(cos|exp|lin(00|0(\.\d+)?)?)$/, 'must be cos, lin, lin0, lin00, exp or lin followed by a number in 0..1')
