@@ -1,7 +1,9 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { modelUrl } from '@star-webgpu/model-emoji';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runStar } from './testing/run-star.ts';
@@ -118,12 +120,14 @@ describe('star serve', () => {
       openapi: string;
       paths: Record<string, Record<string, { responses: object }>>;
     };
-    const known = ['/v1/model', '/v1/health', '/v1/images', '/v1/edits'];
+    const known = ['/v1/model', '/v1/prompts', '/v1/health', '/v1/images', '/v1/edits'];
     expect([openapi, ...Object.keys(paths)]).toEqual(['3.1.0', ...known]);
     for (const path of ['/v1/images', '/v1/edits'])
       expect(Object.keys(paths[path]!['post']!.responses)).toEqual(['200', '400', '401', '403', '413', '415', '503']);
     const model = (await (await fetch(`${address}/v1/model`)).json()) as { scales: number[]; refiner: boolean };
     expect([model.scales, model.refiner]).toEqual([[1, 2, 3, 4, 6, 8], false]);
+    const { prompts } = (await (await fetch(`${address}/v1/prompts`)).json()) as { prompts: string[] };
+    expect(prompts).toEqual((await readFile(new URL('prompts.txt', modelUrl), 'utf8')).trimEnd().split('\n'));
   });
 
   it('takes fifty at once and draws each', { timeout: 300_000 }, async () => {

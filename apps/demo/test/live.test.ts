@@ -71,6 +71,16 @@ describe('a visit to the live page', () => {
     expect(budget.layoutShift, budget.moved.join('\n')).toBeLessThan(0.005);
   });
 
+  it('fetches all that the model can draw once somebody looks for more', async () => {
+    const options = page.locator('#known-prompts option');
+    expect(await options.count()).toBeLessThan(20);
+    await page.getByLabel('What to draw').focus();
+    const list = await readFile(new URL('prompts.txt', modelUrl), 'utf8');
+    const all = list.trimEnd().split('\n');
+    await options.nth(all.length - 1).waitFor({ state: 'attached' });
+    expect(await options.evaluateAll((each) => each.map((one) => (one as HTMLOptionElement).value))).toEqual(all);
+  });
+
   it('shows every scale with its time, the adapter and the speed', async () => {
     const times = page.locator('ol.strip li').filter({ hasText: /\d × \d+\s*\d+\.\d\d s/ });
     expect(await times.count()).toBe(await page.locator('ol.strip li').count());
@@ -278,7 +288,7 @@ describe('a page that cannot draw', () => {
 });
 
 describe('examples of single packages', () => {
-  it.concurrent.each([
+  it.each([
     ['tensor-webgpu', /0 0, 0 1, 1 0, 1 1 -> -?0\.0\d, (0\.9|1\.0)\d, (0\.9|1\.0)\d, -?0\.0\d/, 0],
     ['vqvae', /130 tokens in all, of 512 codes/, 2],
     ['text-encoder', /1\.00.* {3}red apple/, 0],

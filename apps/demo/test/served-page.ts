@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { modelUrl } from '@star-webgpu/model-emoji';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openBrowser } from './browser.ts';
@@ -50,6 +52,16 @@ export function servedPage(expected: () => Uint8Array): void {
     }));
     expect(kept).toEqual([token]);
     expect(stored + page.url()).not.toContain(token);
+  });
+
+  it('suggests what the server’s model can draw', async () => {
+    const list = await readFile(new URL('prompts.txt', modelUrl), 'utf8');
+    const all = list.trimEnd().split('\n');
+    await page
+      .locator('#known-prompts option')
+      .nth(all.length - 1)
+      .waitFor({ state: 'attached' });
+    expect(await page.locator('#known-prompts option').count()).toBe(all.length);
   });
 
   it('draws at its server, where the browser has no WebGPU too', async () => {

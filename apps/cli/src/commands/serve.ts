@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import type { Pipeline } from '@star-webgpu/sampler';
 import type { Precision } from '@star-webgpu/tensor-webgpu';
 import { openSession } from '../device.ts';
-import { openModel } from '../model.ts';
+import { listedPrompts, openModel } from '../model.ts';
 import { wholeNumber } from '../numbers.ts';
 import { interruptSignal, print, say } from '../output.ts';
 import { createApp } from '../serve/app.ts';
@@ -74,6 +74,7 @@ async function runServe(_: unknown, command: Command): Promise<void> {
   const app = createApp({
     pipeline,
     model: modelOf(pipeline, { name: nameOf(flags.model), adapter: session.description, limits }),
+    prompts: await listedPrompts(flags.model),
     limits,
     token,
     origins,

@@ -18,6 +18,7 @@ import {
   failure,
   health,
   imagesRequest,
+  knownPrompts,
   queuePlace,
   servedModel,
   type ServedModel,
@@ -27,6 +28,8 @@ import { answerEvents, type Event } from './stream.ts';
 export interface RouteOptions {
   readonly pipeline: Pipeline;
   readonly model: ServedModel;
+  /** What the model can draw, as far as its folder says. */
+  readonly prompts: readonly string[];
   readonly limits: Limits;
   /** Ends all drawings. */
   readonly signal: AbortSignal;
@@ -70,7 +73,7 @@ const drawingRoute = <Path extends string, Schema extends z.ZodType>(path: Path,
   });
 
 /** Adds everything under /v1. */
-export function addRoutes(app: App, { pipeline, model, limits, signal }: RouteOptions): void {
+export function addRoutes(app: App, { pipeline, model, prompts, limits, signal }: RouteOptions): void {
   const queue = new WorkQueue(limits.queue);
   for (const [name, schema] of Object.entries({ QueuePlace: queuePlace, DrawnScale: drawnScale, Attention: attention }))
     app.openAPIRegistry.register(name, schema);
@@ -82,6 +85,14 @@ export function addRoutes(app: App, { pipeline, model, limits, signal }: RouteOp
       responses: { 200: json('what is served', servedModel), ...turnedAway },
     }),
     (context) => context.json(model, 200),
+  );
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/v1/prompts',
+      responses: { 200: json('what the model can draw, as far as its folder says', knownPrompts), ...turnedAway },
+    }),
+    (context) => context.json({ prompts: [...prompts] }, 200),
   );
   app.openapi(
     createRoute({

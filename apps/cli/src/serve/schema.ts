@@ -157,6 +157,11 @@ export const servedModel = z
   })
   .openapi('Model');
 
+/** What the model can draw. */
+export const knownPrompts = z
+  .strictObject({ prompts: z.array(z.string()).describe('of prompts.txt in the model’s folder; empty without it') })
+  .openapi('Prompts');
+
 export const health = z.strictObject({ waiting: z.number().int(), drawing: z.boolean() }).openapi('Health');
 
 /** Every failure. */

@@ -14,7 +14,7 @@ export const ownModel: ModelFacts = {
   settings: settingsOf(sampling),
 };
 
-/** Some of what the site's model can draw, shown from the first moment. */
+/** Some of what the site's model can draw: the list of all is fetched once somebody looks for more. */
 export const favourites = [
   'red apple',
   'sunflower',
@@ -26,10 +26,11 @@ export const favourites = [
   'mushroom',
 ] as const;
 
-/** All that the site's model can draw, or some of it where the list cannot be had. */
+/** All that the site's model can draw. @throws Error where the list cannot be had now */
 export async function ownPrompts(): Promise<readonly string[]> {
-  const response = await fetch(promptList).catch(() => undefined);
-  return response?.ok ? promptsOf(await response.text()) : favourites;
+  const response = await fetch(promptList);
+  if (!response.ok) throw new Error(`ownPrompts: ${promptList} must be served, got status ${response.status}.`);
+  return promptsOf(await response.text());
 }
 
 /** Prompts of a model's prompts.txt, one a line. */

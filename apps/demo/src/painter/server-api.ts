@@ -13,6 +13,11 @@ export interface ServedModel {
   readonly defaults: SamplingDefaults;
 }
 
+/** What a server says that its model can draw. */
+export interface ServedPrompts {
+  readonly prompts: readonly string[];
+}
+
 /** One server-sent event. */
 export interface ServerEvent {
   readonly event?: string | undefined;
