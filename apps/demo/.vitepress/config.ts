@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import type { ConfigEnv } from 'vite';
 import { defineConfig, type UserConfig } from 'vitepress';
 import { anyFolder, relativeLinks, unknownFolder } from '../build/any-folder.ts';
+import { homeMain } from '../build/home-main.ts';
 import { writeReference } from '../build/reference.ts';
 import { searchedText } from '../build/search.ts';
 import { addServiceWorker } from '../build/service-worker.ts';
@@ -28,7 +29,7 @@ export default async (env: ConfigEnv): Promise<UserConfig> => {
     vite: {
       resolve: { conditions: ['@star-webgpu/source'] },
       publicDir: fileURLToPath(new URL('../public', import.meta.url)),
-      plugins: [anyFolder()],
+      plugins: [anyFolder(), homeMain()],
       css: { postcss: { plugins: [unusedStyles] } },
       worker: { format: 'es', plugins: () => [anyFolder()] },
       // The theme and the live page are written with setup functions only.

@@ -3,7 +3,10 @@ import { join } from 'node:path';
 import type { UserConfig } from 'vitepress';
 
 /** A plugin of the Vite that VitePress brings along. */
-type Plugin = Extract<NonNullable<NonNullable<UserConfig['vite']>['plugins']>[number], { readonly name: string }>;
+export type Plugin = Extract<
+  NonNullable<NonNullable<UserConfig['vite']>['plugins']>[number],
+  { readonly name: string }
+>;
 
 /** Stands in built files for the folder that the site is served from, which only an opened page knows. */
 export const unknownFolder = '/__the_folder_of_the_site__/';

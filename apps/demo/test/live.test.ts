@@ -287,6 +287,20 @@ describe('a page that cannot draw', () => {
   });
 });
 
+describe('the home page', () => {
+  it.each([
+    [1200, 'light'],
+    [360, 'dark'],
+  ] as const)('passes the accessibility rules and fits a window of %i pixels, %s', async (width, colorScheme) => {
+    const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme });
+    await page.goto(site.address);
+    await page.getByRole('main').getByRole('button', { name: 'Draw' }).waitFor();
+    expect(await violationsOf(page)).toEqual([]);
+    expect(await overflowOf(page)).toBe(0);
+    await page.close();
+  });
+});
+
 describe('examples of single packages', () => {
   it.each([
     ['tensor-webgpu', /0 0, 0 1, 1 0, 1 1 -> -?0\.0\d, (0\.9|1\.0)\d, (0\.9|1\.0)\d, -?0\.0\d/, 0],
