@@ -27,9 +27,9 @@ describe('the config reference', () => {
 
   it('tells the limits, the unit and the default of a key', () => {
     const page = configReference(schema);
-    expect(page).toContain('| `training.accumulate` | whole number above 0, in batches | `1` |');
+    expect(page).toContain('| `training.accumulate` | whole number above 0, in batches; default `1` |');
     expect(page).toContain('| `training.schedule` | string that matches `^(cos\\|exp');
-    expect(page).toContain('| `captionDropout` | number from 0 to 1 | required |');
+    expect(page).toContain('| `captionDropout` | number from 0 to 1; required |');
   });
 
   it('names each key once, in the section of its stages', () => {

@@ -59,8 +59,8 @@ export function valuesOf(schema: ValueSchema): string {
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;');
 
 function rowOf({ path, schema, required }: ConfigKey): string {
-  const fallback = schema.default === undefined ? undefined : `\`${JSON.stringify(schema.default)}\``;
-  const cells = [`\`${path}\``, valuesOf(schema), fallback ?? (required ? 'required' : 'none'), schema.description!];
+  const fallback = schema.default === undefined ? '' : `; default \`${JSON.stringify(schema.default)}\``;
+  const cells = [`\`${path}\``, `${valuesOf(schema)}${fallback || (required ? '; required' : '')}`, schema.description!];
   return `| ${cells.map(cell).join(' | ')} |`;
 }
 
@@ -87,7 +87,7 @@ export function configReference({ oneOf }: { readonly oneOf: readonly ValueSchem
   }
   const parts = [...sections].map(
     ([title, rows]) =>
-      `## Keys of ${title}\n\n| key | value | default | meaning |\n|---|---|---|---|\n${rows.join('\n')}\n`,
+      `## Keys of ${title}\n\n| key | value | meaning |\n|---|---|---|\n${rows.join('\n')}\n`,
   );
   return `${intro}\n${parts.join('\n')}`;
 }
