@@ -60,7 +60,11 @@ const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<
 
 function rowOf({ path, schema, required }: ConfigKey): string {
   const fallback = schema.default === undefined ? '' : `; default \`${JSON.stringify(schema.default)}\``;
-  const cells = [`\`${path}\``, `${valuesOf(schema)}${fallback || (required ? '; required' : '')}`, schema.description!];
+  const cells = [
+    `\`${path}\``,
+    `${valuesOf(schema)}${fallback || (required ? '; required' : '')}`,
+    schema.description!,
+  ];
   return `| ${cells.map(cell).join(' | ')} |`;
 }
 
@@ -86,8 +90,7 @@ export function configReference({ oneOf }: { readonly oneOf: readonly ValueSchem
     sections.set(title, [...(sections.get(title) ?? []), row]);
   }
   const parts = [...sections].map(
-    ([title, rows]) =>
-      `## Keys of ${title}\n\n| key | value | meaning |\n|---|---|---|\n${rows.join('\n')}\n`,
+    ([title, rows]) => `## Keys of ${title}\n\n| key | value | meaning |\n|---|---|---|\n${rows.join('\n')}\n`,
   );
   return `${intro}\n${parts.join('\n')}`;
 }

@@ -95,7 +95,8 @@ describe('trainedTokens', () => {
     const second = trainedTokens({ scaleWeights, progressive }, small, at(3))!;
     expect(second.places).toEqual([0, 1, 2, 3, 4]);
     expect(second.shares![0]).toBe(1 / 3);
-    expect([1 / 12, 1 / 6, 1 / 4, 1 / 3]).toContain(second.shares![1]);
+    // the first of four steps that bring it to its full weight
+    expect(second.shares![1]).toBeCloseTo(1 / 12, 12);
   });
 
   it('picks the rows of each picture: codes of the places, and inputs one row before them', () => {
