@@ -22,7 +22,9 @@ export function orderOptions(
 /** What the config says in steps, or what as many epochs of its pictures are: the run rounded up, its warm-up to the nearest. */
 export function runLength(config: TrainConfig, data: TrainingData, sizes: readonly PictureSize[]): RunLength {
   const { accumulate, steps, epochs, warmupSteps, warmupEpochs } = config.training;
-  const stepsOf = (count: number): number => (count * batchesPerEpoch(orderOptions(config, data, sizes))) / accumulate;
+  if (steps !== undefined && warmupSteps !== undefined) return { steps, warmupSteps };
+  const batches = batchesPerEpoch(orderOptions(config, data, sizes));
+  const stepsOf = (count: number): number => (count * batches) / accumulate;
   return {
     steps: steps ?? Math.ceil(stepsOf(epochs!)),
     warmupSteps: warmupSteps ?? Math.round(stepsOf(warmupEpochs!)),

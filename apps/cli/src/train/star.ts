@@ -25,7 +25,8 @@ export async function starStage(config: StarRun, data: TrainingData): Promise<Tr
     stage: new StarStage(
       { star, vqvae: frozen.vqvae, ...(text && { text }) },
       {
-        ...stageOptions(config, runLength(config, data, sizes)),
+        ...stageOptions(config),
+        progressive: config.progressive && progressiveOf(config.progressive, runLength(config, data, sizes)),
         trainText: learning !== undefined,
         ...(tokens && { cache: tokens }),
       },
@@ -37,16 +38,18 @@ export async function starStage(config: StarRun, data: TrainingData): Promise<Tr
 }
 
 /** What of a config is the stage's. */
-function stageOptions(config: StarRun, { steps, warmupSteps }: RunLength): Omit<StarStageOptions, 'trainText'> {
+function stageOptions(config: StarRun): Omit<StarStageOptions, 'trainText' | 'progressive'> {
   const { seed, captionDropout, labelSmoothing, recompute, keepTokens, scaleWeights, training } = config;
-  const progressive = config.progressive && {
-    from: config.progressive.from,
-    begin: Math.max(warmupSteps, (config.progressive.begin ?? 0) * steps),
-    end: config.progressive.until * steps,
-    warmup: config.progressive.warmupSteps,
-  };
   const { accumulate } = training;
-  return { seed, captionDropout, labelSmoothing, recompute, keepTokens, scaleWeights, accumulate, progressive };
+  return { seed, captionDropout, labelSmoothing, recompute, keepTokens, scaleWeights, accumulate };
+}
+
+/** When scales are added, in steps. */
+function progressiveOf(
+  { from, begin = 0, until, warmupSteps: warmup }: NonNullable<StarRun['progressive']>,
+  { steps, warmupSteps }: RunLength,
+): StarStageOptions['progressive'] {
+  return { from, begin: Math.max(warmupSteps, begin * steps), end: until * steps, warmup };
 }
 
 /** The transformer of a model's folder for other scales. @throws Error where any other size differs. */

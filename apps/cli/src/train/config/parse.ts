@@ -41,7 +41,6 @@ function contradictions(config: TrainConfig): string[] {
   const { packs, weights } = config.data;
   const { evaluation } = config;
   const draws = evaluation && 'retrieval' in evaluation && evaluation.retrieval;
-  const text = config.stage === 'star' && (config.text === undefined) === (config.textFolder === undefined);
   return [
     ...(tokens ? ['data.tokens: stage vqvae reads pictures'] : []),
     ...(weights && weights.length !== packs.length
@@ -51,8 +50,8 @@ function contradictions(config: TrainConfig): string[] {
       ? ['evaluation: must have packs or keysFile, which tell what is held out']
       : []),
     ...(draws && config.data.ratios.length > 1 ? ['evaluation.retrieval: must compare pictures of one ratio'] : []),
-    ...lengthContradictions(config.training),
-    ...(text ? ['text, textFolder: must be given one or the other'] : []),
+    ...alternatives.flatMap((pair) => unlessOne(config.training, pair, 'training.')),
+    ...(config.stage === 'star' ? unlessOne(config, ['text', 'textFolder']) : []),
     ...(config.stage === 'vqvae' ? vqvaeContradictions(config) : []),
     ...(config.stage === 'star' && config.progressive && (config.progressive.begin ?? 0) > config.progressive.until
       ? [`progressive: begin must not be behind until, got ${config.progressive.begin} and ${config.progressive.until}`]
@@ -69,14 +68,20 @@ const alternatives = [
   ['warmupSteps', 'warmupEpochs'],
 ] as const;
 
-const lengthContradictions = (training: TrainConfig['training']): string[] =>
-  alternatives
-    .filter(([a, b]) => (training[a] === undefined) === (training[b] === undefined))
-    .map(([a, b]) => `training.${a}, training.${b}: must be given one or the other`);
+/** A fault where both of two keys are given, or none. */
+const unlessOne = <Config extends object>(
+  config: Config,
+  [a, b]: readonly [keyof Config & string, keyof Config & string],
+  prefix = '',
+): string[] =>
+  (config[a] === undefined) === (config[b] === undefined)
+    ? [`${prefix}${a}, ${prefix}${b}: must be given one or the other`]
+    : [];
 
-function vqvaeContradictions({ vqvae, from, changes, decoderOnly }: VqvaeRun): string[] {
+function vqvaeContradictions(config: VqvaeRun): string[] {
+  const { from, changes, decoderOnly } = config;
   return [
-    ...((vqvae === undefined) === (from === undefined) ? ['vqvae, from: must be given one or the other'] : []),
+    ...unlessOne(config, ['vqvae', 'from']),
     ...(changes && from === undefined ? ['changes: wants from, the folder of the VQVAE that is changed'] : []),
     ...(decoderOnly && from === undefined ? ['decoderOnly: wants from, the folder of the VQVAE that is trained'] : []),
     ...(decoderOnly && changes ? ['decoderOnly, changes: a changed VQVAE gives other tokens'] : []),
@@ -104,15 +109,15 @@ function applyOverride(config: Record<string, unknown>, override: string): strin
     place = next as Record<string, unknown>;
   }
   place[last] = jsonOrText(override.slice(equals + 1));
-  if (path.join('.') === 'training') delete place[otherUnit(last) ?? ''];
+  if (path.join('.') === 'training') deleteOtherUnit(place, last);
   return [];
 }
 
-/** The key that says the same in another unit, which an override replaces. */
-const otherUnit = (key: string): string | undefined => {
-  const pair: readonly string[] | undefined = alternatives.find((names: readonly string[]) => names.includes(key));
-  return pair?.find((name) => name !== key);
-};
+/** Takes away the key that says the same in another unit: an override replaces it. */
+function deleteOtherUnit(training: Record<string, unknown>, key: string): void {
+  const pair: readonly string[] = alternatives.find((names: readonly string[]) => names.includes(key)) ?? [];
+  for (const name of pair) if (name !== key) delete training[name];
+}
 
 function jsonOrText(text: string): unknown {
   try {
