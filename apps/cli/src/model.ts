@@ -6,7 +6,7 @@ import { folderFiles } from '@star-webgpu/tensor-webgpu/node';
 import { loadPipeline, type LoadPipelineOptions, type Pipeline } from '@star-webgpu/sampler';
 
 /** The emoji model that comes with the command. */
-const ownFolder = fileURLToPath(modelUrl);
+export const ownFolder = fileURLToPath(modelUrl);
 
 /** Opens a model folder; the emoji model that comes with the command by default. */
 export function openModel(folder: string = ownFolder, options: LoadPipelineOptions = {}): Promise<Pipeline> {

@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import {
   type Clip,
   type Inception,
@@ -11,11 +10,10 @@ import {
   type Lpips,
   type PromptSuite,
 } from '@star-webgpu/metrics';
-import { modelUrl } from '@star-webgpu/model-emoji';
 import type { Pipeline } from '@star-webgpu/sampler';
 import { openSession, type Session } from '../device.ts';
 import { lockFolder } from '../lock-folder.ts';
-import { openModel } from '../model.ts';
+import { openModel, ownFolder } from '../model.ts';
 import { interruptSignal } from '../output.ts';
 import { readKeys } from '../read-keys.ts';
 import type { Used } from './features.ts';
@@ -97,7 +95,7 @@ async function openFolders(flags: EvaluateFlags, { metrics }: EvaluatePlan): Pro
 }
 
 async function openPipeline(given: string | undefined): Promise<NonNullable<Context['pipeline']>> {
-  const folder = given ?? fileURLToPath(modelUrl);
+  const folder = given ?? ownFolder;
   return { model: await openModel(folder), identity: await modelDigest(folder), label: given ?? 'the emoji model' };
 }
 
