@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 /** Packs pictures of noise, wide ones among them, with two captions each. */
-async function writePictures(count: number): Promise<void> {
+async function writePictures(count: number, last = 'loud'): Promise<void> {
   const where = join(folder, 'pictures');
   await mkdir(where, { recursive: true });
   for (let i = 0; i < count; i++) {
@@ -27,7 +27,7 @@ async function writePictures(count: number): Promise<void> {
     await sharp(data, { raw: { width, height, channels: 3 } })
       .png()
       .toFile(join(where, `${i}.png`));
-    await writeFile(join(where, `${i}.txt`), `picture number ${i}\nnoise, ${'very '.repeat(i)}loud`);
+    await writeFile(join(where, `${i}.txt`), `picture number ${i}\nnoise, ${'very '.repeat(i)}${last}`);
   }
   const { code, stderr } = await runStar(['pack', where, '--out', join(folder, 'noise.lmdb')]);
   expect(code, stderr).toBe(0);
@@ -187,5 +187,23 @@ describe('star tokenize', () => {
     );
     const noTokens = await trainTo('refused-run', '--set', 'data.tokens=noise.lmdb');
     expect(noTokens.stderr).toContain('got a pack without tokens in noise.lmdb');
+    await rm(join(folder, 'pictures'), { recursive: true });
+    await writePictures(5, 'quiet');
+    const again = await trainTo('refused-run', ...withTokens);
+    expect(again.stderr).toContain('tokens of what noise (5 pictures) held before it was packed again; ');
+  });
+
+  it('is no way around what a run has learnt from: other captions or another encoder are refused there too', async () => {
+    const { code, stderr } = await trainTo('pictures-run');
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringContaining(`error: train: what it learns from must be that of the run in pictures-run, got other pictures or models:
+  noise.lmdb: as many pictures as in the run, but others, or with other captions
+  text: not the files that it was in the run
+Use another folder, or --allow-changes to go on with them.
+`),
+    ]);
+    const allowed = await trainTo('pictures-run', '--allow-changes');
+    expect(allowed.code, allowed.stderr).toBe(0);
   });
 });

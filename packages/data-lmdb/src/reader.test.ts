@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { open } from 'lmdb';
 import { describe, expect, it } from 'vitest';
-import { pack } from './pack.ts';
+import { pack, type PackOptions } from './pack.ts';
 import { openPack } from './reader.ts';
 import { folderSource } from './sources.ts';
 import { runModule } from './testing/child.ts';
@@ -49,6 +49,28 @@ describe('openPack', () => {
     expect(reader.has('nope')).toBe(false);
     expect(() => reader.get('nope')).toThrow(`get: key must be in the pack, got nope for ${reader.path}. See keys().`);
     await reader.close();
+  });
+
+  it('has a digest of its pictures and captions, however they are spread over files', async () => {
+    const folder = await temporaryFolder();
+    const digestOf = async (name: string, options?: PackOptions, keys?: string[]): Promise<string> => {
+      await pack(await folderSource(join(folder, 'in')), join(folder, name), options);
+      const reader = await openPack(join(folder, name));
+      const digest = reader.digest(keys);
+      await reader.close();
+      return digest;
+    };
+    await writeColors(join(folder, 'in'), 5);
+    const first = await digestOf('one.lmdb');
+    expect(first).toMatch(/^[0-9a-f]{64}$/);
+    expect(await digestOf('shards.lmdb', { shardSize: 2 })).toBe(first);
+    expect(await digestOf('one.lmdb', {}, ['p03', 'p01', 'p04', 'p00', 'p02'])).toBe(first);
+    const some = await digestOf('one.lmdb', {}, ['p03', 'p01']);
+    await writeFile(join(folder, 'in/p02.txt'), 'another caption');
+    const changed = await digestOf('changed.lmdb');
+    expect(await digestOf('changed.lmdb', {}, ['p01', 'p03'])).toBe(some);
+    await writeFile(join(folder, 'in/p02.png'), await noisePng(5, 7, 1));
+    expect(new Set([first, some, changed, await digestOf('picture.lmdb')]).size).toBe(4);
   });
 
   it('two readers of one pack do not disturb each other', async () => {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { access, mkdtemp, realpath, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -31,6 +32,11 @@ export interface Pack {
   arrayKeys(kind: string): string[];
   /** The array stored under a kind and a key; throws a PackError of kind `missing` for an unknown one. */
   getArray(kind: string, key: string): StoredArray;
+  /**
+   * SHA-256, in hex, that tells these pictures with their captions and labels from all others, by default all of the pack. It is made of
+   * the checksums of packing, so pictures are not read; their order and how they are spread over files make no difference.
+   */
+  digest(keys?: Iterable<string>): string;
   /** Closes all files of the pack; nothing can be read afterwards. */
   close(): Promise<void>;
 }
@@ -164,6 +170,15 @@ class LmdbPack implements Pack {
 
   getArray(kind: string, key: string): StoredArray {
     return decodeArray(this.found(`${kind} of ${key}`, ({ arrays }) => arrays.getBinary([kind, key])));
+  }
+
+  digest(keys: Iterable<string> = this.keys()): string {
+    const hash = createHash('sha256');
+    for (const key of [...keys].toSorted())
+      hash
+        .update(`${key}\0`)
+        .update(this.found(key, ({ checksums, records }) => checksums?.getBinary(key) ?? records.getBinary(key)));
+    return hash.digest('hex');
   }
 
   async close(): Promise<void> {

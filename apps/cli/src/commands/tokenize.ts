@@ -10,7 +10,7 @@ import { loadVqvae, type Vqvae } from '@star-webgpu/vqvae';
 import { openSession } from '../device.ts';
 import { drawnCaptions, frozenDigests, frozenFolders } from '../train/frozen.ts';
 import { countdown, duration, interruptSignal, print, say } from '../output.ts';
-import { hasCaption, hasTokens, putAbout, putCaption, putTokens } from '../train/token-file.ts';
+import { hasCaption, hasTokens, packsAbout, putAbout, putCaption, putTokens } from '../train/token-file.ts';
 import { parseTrainConfig, type TokenRun } from '../train/config/parse.ts';
 import { closeData, openData, type PictureSet, sizesOf, type TrainingData, withHeldOut } from '../train/data.ts';
 
@@ -127,11 +127,8 @@ function checkKeys(keys: readonly string[]): void {
 /** Tells what is being made from anything else: an interrupted run of the same goes on. */
 const jobOf = ({ all, batch, batches, captions, digests }: Plan): string =>
   createHash('sha256')
-    .update(JSON.stringify({ batch, batches, captions, digests, packs: packsOf(all) }))
+    .update(JSON.stringify({ batch, batches, captions, digests, packs: packsAbout(all.packs) }))
     .digest('hex');
-
-const packsOf = ({ packs }: PictureSet): { name: string; pictures: number }[] =>
-  packs.map(({ name, size }) => ({ name, pictures: size }));
 
 /** Fills a file of tokens. */
 async function tokenize(
@@ -148,7 +145,7 @@ async function tokenize(
     version: 1,
     vqvae: digests.vqvae,
     ...(text && { text: { digest: digests.text!, tokens: text.model.config.positions, width: text.width } }),
-    packs: packsOf(all),
+    packs: packsAbout(all.packs),
   });
   text?.dispose();
   return { pictures, captions: captions.length };

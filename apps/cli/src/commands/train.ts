@@ -12,6 +12,7 @@ import { finetuneStage } from '../train/finetune.ts';
 import { adapterLines, adapterOf, joinRanks, sayOn, stopCode, together } from '../train/ranks.ts';
 import { refinerStage } from '../train/refiner.ts';
 import { keepConfig } from '../train/run-config.ts';
+import { inputsOf, keepInputs } from '../train/run-inputs.ts';
 import { runLength } from '../train/run-length.ts';
 import { starStage } from '../train/star.ts';
 import { stopSignal } from '../train/stop-signal.ts';
@@ -70,6 +71,7 @@ async function trainOn(communicator: Communicator, config: TrainConfig, flags: F
   for (const line of await adapterLines(communicator, session.description)) say(line);
   const data = await openData(config);
   const trained = await trainedBy(config, data);
+  if (isFirst) await keepInputs(flags.out, await inputsOf(config, data), flags.allowChanges);
   const { stage, tokens, adapters } = trained;
   say(`${parameterCount(stage)} parameters, ${pictureCount(data)} pictures${tokens ? ' as tokens' : ''}`);
   const length = runLength(config, data, trained.sizes);

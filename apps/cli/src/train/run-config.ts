@@ -1,6 +1,5 @@
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { parseTrainConfig, type TrainConfig } from './config/parse.ts';
+import { keepJson } from './keep-json.ts';
 
 /** Values that change nothing of what a run computes. */
 const harmless =
@@ -10,24 +9,19 @@ const harmless =
  * Keeps the config of a run in its folder.
  * @throws Error naming each value that differs from that of the checkpoints there, unless changes are allowed; nothing is written then
  */
-export async function keepConfig(folder: string, config: TrainConfig, allowChanges = false): Promise<void> {
-  const file = join(folder, 'config.json');
-  const differences = (await hasCheckpoints(folder)) ? differencesOf(await storedConfig(file), config) : [];
-  if (differences.length && !allowChanges)
-    throw new Error(
-      `train: the config must be that of the run in ${folder}, got other values:\n${differences.map((line) => `  ${line}`).join('\n')}\nUse another folder, or --allow-changes to go on with them.`,
-    );
-  await mkdir(folder, { recursive: true });
-  await writeFile(`${file}.new`, `${JSON.stringify(config, null, 2)}\n`);
-  await rename(`${file}.new`, file);
-}
-
-const hasCheckpoints = async (folder: string): Promise<boolean> =>
-  (await readdir(join(folder, 'checkpoints')).catch(() => [])).some((name) => name.startsWith('step-'));
-
-/** The config that a run was begun with, with today's defaults for what it does not say. */
-const storedConfig = async (file: string): Promise<TrainConfig> =>
-  parseTrainConfig(file, await readFile(file, 'utf8'), []);
+export const keepConfig = (folder: string, config: TrainConfig, allowChanges = false): Promise<void> =>
+  keepJson(
+    {
+      folder,
+      name: 'config.json',
+      what: ['the config', 'other values'],
+      // With today's defaults for what it does not say.
+      parse: (file, text) => parseTrainConfig(file, text, []),
+      differences: differencesOf,
+    },
+    config,
+    allowChanges,
+  );
 
 function differencesOf(before: TrainConfig, now: TrainConfig): string[] {
   const [old, given] = [valuesOf(before), valuesOf(now)];

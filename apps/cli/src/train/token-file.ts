@@ -11,7 +11,7 @@ export interface TokensAbout {
   /** Where captions were encoded: digest of the text encoder's folder, tokens a caption, width of states. */
   readonly text?: { readonly digest: string; readonly tokens: number; readonly width: number };
   /** The packs whose pictures these are. */
-  readonly packs: readonly { readonly name: string; readonly pictures: number }[];
+  readonly packs: readonly { readonly name: string; readonly pictures: number; readonly digest: string }[];
 }
 
 const aboutKind = 'about';
@@ -100,20 +100,33 @@ function readAbout(pack: Pack): TokensAbout | undefined {
 }
 
 function faultsOf(pack: Pack, about: TokensAbout, wanted: TokensWanted): string[] {
-  const packs = wanted.packs.map(({ name, size }) => ({ name, pictures: size }));
+  const packs = faultOfPacks(about.packs, wanted.packs);
   const textsDiffer = about.text && wanted.text && about.text.digest !== wanted.text;
   const missing = [missingPictures(pack, wanted.pictures), about.text ? missingCaptions(pack, wanted) : 0];
   return [
     ...(about.vqvae === wanted.vqvae ? [] : ['tokens of another VQVAE']),
     ...(textsDiffer ? ['features of another text encoder'] : []),
-    ...(JSON.stringify(about.packs) === JSON.stringify(packs) ? [] : [`tokens of ${described(about.packs)}`]),
+    ...(packs ? [packs] : []),
     ...(missing[0] ? [`no tokens of ${missing[0]} pictures`] : []),
     ...(missing[1] ? [`no features of ${missing[1]} captions`] : []),
   ];
 }
 
+/** What tells packs from others. */
+export const packsAbout = (packs: readonly Pack[]): TokensAbout['packs'] =>
+  packs.map((pack) => ({ name: pack.name, pictures: pack.size, digest: pack.digest() }));
+
 const described = (packs: TokensAbout['packs']): string =>
   packs.map(({ name, pictures }) => `${name} (${pictures} pictures)`).join(', ');
+
+/** In what the packs of tokens differ from those of this data, if they do. */
+function faultOfPacks(about: TokensAbout['packs'], wanted: readonly Pack[]): string | undefined {
+  const now = packsAbout(wanted);
+  if (JSON.stringify(about) === JSON.stringify(now)) return undefined;
+  return described(about) === described(now)
+    ? `tokens of what ${described(now)} held before it was packed again`
+    : `tokens of ${described(about)}`;
+}
 
 function missingPictures(pack: Pack, pictures: TokensWanted['pictures']): number {
   const known = new Map<string, Set<string>>();
