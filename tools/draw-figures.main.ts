@@ -15,7 +15,7 @@ setDevice(device);
 const pipeline = await loadPipeline((path) => readFile(new URL(path, modelUrl)));
 const { patchNumbers } = pipeline.star.config;
 const figures = {
-  pyramid: await pyramidFigure(pipeline, 'watermelon', 3),
+  pyramid: await pyramidFigure(pipeline, 'frog', 3),
   mask: await maskFigure(patchNumbers.slice(0, 4)),
   rope: ropeFigure(patchNumbers),
   stable: await stableFigure(8, 8),

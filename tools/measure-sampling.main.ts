@@ -1,12 +1,11 @@
-// Measures what the options of drawing do to quality and time, on the model in the box or on one with a refiner, and draws the charts of
-// docs/results/sampling.md: tsx tools/measure-sampling.main.ts PACK [MODEL]
+// Measures what the options of drawing do to quality and time, on the model of recipes/emoji with or without a refiner, and draws the charts of
+// docs/results/sampling.md: tsx tools/measure-sampling.main.ts PACK MODEL
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openPictures } from '../apps/cli/src/evaluate/sources.ts';
 import { readKeys } from '../apps/cli/src/read-keys.ts';
 import { markdownTable } from '../packages/metrics/src/index.ts';
-import { modelUrl } from '../packages/model-emoji/src/index.ts';
 import { loadPipeline } from '../packages/sampler/src/index.ts';
 import { openGpu, throttledWait } from '../packages/tensor-webgpu/src/device/node.ts';
 import { createDevice, setDevice } from '../packages/tensor-webgpu/src/index.ts';
@@ -16,8 +15,11 @@ import { type Measured, measureSetting, timeSettings, type Wanted } from './meas
 import { sweepsOf } from './measure-sampling/settings.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const [packFile, modelFolder = fileURLToPath(modelUrl)] = process.argv.slice(2);
-if (packFile === undefined) throw new Error('measure-sampling: PACK must be the pack of the emoji, got none.');
+const [packFile, modelFolder] = process.argv.slice(2);
+if (packFile === undefined || modelFolder === undefined)
+  throw new Error(
+    `measure-sampling: PACK and MODEL must be the pack of the emoji and a model's folder, got ${process.argv.length - 2} of them.`,
+  );
 
 /** Every sixth emoji that the model knows is drawn. */
 const stride = 6;

@@ -51,10 +51,10 @@ describe('star serve', () => {
     const response = await post({ ...order, stream: true });
     expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/);
     const events = (await eventsOf(response)).filter(({ event }) => event !== 'waiting');
-    expect(events.map(({ event }) => event)).toEqual([...Array<string>(6).fill('scale'), 'finished']);
+    expect(events.map(({ event }) => event)).toEqual([...Array<string>(7).fill('scale'), 'finished']);
     const last = JSON.parse(events.at(-1)!.data) as Pictures;
     expect(last.pictures).toEqual(plain.pictures);
-    expect((JSON.parse(events[5]!.data) as { pictures: string[] }).pictures).toEqual([plain.pictures[0]!.png]);
+    expect((JSON.parse(events[6]!.data) as { pictures: string[] }).pictures).toEqual([plain.pictures[0]!.png]);
   });
 
   it('says what of a long prompt is not seen, and draws an empty one', async () => {
@@ -125,7 +125,7 @@ describe('star serve', () => {
     for (const path of ['/v1/images', '/v1/edits'])
       expect(Object.keys(paths[path]!['post']!.responses)).toEqual(['200', '400', '401', '403', '413', '415', '503']);
     const model = (await (await fetch(`${address}/v1/model`)).json()) as { scales: number[]; refiner: boolean };
-    expect([model.scales, model.refiner]).toEqual([[1, 2, 3, 4, 6, 8], false]);
+    expect([model.scales, model.refiner]).toEqual([[1, 2, 3, 4, 5, 6, 8], false]);
     const { prompts } = (await (await fetch(`${address}/v1/prompts`)).json()) as { prompts: string[] };
     expect(prompts).toEqual((await readFile(new URL('prompts.txt', modelUrl), 'utf8')).trimEnd().split('\n'));
   });

@@ -115,15 +115,15 @@ describe('star sample', () => {
     ];
     const { code, stdout, stderr } = await runStar([...args, '--count', '2']);
     expect(code, stderr).toBe(0);
-    expect(stderr).toMatch(/ {2}scale 6 of 6: 11 x 6 tokens, \d+\.\d\d s/);
+    expect(stderr).toMatch(/ {2}scale 7 of 7: 11 x 6 tokens, \d+\.\d\d s/);
     const { files } = JSON.parse(stdout) as { files: string[] };
     const sizes = await Promise.all(
       files.map(async (file) => (({ width, height }) => [width, height])(await sharp(file).metadata())),
     );
-    // pictures of 88 x 48 pixels with gaps of 4: a strip of six scales for each, then a grid of two
+    // pictures of 88 x 48 pixels with gaps of 4: a strip of seven scales for each, then a grid of two
     expect(sizes).toEqual([
-      [6 * 92 + 4, 56],
-      [6 * 92 + 4, 56],
+      [7 * 92 + 4, 56],
+      [7 * 92 + 4, 56],
       [2 * 92 + 4, 56],
     ]);
     const refused = await runStar(['sample', 'red apple', '--ratio', '5:1']);
@@ -150,11 +150,11 @@ describe('star sample', () => {
     const ends = ['.png', '-attention-dog.png', '-attention-hot.png', '-attention.json'];
     expect(stdout.trim().split('\n')).toEqual(stems.flatMap((stem) => ends.map((end) => `${stem}${end}`)));
     const { width, height } = await sharp(`${stems[0]}-attention-dog.png`).metadata();
-    expect([width, height]).toEqual([7 * 132 + 4, 136]);
+    expect([width, height]).toEqual([8 * 132 + 4, 136]);
     type Maps = { word: string; scales: { width: number; height: number; shares: number[] }[] }[];
     const [dog, hot] = JSON.parse(await readFile(`${stems[1]}-attention.json`, 'utf8')) as Maps;
     expect([dog!.word, hot!.word]).toEqual(['dog', 'hot']);
-    expect(dog!.scales.map((scale) => scale.shares.length)).toEqual([1, 4, 9, 16, 36, 64]);
+    expect(dog!.scales.map((scale) => scale.shares.length)).toEqual([1, 4, 9, 16, 25, 36, 64]);
     expect(dog!.scales.flatMap(({ shares }) => shares).every((share) => share > 0 && share < 1)).toBe(true);
     const lacking = await runStar(['sample', 'hot dog', '--out', folder, '--attention', 'cat']);
     expect([lacking.code, lacking.stderr]).toEqual([1, expect.stringContaining('"cat", not seen in "hot dog"')]);
@@ -198,7 +198,7 @@ describe('star sample', () => {
       '--seed',
       '5,9',
       '--cfg',
-      '0,0,1,1,1,2',
+      '0,0,1,1,1,1,2',
       '--cfg-until',
       '4',
       '--temperature',
@@ -221,7 +221,7 @@ describe('star sample', () => {
     const { code, stderr } = await runStar(['sample', 'x', '--cfg', '1,2', '--top-k', '3,4,5']);
     expect(code).toBe(1);
     expect(stderr).toContain(
-      '2 numbers of guidance instead of 6, one a scale; 3 numbers of topK instead of 6, one a scale',
+      '2 numbers of guidance instead of 7, one a scale; 3 numbers of topK instead of 7, one a scale',
     );
   });
 
@@ -230,13 +230,13 @@ describe('star sample', () => {
     const args = ['sample', 'red apple', '--between', 'lemon', '--steps', '2', '--previews', '--out', out];
     expect((await runStar(args)).code).toBe(0);
     const files = (await readdir(out)).toSorted();
-    expect(files).toHaveLength(2 * 7);
+    expect(files).toHaveLength(2 * 8);
     const plain = join(folder, 'plain');
     await runStar(['sample', 'lemon', '--out', plain]);
     expect(await readFile(join(out, 'red-apple-to-lemon-42-1.png'))).toEqual(
       await readFile(join(plain, 'lemon-42.png')),
     );
-    expect(files).toContain('red-apple-to-lemon-42-0-scale-6.png');
+    expect(files).toContain('red-apple-to-lemon-42-0-scale-7.png');
   });
 });
 

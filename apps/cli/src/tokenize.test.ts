@@ -118,9 +118,9 @@ describe('star tokenize', () => {
     const { code, stderr } = await trainTo('preview-run', ...withTokens, ...preview, ...evaluation);
     expect(code, stderr).toBe(0);
     expect(stderr).toContain('3 pictures as tokens');
-    // Hardly trained, a codebook of 512 codes is guessed at.
+    // Hardly trained, a codebook of 2048 codes is guessed at.
     const [, loss] = /^held out at step 3: loss (\S+) {2}lastScale \S+ {2}accuracy \S+$/m.exec(stderr)!;
-    expect(Math.abs(Number(loss) / Math.log(512) - 1)).toBeLessThan(0.2);
+    expect(Math.abs(Number(loss) / Math.log(2048) - 1)).toBeLessThan(0.2);
     expect((await sharp(join(folder, 'preview-run/previews/step-00000002.png')).metadata()).format).toBe('png');
   });
 

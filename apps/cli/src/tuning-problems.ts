@@ -52,7 +52,7 @@ function convolution(batch: number, side: number, channels: number, dtype: Float
   }));
 }
 
-const emoji = { rows: 16 * 130, width: 192 } as const;
+const emoji = { rows: 16 * 155, width: 192 } as const;
 /** A layer of a STAR of depth 16 on 680 tokens; software adapters take a quarter of its width. */
 const star = { rows: 680, width: 1024, softwareWidth: 256 } as const;
 

@@ -304,10 +304,10 @@ describe('the home page', () => {
 describe('examples of single packages', () => {
   it.each([
     ['tensor-webgpu', /0 0, 0 1, 1 0, 1 1 -> -?0\.0\d, (0\.9|1\.0)\d, (0\.9|1\.0)\d, -?0\.0\d/, 0],
-    ['vqvae', /130 tokens in all, of 512 codes/, 2],
+    ['vqvae', /155 tokens in all, of 2048 codes/, 2],
     ['text-encoder', /1\.00.* {3}red apple/, 0],
     ['star-transformer', /panda: code \d+ \d+\.\d%/, 0],
-    ['sampler', /8 x 8 tokens/, 6],
+    ['sampler', /8 x 8 tokens/, 7],
   ])('%s runs in its page', { timeout: 120_000 }, async (name, printed, pictures) => {
     const page = await browser.newPage();
     await page.goto(`${site.address}packages/${name}.html`);

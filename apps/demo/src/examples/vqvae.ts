@@ -3,7 +3,7 @@ import { insideOf, noGrad, permute } from '@star-webgpu/tensor-webgpu';
 import { loadVqvae, tokenOffsets } from '@star-webgpu/vqvae';
 import type { Example } from './example.ts';
 
-/** Paints a ball, turns it into tokens of six scales, and back into a picture. */
+/** Paints a ball, turns it into tokens of seven scales, and back into a picture. */
 export const run: Example = async ({ print, show, read }) => {
   const vqvae = await loadVqvae(insideOf(read, 'vqvae'));
   const ball = paintBall(64);

@@ -1,13 +1,13 @@
 /** The rows of pictures.webp, one a prompt; its columns are the scales. */
 export const homePrompts = [
   'sunflower',
-  'panda',
-  'birthday cake',
-  'lion',
-  'red apple',
-  'broccoli',
-  'doughnut',
-  'octopus',
+  'frog',
+  'red heart',
+  'rainbow',
+  'police car',
+  'star',
+  'smiling face with sunglasses',
+  'ghost',
 ] as const;
 
 /** The seed that they are drawn with. */

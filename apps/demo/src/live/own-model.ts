@@ -18,12 +18,12 @@ export const ownModel: ModelFacts = {
 export const favourites = [
   'red apple',
   'sunflower',
-  'panda',
-  'birthday cake',
-  'octopus',
-  'broccoli',
-  'lion',
-  'mushroom',
+  'frog',
+  'rainbow',
+  'smiling face with sunglasses',
+  'police car',
+  'red heart',
+  'ghost',
 ] as const;
 
 /** All that the site's model can draw. @throws Error where the list cannot be had now */

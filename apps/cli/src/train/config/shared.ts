@@ -143,6 +143,7 @@ const captions = z
 export const sampling = z
   .strictObject({
     guidance: z.number().min(0).describe('Strength of guidance.'),
+    temperature: z.number().positive().describe('Tamer below 1, wilder above.'),
     topK: whole.meta({ description: 'Tokens kept for each draw, 0 for all.', unit: 'tokens' }),
     topP: share.describe('Share of the probability kept for each draw, 0 for all.'),
     smooth: z.boolean().describe('Mixes codes instead of drawing one.'),
