@@ -76,7 +76,7 @@ describe('pictures that are sent to star serve', () => {
       const [scale] = (JSON.parse(data) as { pictures: [string] }).pictures;
       return (await sharp(Buffer.from(scale, 'base64')).metadata()).width;
     });
-    expect(await Promise.all(sizes)).toEqual(Array<number>(6).fill(64));
+    expect(await Promise.all(sizes)).toEqual(Array<number>(7).fill(64));
     expect([width, (await sharp(Buffer.from(png, 'base64')).metadata()).height]).toEqual([101, 67]);
   });
 
@@ -134,8 +134,8 @@ describe('the attention of words at star serve', () => {
     const { attention } = JSON.parse(events.at(-2)!.data) as Attention;
     expect(attention.map((words) => words.map(({ word, scales }) => [word, scales.length]))).toEqual(
       Array(2).fill([
-        ['beer mugs', 6],
-        ['clinking', 6],
+        ['beer mugs', 7],
+        ['clinking', 7],
       ]),
     );
     expect((JSON.parse(events.at(-1)!.data) as Pictures).pictures[0]).toEqual(plain.pictures[0]);
