@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
-import { type Group, writeSheet } from './guide-sheet.ts';
+import { type Group, writeSheet, writeWebp } from './guide-sheet.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const docs = join(root, 'docs/public');
@@ -32,7 +32,7 @@ async function tomatoes(name: string, ...settings: readonly (readonly string[])[
 }
 
 const [tomato, scales] = await drawn('sample', 'tomato', '--strip');
-await sharp(scales).webp({ quality: 90 }).toFile(join(docs, 'sampler/scales.webp'));
+await writeWebp(join(docs, 'sampler/scales.webp'), sharp(scales));
 await tomatoes('cfg.webp', ...['0', '1', '2', '4', '8'].map((strength) => ['--cfg', strength]));
 await tomatoes(
   'temperature.webp',
@@ -47,9 +47,7 @@ for (const [prompt, word] of [
   ['police car', 'car'],
 ] as const) {
   const [, maps] = await drawn('sample', prompt, '--attention', word);
-  await sharp(maps)
-    .webp({ quality: 90 })
-    .toFile(join(docs, `sampler/attention-${word}.webp`));
+  await writeWebp(join(docs, `sampler/attention-${word}.webp`), sharp(maps));
 }
 for (const [name, ...args] of [
   ['retouch', 'tomato', '--box', '20,0,24,24'],

@@ -1,4 +1,4 @@
-import sharp, { type OverlayOptions } from 'sharp';
+import sharp, { type OverlayOptions, type Sharp } from 'sharp';
 
 /** Pictures in rows. */
 export interface Group {
@@ -26,8 +26,10 @@ export async function writeSheet(file: string, groups: readonly Group[]): Promis
     left += columns * pitch + 2 * gap;
   }
   const rows = Math.max(...groups.map(({ files, columns }) => Math.ceil(files.length / columns)));
-  await sharp({ create: { width: left - 2 * gap, height: gap + rows * pitch, channels: 3, background: '#fff' } })
-    .composite(tiles)
-    .webp({ quality: 90 })
-    .toFile(file);
+  const height = gap + rows * pitch;
+  const sheet = sharp({ create: { width: left - 2 * gap, height, channels: 3, background: '#fff' } });
+  await writeWebp(file, sheet.composite(tiles));
 }
+
+/** Writes a picture as the guides show it. */
+export const writeWebp = (file: string, picture: Sharp): Promise<unknown> => picture.webp({ quality: 90 }).toFile(file);

@@ -10,7 +10,15 @@ import { loadVqvae, type Vqvae } from '@star-webgpu/vqvae';
 import { openSession } from '../device.ts';
 import { drawnCaptions, frozenDigests, frozenFolders } from '../train/frozen.ts';
 import { countdown, duration, interruptSignal, print, say } from '../output.ts';
-import { hasCaption, hasTokens, packsAbout, putAbout, putCaption, putTokens } from '../train/token-file.ts';
+import {
+  hasCaption,
+  hasTokens,
+  packsAbout,
+  putAbout,
+  putCaption,
+  putTokens,
+  type TokensAbout,
+} from '../train/token-file.ts';
 import { parseTrainConfig, type TokenRun } from '../train/config/parse.ts';
 import { closeData, openData, type PictureSet, sizesOf, type TrainingData, withHeldOut } from '../train/data.ts';
 
@@ -88,6 +96,7 @@ interface PlannedBatch {
 interface Plan {
   /** All pictures of the training, held-out ones too. */
   readonly all: PictureSet;
+  readonly packs: TokensAbout['packs'];
   readonly vqvae: Vqvae;
   /** Batches are as large as those of the training, the last ones filled up: the same shapes give the same sums, bit for bit. */
   readonly batch: number;
@@ -113,7 +122,7 @@ async function planOf(config: TokenRun, data: TrainingData, withText: boolean): 
     batches.push({ keys, size: { height: shape[2], width: shape[3] } });
   checkKeys(batches.flatMap(({ keys }) => keys));
   const captions = textFolder ? [...drawnCaptions(config, data)] : [];
-  return { all, vqvae, batch, sizes, batches, captions, digests, textFolder };
+  return { all, packs: packsAbout(all.packs), vqvae, batch, sizes, batches, captions, digests, textFolder };
 }
 
 function checkKeys(keys: readonly string[]): void {
@@ -125,10 +134,8 @@ function checkKeys(keys: readonly string[]): void {
 }
 
 /** Tells what is being made from anything else: an interrupted run of the same goes on. */
-const jobOf = ({ all, batch, batches, captions, digests }: Plan): string =>
-  createHash('sha256')
-    .update(JSON.stringify({ batch, batches, captions, digests, packs: packsAbout(all.packs) }))
-    .digest('hex');
+const jobOf = ({ packs, batch, batches, captions, digests }: Plan): string =>
+  createHash('sha256').update(JSON.stringify({ batch, batches, captions, digests, packs })).digest('hex');
 
 /** Fills a file of tokens. */
 async function tokenize(
@@ -137,7 +144,7 @@ async function tokenize(
   signal: AbortSignal,
 ): Promise<{ pictures: number; captions: number }> {
   const pictures = await tokenizePictures(writer, plan, signal);
-  const { textFolder, digests, captions, all } = plan;
+  const { textFolder, digests, captions, packs } = plan;
   const text = textFolder ? await loadTextEncoder(folderFiles(textFolder)) : undefined;
   if (text) await encodeCaptions(writer, { text, plan, signal });
   putAbout(writer, {
@@ -145,7 +152,7 @@ async function tokenize(
     version: 1,
     vqvae: digests.vqvae,
     ...(text && { text: { digest: digests.text!, tokens: text.model.config.positions, width: text.width } }),
-    packs: packsAbout(all.packs),
+    packs,
   });
   text?.dispose();
   return { pictures, captions: captions.length };

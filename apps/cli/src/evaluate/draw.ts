@@ -1,10 +1,11 @@
-import { appendFile, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { appendFile, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { PromptSuite } from '@star-webgpu/metrics';
 import { pictureAt, type Pictures, type Pipeline, type PromptOptions } from '@star-webgpu/sampler';
 import { countdown } from '../output.ts';
 import { gridPng, picturePng } from '../pictures.ts';
 import { promptBatches } from '../prompt-batches.ts';
+import { writeWhole } from '../write-whole.ts';
 import { digestOf } from './identity.ts';
 import { readPicture, type PictureSource } from './sources.ts';
 
@@ -110,13 +111,6 @@ async function meanSeconds(folder: string): Promise<number | undefined> {
   });
   const counted = times.length > 1 ? times.slice(1) : times;
   return counted.length ? counted.reduce((sum, value) => sum + value, 0) / counted.length : undefined;
-}
-
-/** Writes a file so that it is there whole or not at all. */
-export async function writeWhole(file: string, content: Uint8Array | string): Promise<void> {
-  await mkdir(dirname(file), { recursive: true });
-  await writeFile(`${file}.new`, content);
-  await rename(`${file}.new`, file);
 }
 
 /** The grids that DPG-Bench's scorer reads: a prompt's pictures, two by two without gaps. */

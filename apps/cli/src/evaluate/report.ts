@@ -11,8 +11,8 @@ import {
 } from '@star-webgpu/metrics';
 import type { Pipeline, PromptOptions } from '@star-webgpu/sampler';
 import { print, say } from '../output.ts';
+import { writeWhole } from '../write-whole.ts';
 import type { Context } from './context.ts';
-import { writeWhole } from './draw.ts';
 import { resolvedOptions, type RunResult, samplingOf, seedsOfPrompt } from './run.ts';
 import { contactSheets } from './sheets.ts';
 import { isStatistics, type PictureSource, type StatisticsSource } from './sources.ts';

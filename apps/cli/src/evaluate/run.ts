@@ -15,8 +15,9 @@ import {
 } from '@star-webgpu/metrics';
 import { type Pipeline, type PromptOptions, resolveOptions } from '@star-webgpu/sampler';
 import { samplingOptions } from '../sampling-flags.ts';
+import { writeWhole } from '../write-whole.ts';
 import type { Context } from './context.ts';
-import { type Drawn, drawSuite, writeWhole } from './draw.ts';
+import { type Drawn, drawSuite } from './draw.ts';
 import { clipImageSet, type FeatureWork, inceptionSet, type InceptionSet } from './features.ts';
 import { digestOf } from './identity.ts';
 import {

@@ -1,5 +1,6 @@
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeWhole } from '../write-whole.ts';
 
 /** A file of a run's folder that says what the run was begun with. */
 interface KeptFile<Value> {
@@ -25,10 +26,7 @@ export async function keepJson<Value>(kept: KeptFile<Value>, now: Value, allowCh
     throw new Error(
       `train: ${what[0]} must be that of the run in ${folder}, got ${what[1]}:\n${lines.map((line) => `  ${line}`).join('\n')}\nUse another folder, or --allow-changes to go on with them.`,
     );
-  const file = join(folder, name);
-  await mkdir(folder, { recursive: true });
-  await writeFile(`${file}.new`, `${JSON.stringify(now, null, 2)}\n`);
-  await rename(`${file}.new`, file);
+  await writeWhole(join(folder, name), `${JSON.stringify(now, null, 2)}\n`);
 }
 
 const hasCheckpoints = async (folder: string): Promise<boolean> =>

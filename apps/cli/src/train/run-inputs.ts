@@ -37,8 +37,8 @@ export const keepInputs = (folder: string, inputs: RunInputs, allowChanges = fal
 
 function packsOf({ packs, keys }: PictureSet): RunInputs['packs'] {
   return packs.map((pack) => {
-    const chosen = keys ? keys.filter((key) => pack.has(key)) : pack.keys();
-    return { path: pack.path, pictures: chosen.length, digest: pack.digest(chosen) };
+    const chosen = keys?.filter((key) => pack.has(key));
+    return { path: pack.path, pictures: chosen?.length ?? pack.size, digest: pack.digest(chosen) };
   });
 }
 
