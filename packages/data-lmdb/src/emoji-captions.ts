@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
 
-/** Captions of a picture that training sees, another order of its name's words, or another name; the last two are kept back from training. */
-export type EmojiCaptions = 'taught' | 'word-order' | 'synonym';
+/**
+ * Captions of a picture that training sees, these and phrases that tell it from all others, another order of its
+ * name's words, or another name; the last two are kept back from training.
+ */
+export type EmojiCaptions = 'taught' | 'phrases' | 'word-order' | 'synonym';
 
 /** What is said of one emoji, and where. */
 export interface EmojiWords {
@@ -21,21 +24,35 @@ const MAX_KEYWORDS = 6;
 /**
  * Captions of one kind. Taught are the name, the name with its group, the name with keywords, the keywords, the short
  * names, and the name's words in another order; but for every second picture that order, and one of the short names
- * that say something else, are kept back.
+ * that say something else, are kept back. Phrases, if asked for, are added to them.
  */
-export function emojiCaptions(emoji: EmojiWords, kind: EmojiCaptions): string[] {
+export function emojiCaptions(emoji: EmojiWords, kind: EmojiCaptions, phrases: readonly string[] = []): string[] {
   if (emoji.name === '') return [];
   const suffix = emoji.tone === '' ? '' : `, ${emoji.tone}`;
+  const { taught, withheld } = namesOf(emoji);
+  if (kind === 'synonym' || kind === 'word-order') {
+    const caption = withheld[kind];
+    return caption === undefined ? [] : [`${caption}${suffix}`];
+  }
+  const others = kind === 'phrases' ? [...taught, ...phrases] : taught;
+  return [...plainCaptions(emoji, suffix), ...others.map((caption) => `${caption}${suffix}`)];
+}
+
+/** Other names of an emoji and its name in another order: those that are taught, and those that are kept back. */
+export function namesOf(emoji: EmojiWords): {
+  taught: string[];
+  withheld: Partial<Record<'synonym' | 'word-order', string>>;
+} {
   const known = new Set(plainCaptions(emoji, '').map(normal));
   const isNew = (caption: string): boolean => caption !== '' && !known.has(normal(caption));
   const shortNames = emoji.shortNames.filter(isNew);
   const orders = [reordered(emoji)].filter(isNew);
-  const withheld = isWithheld(emoji) ? { shortName: chosen(emoji, shortNames), order: orders[0] } : {};
-  if (kind === 'synonym') return withheld.shortName === undefined ? [] : [`${withheld.shortName}${suffix}`];
-  if (kind === 'word-order') return withheld.order === undefined ? [] : [`${withheld.order}${suffix}`];
-  const secret = new Set([withheld.shortName, withheld.order].map((caption) => caption && normal(caption)));
-  const others = [...shortNames, ...orders].filter((caption) => !secret.has(normal(caption)));
-  return [...plainCaptions(emoji, suffix), ...others.map((caption) => `${caption}${suffix}`)];
+  const [synonym, order] = isWithheld(emoji) ? [chosen(emoji, shortNames), orders[0]] : [];
+  const secret = new Set([synonym, order].map((caption) => caption && normal(caption)));
+  return {
+    taught: [...shortNames, ...orders].filter((caption) => !secret.has(normal(caption))),
+    withheld: { ...(synonym !== undefined && { synonym }), ...(order !== undefined && { 'word-order': order }) },
+  };
 }
 
 /** The name first, then the name with its group, the name with keywords, the keywords alone. */
@@ -67,4 +84,4 @@ const chosen = ({ key }: EmojiWords, names: readonly string[]): string | undefin
 
 /** As it counts whether two captions are the same. */
 const normal = (caption: string): string => caption.toLowerCase().replaceAll(/\W+/g, ' ').trim();
-const hash = (text: string): number => createHash('sha256').update(text).digest().readUInt32LE();
+export const hash = (text: string): number => createHash('sha256').update(text).digest().readUInt32LE();

@@ -8,6 +8,7 @@ import { toSquare } from './transform.ts';
 
 const wordsOf = (caption: string): string => caption.toLowerCase().replaceAll(/\W+/g, ' ').trim();
 const sorted = (caption: string): string => wordsOf(caption).split(' ').toSorted().join(' ');
+const unicodeWords = (text: string): string[] => text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
 
 describe('emojiSource', () => {
   it('has all 3,391 pictures, each with captions of its own key', async () => {
@@ -63,6 +64,32 @@ describe('emojiSource', () => {
       const names = new Map(entries.map(({ key, labels }) => [key, sorted(labels!['name']!)]));
       const ofName = entries.filter(({ key, captions: [one] }) => names.get(key) === sorted(one!));
       expect(ofName.length === entries.length).toBe(kind === 'word-order');
+    }
+  });
+
+  it('adds phrases that only the words of one picture hold, and none with the words of a caption that is kept back', async () => {
+    const kinds = await Promise.all(
+      (['taught', 'phrases', 'word-order', 'synonym'] as const).map(async (captions) => {
+        const { entries } = await emojiSource({ distinct: true, captions });
+        return new Map(entries.map((entry) => [entry.key, entry.captions]));
+      }),
+    );
+    const [taught, withPhrases, ...keptBack] = kinds as [Map<string, string[]>, ...Map<string, string[]>[]];
+    const withoutGroup = (captions: readonly string[]): string[] => captions.toSpliced(1, 1);
+    const said = new Map([...taught].map(([key, all]) => [key, new Set(withoutGroup(all).flatMap(unicodeWords))]));
+    const hidden = (key: string): string[] => keptBack.flatMap((kind) => (kind.get(key) ?? []).map(sorted));
+    expect([...withPhrases!.keys()]).toEqual([...taught.keys()]);
+    const phrases = [...withPhrases!].flatMap(([key, captions]) => {
+      const own = taught.get(key)!;
+      expect(captions.slice(0, own.length)).toEqual(own);
+      return captions.slice(own.length).map((phrase) => ({ key, phrase, words: unicodeWords(phrase) }));
+    });
+    expect(phrases.length).toBeGreaterThan(5 * taught.size);
+    expect(phrases.filter(({ key, phrase }) => hidden(key).includes(sorted(phrase)))).toEqual([]);
+    for (const { key, words } of phrases.filter((_, i) => i % 50 === 0)) {
+      expect(words.length).toBeLessThan(4);
+      const others = [...said].filter(([other, known]) => other !== key && words.every((word) => known.has(word)));
+      expect(others, `${key} ${words.join(' ')}`).toEqual([]);
     }
   });
 

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { emojiCaptions, type EmojiCaptions } from './emoji-captions.ts';
+import { emojiCaptions, type EmojiCaptions, type EmojiWords } from './emoji-captions.ts';
+import { tellingPhrases } from './emoji-phrases.ts';
 import { PackError } from './errors.ts';
 import type { PackSource, SourceEntry } from './source.ts';
 
@@ -62,9 +63,15 @@ export async function emojiSource(options: EmojiOptions = {}): Promise<PackSourc
     ),
   };
   const files = (await readdir(folder)).filter((file) => file.endsWith('.webp')).toSorted();
-  const all = files.map((file) => emojiEntry(folder, file, { known, captions }));
+  const words = new Map(files.map((file) => [file, emojiWords(keyOf(file), known)]));
+  const phrases = captions === 'phrases' ? tellingPhrases([...words.values()]) : () => [];
+  const all = [...words].map(([file, emoji]) => ({
+    ...emojiEntry(folder, file, emoji),
+    captions: emojiCaptions(emoji, captions, phrases(emoji)),
+  }));
   const chosen = options.distinct === true ? await distinctOf(all) : all;
-  const entries = captions === 'taught' ? chosen : chosen.filter((entry) => entry.captions.length > 0);
+  const isSeen = captions === 'taught' || captions === 'phrases';
+  const entries = isSeen ? chosen : chosen.filter((entry) => entry.captions.length > 0);
   return { origin: PICTURES, entries, refused: [] };
 }
 
@@ -75,28 +82,28 @@ interface Known {
   readonly shortNames: ReadonlyMap<string, readonly string[]>;
 }
 
-function emojiEntry(
-  folder: string,
-  file: string,
-  { known, captions }: { known: Known; captions: EmojiCaptions },
-): SourceEntry {
-  const key = file.slice(0, -'.webp'.length);
+const keyOf = (file: string): string => file.slice(0, -'.webp'.length);
+
+function emojiWords(key: string, { names, keywords, shortNames }: Known): EmojiWords {
   const points = parsePoints(key);
   const plain = identity(points.filter((point) => !TONES.has(point)));
-  const tone = [...new Set(points.flatMap((point) => TONES.get(point) ?? []))].join(', ');
-  const emoji = { tone, name: '', group: '', ...known.names.get(plain) };
-  const words = { keywords: known.keywords.get(plain) ?? [], shortNames: known.shortNames.get(plain) ?? [] };
   return {
     key,
-    file,
-    captions: emojiCaptions({ key, ...emoji, ...words }, captions),
-    labels: labelsOf(points, emoji),
-    read: () => readFile(join(folder, file)),
+    name: '',
+    group: '',
+    ...names.get(plain),
+    tone: [...new Set(points.flatMap((point) => TONES.get(point) ?? []))].join(', '),
+    keywords: keywords.get(plain) ?? [],
+    shortNames: shortNames.get(plain) ?? [],
   };
 }
 
-function labelsOf(points: readonly number[], { name, group, tone }: Naming & { tone: string }): Record<string, string> {
-  return { emoji: String.fromCodePoint(...points), name, group, ...(tone === '' ? {} : { tone }) };
+function emojiEntry(folder: string, file: string, emoji: EmojiWords): Omit<SourceEntry, 'captions'> {
+  return { key: emoji.key, file, labels: labelsOf(emoji), read: () => readFile(join(folder, file)) };
+}
+
+function labelsOf({ key, name, group, tone }: EmojiWords): Record<string, string> {
+  return { emoji: String.fromCodePoint(...parsePoints(key)), name, group, ...(tone === '' ? {} : { tone }) };
 }
 
 async function distinctOf(entries: readonly SourceEntry[]): Promise<SourceEntry[]> {

@@ -1,7 +1,15 @@
 import { join } from 'node:path';
 import { loadStar, Star, type StarConfig, starConfig } from '@star-webgpu/star-transformer';
 import { folderFiles } from '@star-webgpu/tensor-webgpu/node';
-import { initText, textConfig, TextEncoder, Tokenizer, trainBpe } from '@star-webgpu/text-encoder';
+import {
+  ClipText,
+  initText,
+  loadTextEncoder,
+  textConfig,
+  TextEncoder,
+  Tokenizer,
+  trainBpe,
+} from '@star-webgpu/text-encoder';
 import { StarStage, type StarStageOptions } from '@star-webgpu/trainer';
 import type { StarRun } from './config/star.ts';
 import { captionsOf, type TrainingData } from './data.ts';
@@ -14,7 +22,7 @@ import { watchedDrawing } from './watched-drawing.ts';
 export async function starStage(config: StarRun, data: TrainingData): Promise<Trained> {
   const { seed } = config;
   const frozen = await frozenModels(config, data);
-  const learning = config.text && newText(config.text, { captions: captionsOf(data), seed });
+  const learning = config.text && (await learningText(config.text, config, data));
   const text = learning ?? frozen.text;
   const textWidth = text?.width ?? frozen.tokens!.text!.width;
   const { patchNumbers, codeWidth, codebookSize } = frozen.vqvae.config;
@@ -57,12 +65,40 @@ async function transferred(folder: string, wanted: StarConfig, seed: number): Pr
   const { patchNumbers, dropPath } = wanted;
   const star = await loadStar(folderFiles(join(folder, 'star')), { changes: { patchNumbers, dropPath }, seed });
   const sizes = ['depth', 'width', 'heads', 'mlpRatio', 'textWidth', 'codeWidth', 'codebookSize'] as const;
-  const faults = sizes.filter((size) => star.config[size] !== wanted[size]);
-  if (faults.length)
+  const faults = otherSizes(sizes, star.config, wanted);
+  if (faults)
     throw new Error(
-      `from must be a model of the same sizes, got ${faults.map((size) => `${size} ${star.config[size]} instead of ${wanted[size]}`).join(', ')}. Correct star, vqvaeFolder or textFolder, or begin with another model.`,
+      `from must be a model of the same sizes, got ${faults}. Correct star, vqvaeFolder or textFolder, or begin with another model.`,
     );
   return star;
+}
+
+/** The text encoder that learns along: a new one, or that of the model that the run goes on from. */
+async function learningText(
+  sizes: NonNullable<StarRun['text']>,
+  { from, seed }: StarRun,
+  data: TrainingData,
+): Promise<TextEncoder> {
+  if (from === undefined) return newText(sizes, { captions: captionsOf(data), seed });
+  const encoder = await loadTextEncoder(folderFiles(join(from, 'text')), { trainable: true });
+  const { model } = encoder;
+  const { vocabSize: _, ...wanted } = sizes;
+  const names = ['layers', 'width', 'heads', 'mlpWidth', 'positions'] as const;
+  const faults = model instanceof ClipText ? otherSizes(names, model.config, wanted) : 'one of another kind';
+  if (faults)
+    throw new Error(`from must be a model with a text encoder of the sizes in text, got ${faults}. Correct text.`);
+  return encoder;
+}
+
+/** Names sizes that are not the wanted ones; undefined where all are. */
+function otherSizes<Name extends string>(
+  names: readonly Name[],
+  sizes: Readonly<Record<Name, number>>,
+  wanted: Readonly<Record<Name, number>>,
+): string | undefined {
+  const others = names.filter((name) => sizes[name] !== wanted[name]);
+  if (others.length === 0) return undefined;
+  return others.map((name) => `${name} ${sizes[name]} instead of ${wanted[name]}`).join(', ');
 }
 
 /** A small text encoder with a vocabulary of the captions. */

@@ -15,6 +15,7 @@ import {
   tensor,
 } from '@star-webgpu/tensor-webgpu';
 import { tokenOffsets } from '@star-webgpu/vqvae/scales';
+import { digestOfText } from '../checkpoints/files.ts';
 import type { BatchUse, HostValues, PictureSize, Stage, StageOutput, TrainingBatch } from '../stage.ts';
 import { checkScaleWeights, ofTokens, type TokenOptions, trainedTokens, type TrainedTokens } from './trained-tokens.ts';
 import { modelFolder, type ReadInputs, StarInputs, type StarInputsOptions, type StarModels } from './star-inputs.ts';
@@ -142,6 +143,22 @@ export class StarStage implements Stage {
 
   files(dtype: 'F32' | 'F16' = 'F32'): Promise<Map<string, Uint8Array>> {
     return folderBytes(this.checkpointFolder(), dtype);
+  }
+
+  /** Of the vocabulary, a digest: token embeddings that were learnt mean nothing with another. */
+  state(): { readonly vocabulary: string | undefined } {
+    const { text } = this.learning();
+    const json = text && JSON.stringify(text.tokenizer.json);
+    return { vocabulary: json && digestOfText(json) };
+  }
+
+  /** @throws Error if the checkpoint's text encoder learnt with another vocabulary. */
+  restoreState(state: unknown): void {
+    const { vocabulary } = state as ReturnType<StarStage['state']>;
+    if (vocabulary !== undefined && vocabulary !== this.state().vocabulary)
+      throw new Error(
+        `train: the checkpoint must have learnt with the vocabulary of these captions, got another of digest ${vocabulary}. Put the captions back, or begin another run from its model, which keeps its vocabulary.`,
+      );
   }
 
   /** What learns: a frozen text encoder, which may be far larger, stays where it is. */

@@ -56,9 +56,6 @@ function contradictions(config: TrainConfig): string[] {
     ...(config.stage === 'star' && config.progressive && (config.progressive.begin ?? 0) > config.progressive.until
       ? [`progressive: begin must not be behind until, got ${config.progressive.begin} and ${config.progressive.until}`]
       : []),
-    ...(config.stage === 'star' && config.from && config.text
-      ? ['from: wants textFolder, as the text encoder that the model was trained with stays']
-      : []),
   ];
 }
 

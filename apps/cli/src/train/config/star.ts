@@ -11,12 +11,14 @@ export const starRun = z.strictObject({
       heads: count.describe('Attention heads; the width of each is a multiple of 4.'),
       mlpWidth: count.describe('Hidden width of the feed-forward part.'),
       positions: count.meta({ description: 'Tokens of the longest caption.', unit: 'tokens' }),
-      vocabSize: count.min(258).meta({
+      vocabSize: count.min(514).meta({
         description: 'Largest vocabulary that is made of the captions.',
         unit: 'tokens',
       }),
     })
-    .describe('Sizes of a text encoder that learns along; or give `textFolder`.')
+    .describe(
+      'Sizes of a text encoder that learns along, that of the model in `from` where there is one; or give `textFolder`.',
+    )
     .optional(),
   textFolder: z.string().describe('Folder of a text encoder that stays as it is; or give `text`.').optional(),
   star: z
@@ -32,7 +34,7 @@ export const starRun = z.strictObject({
   from: z
     .string()
     .describe(
-      'Folder of a model whose transformer this one goes on from, at another size of pictures: all weights are kept, and embeddings of new scales are drawn. It must have the same sizes.',
+      'Folder of a model whose transformer this one goes on from, at another size of pictures or with other captions: all weights are kept, and embeddings of new scales are drawn. With `text`, its text encoder goes on too and keeps its vocabulary. It must have the same sizes.',
     )
     .optional(),
   progressive: z
