@@ -113,7 +113,7 @@ const star = (args) => runSource('src/main.ts', args);
 
 /** Checks that need no GPU, cheapest first. */
 const gates = [
-  { name: 'format', program: 'oxfmt', args: ['--check', 'packages', 'apps', 'tools'] },
+  { name: 'format', program: 'oxfmt', args: ['--check', 'packages', 'apps', 'tools', 'recipes'] },
   { name: 'lint', program: 'oxlint', args: ['--deny-warnings', 'packages', 'apps', 'tools'] },
   { name: 'layers', program: 'tsx', args: ['tools/check-layers.main.ts'] },
   { name: 'types', program: 'tsc', args: ['-b'] },

@@ -8,5 +8,16 @@ runSteps([
   ['train', 'vqvae', '--config', 'configs/emoji-vqvae.json', '--out', 'runs/emoji-vqvae'],
   ['train', 'star', '--config', 'configs/emoji-star.json', '--out', 'runs/emoji-star'],
   ['evaluate', '--pack', 'data/emoji.lmdb', '--keys-file', 'recipes/emoji/keys.txt', '--model', model, '--take', '200'],
-  ['sample', '--prompts', 'recipes/emoji/prompts.txt', '--seed', '1', '--grid', '--model', model, '--out', 'runs/emoji-star/samples'],
+  [
+    'sample',
+    '--prompts',
+    'recipes/emoji/prompts.txt',
+    '--seed',
+    '1',
+    '--grid',
+    '--model',
+    model,
+    '--out',
+    'runs/emoji-star/samples',
+  ],
 ]);
