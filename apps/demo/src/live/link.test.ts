@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Link, linkFromQuery, queryOfLink, recipesOf } from './link.ts';
 
-const defaults = { guidance: 1, topK: 600, topP: 0.8, smooth: false, refine: true };
+const defaults = { guidance: 1, temperature: 0.3, topK: 600, topP: 0.8, smooth: false, refine: true };
 const order = { prompt: 'red apple', seed: 42, ...defaults };
 
 const plain: Link = { order, seeds: [42], retouches: [] };
@@ -10,6 +10,7 @@ const several: Link = {
     prompt: '红苹果 & 50% 🍎?#',
     seed: 2 ** 53 - 1,
     guidance: 7.5,
+    temperature: 1.25,
     topK: 0,
     topP: 1,
     smooth: true,
@@ -35,9 +36,9 @@ describe('a shared link', () => {
 
   it('falls back to defaults where values are missing or out of range', () => {
     expect(linkFromQuery('', defaults)).toEqual(plain);
-    const wrong = '?prompt=pear&seed=-1&seed=x&guidance=abc&top-k=99999&top-p=2&smooth=yes';
+    const wrong = '?prompt=pear&seed=-1&seed=x&guidance=abc&temperature=0&top-k=99999&top-p=2&smooth=yes';
     expect(linkFromQuery(wrong, defaults)).toEqual({ ...plain, order: { ...order, prompt: 'pear' } });
-    expect(linkFromQuery('?seed=&guidance=', defaults)).toEqual(plain);
+    expect(linkFromQuery('?seed=&guidance=&temperature=', defaults)).toEqual(plain);
   });
 
   it('takes what it leaves out from the defaults of the model that reads it', () => {

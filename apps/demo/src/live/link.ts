@@ -66,6 +66,7 @@ function orderOf(parameters: URLSearchParams, defaults: Settings): Order {
     prompt: parameters.get('prompt') ?? 'red apple',
     seed: seedsOf(parameters)[0]!,
     guidance: number('guidance', 30, defaults.guidance),
+    temperature: number('temperature', 100, defaults.temperature) || defaults.temperature,
     topK: Math.trunc(number('top-k', 65_536, defaults.topK)),
     topP: number('top-p', 1, defaults.topP),
     smooth: flag('smooth', defaults.smooth),
@@ -77,6 +78,7 @@ function orderOf(parameters: URLSearchParams, defaults: Settings): Order {
 function parametersOf(order: Order, defaults: Settings): URLSearchParams {
   const parameters = new URLSearchParams({ prompt: order.prompt });
   if (order.guidance !== defaults.guidance) parameters.set('guidance', String(order.guidance));
+  if (order.temperature !== defaults.temperature) parameters.set('temperature', String(order.temperature));
   if (order.topK !== defaults.topK) parameters.set('top-k', String(order.topK));
   if (order.topP !== defaults.topP) parameters.set('top-p', String(order.topP));
   if (order.smooth !== defaults.smooth) parameters.set('smooth', order.smooth ? '1' : '0');

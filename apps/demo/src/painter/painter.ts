@@ -3,6 +3,7 @@ export interface Order {
   readonly prompt: string;
   readonly seed: number;
   readonly guidance: number;
+  readonly temperature: number;
   readonly topK: number;
   readonly topP: number;
   readonly smooth: boolean;

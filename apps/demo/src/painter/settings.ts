@@ -6,8 +6,15 @@ const lastOf = (value: PerScale): number => (typeof value === 'number' ? value :
 
 /** What a page shows of a model's defaults; the published demo's where it has none. */
 export function settingsOf(defaults: SamplingDefaults): Settings {
-  const { guidance = 4, topK = 600, topP = 0.8, smooth = false, refine = true } = defaults;
-  return { guidance: lastOf(guidance), topK: lastOf(topK), topP: lastOf(topP), smooth, refine: refine !== false };
+  const { guidance = 4, temperature = 1, topK = 600, topP = 0.8, smooth = false, refine = true } = defaults;
+  return {
+    guidance: lastOf(guidance),
+    temperature: lastOf(temperature),
+    topK: lastOf(topK),
+    topP: lastOf(topP),
+    smooth,
+    refine: refine !== false,
+  };
 }
 
 /** Options of a sampling: those that differ from what the page was shown; for the rest the model's own hold, lists a scale among them. */
