@@ -1,6 +1,7 @@
 // Makes the model in the box again, from nothing: packs the emoji, trains the VQVAE of `recipes/emoji` and from it that of all emoji, trains the
-// transformer on whole captions and then on phrases as well, measures the result, also with captions that training never sees. About twelve hours on
-// two cores with lavapipe; each training goes on where it was stopped. Run it from anywhere: node recipes/all-emoji/run.mjs
+// transformer on whole captions, then its text encoder alone and all of it on phrases as well, and measures the result, also with captions that
+// training never sees. About twelve hours on two cores with lavapipe; each training goes on where it was stopped. Run it from anywhere:
+// node recipes/all-emoji/run.mjs
 import { runSteps } from '../run-steps.mjs';
 
 const pack = 'data/emoji.lmdb';
@@ -19,6 +20,7 @@ runSteps([
   ['train', 'vqvae', '--config', 'configs/emoji-vqvae.json', '--out', 'runs/emoji-vqvae'],
   ['train', 'vqvae', '--config', 'configs/all-emoji-vqvae.json', '--out', 'runs/all-emoji-vqvae'],
   ['train', 'star', '--config', 'configs/all-emoji-star.json', '--out', 'runs/all-emoji-star'],
+  ['train', 'star', '--config', 'configs/all-emoji-words.json', '--out', 'runs/all-emoji-words'],
   ['train', 'star', '--config', 'configs/all-emoji-phrases.json', '--out', out],
   ['evaluate', '--pack', pack, '--model', model, '--take', '500', '--out', `${out}/evaluate`],
   ['evaluate', '--prompts', order, ...heldOut, '--out', `${out}/evaluate-word-order`],

@@ -2,9 +2,9 @@ import { type EmojiWords, hash, namesOf } from './emoji-captions.ts';
 
 /** At most so many phrases of so many words. */
 const PHRASES: readonly { readonly words: number; readonly count: number }[] = [
-  { words: 1, count: 2 },
-  { words: 2, count: 4 },
-  { words: 3, count: 2 },
+  { words: 1, count: 8 },
+  { words: 2, count: 40 },
+  { words: 3, count: 40 },
 ];
 /** Words that say nothing alone. */
 const FILLERS: ReadonlySet<string> = new Set(

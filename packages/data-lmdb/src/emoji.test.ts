@@ -84,9 +84,9 @@ describe('emojiSource', () => {
       expect(captions.slice(0, own.length)).toEqual(own);
       return captions.slice(own.length).map((phrase) => ({ key, phrase, words: unicodeWords(phrase) }));
     });
-    expect(phrases.length).toBeGreaterThan(5 * taught.size);
+    expect(phrases.length).toBeGreaterThan(20 * taught.size);
     expect(phrases.filter(({ key, phrase }) => hidden(key).includes(sorted(phrase)))).toEqual([]);
-    for (const { key, words } of phrases.filter((_, i) => i % 50 === 0)) {
+    for (const { key, words } of phrases.filter((_, i) => i % 500 === 0)) {
       expect(words.length).toBeLessThan(4);
       const others = [...said].filter(([other, known]) => other !== key && words.every((word) => known.has(word)));
       expect(others, `${key} ${words.join(' ')}`).toEqual([]);

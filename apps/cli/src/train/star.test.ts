@@ -81,6 +81,16 @@ describe('star train star with a text encoder that learns along', { timeout: 120
     expect(after!.weights.equals(before!.weights)).toBe(true);
   });
 
+  it('teaches the encoder alone other words, and leaves the transformer as it is', async () => {
+    const { code, stderr } = await train('taught', '--set', 'from=first/model', '--set', 'textOnly=true');
+    expect(code, stderr).toBe(0);
+    const isSame = async (part: string): Promise<boolean> => {
+      const [before, after] = ['first', 'taught'].map((run) => readFile(at(run, 'model', part, 'model.safetensors')));
+      return (await before!).equals(await after!);
+    };
+    expect([await isSame('star'), await isSame('text')]).toEqual([true, false]);
+  });
+
   it('names the sizes in which the encoder differs', async () => {
     const { code, stderr } = await train('third', '--set', 'from=first/model', '--set', 'text.width=24');
     expect([code, stderr]).toEqual([

@@ -36,6 +36,7 @@ export async function starStage(config: StarRun, data: TrainingData): Promise<Tr
         ...stageOptions(config),
         progressive: config.progressive && progressiveOf(config.progressive, runLength(config, data, sizes)),
         trainText: learning !== undefined,
+        freezeStar: config.textOnly ?? false,
         ...(tokens && { cache: tokens }),
       },
     ),

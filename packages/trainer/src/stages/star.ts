@@ -26,6 +26,8 @@ export interface StarStageOptions extends StarInputsOptions, TokenOptions {
   readonly labelSmoothing: number;
   /** Trains the text encoder along. */
   readonly trainText: boolean;
+  /** The transformer stays as it is: the text encoder alone learns. */
+  readonly freezeStar?: boolean;
   /** Batches that make one step; 1 if not given. */
   readonly accumulate?: number;
   /** Computes the inside of each block again in the backward pass, to the same numbers, instead of keeping it. */
@@ -56,6 +58,7 @@ export class StarStage implements Stage {
   /** @throws Error where neither a model nor the cache makes what the transformer reads, RangeError where scaleWeights do not fit the scales. */
   constructor(models: StarModels, options: StarStageOptions) {
     if (options.scaleWeights) checkScaleWeights(options.scaleWeights, models.star.config.patchNumbers);
+    if (options.freezeStar) models.star.freeze();
     this.models = models;
     this.inputsOf = new StarInputs(models, options);
     this.options = options;
@@ -65,7 +68,9 @@ export class StarStage implements Stage {
   parameters(): Map<string, Tensor> {
     const { star, text } = this.learning();
     const refiner = star.refiner?.namedParameters('star.') ?? new Map<string, Tensor>();
-    const stars = [...star.namedParameters('star.')].filter(([name]) => !refiner.has(name));
+    const stars = this.options.freezeStar
+      ? []
+      : [...star.namedParameters('star.')].filter(([name]) => !refiner.has(name));
     const texts = text?.model.namedParameters('text.') ?? new Map<string, Tensor>();
     return new Map([...stars, ...texts]);
   }

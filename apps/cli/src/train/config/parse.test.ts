@@ -97,6 +97,13 @@ describe('parseTrainConfig', () => {
     expect(() => parse({ ...others, from: 'a' }, 'changes={"channels":8}')).toThrow('channels');
   });
 
+  it('takes a lone text encoder only of a model that is there', () => {
+    const parse = (...set: string[]): unknown =>
+      parseTrainConfig('x', textOf('tiny-star.json'), ['textOnly=true', ...set]);
+    expect(parse('from=a')).toMatchObject({ textOnly: true, from: 'a' });
+    expect(() => parse()).toThrow('textOnly: wants from, the folder of the model that stays, and text');
+  });
+
   it('names a file that is not JSON, and an unknown stage', () => {
     expect(() => parseTrainConfig('x.json', '{', [])).toThrow(/x\.json has 1 fault:\n {2}not JSON: /);
     expect(() => parseTrainConfig('x.json', '{"stage":"gan"}', [])).toThrow(/stage/);

@@ -52,6 +52,9 @@ function contradictions(config: TrainConfig): string[] {
     ...(draws && config.data.ratios.length > 1 ? ['evaluation.retrieval: must compare pictures of one ratio'] : []),
     ...alternatives.flatMap((pair) => unlessOne(config.training, pair, 'training.')),
     ...(config.stage === 'star' ? unlessOne(config, ['text', 'textFolder']) : []),
+    ...(config.stage === 'star' && config.textOnly && !(config.from && config.text)
+      ? ['textOnly: wants from, the folder of the model that stays, and text']
+      : []),
     ...(config.stage === 'vqvae' ? vqvaeContradictions(config) : []),
     ...(config.stage === 'star' && config.progressive && (config.progressive.begin ?? 0) > config.progressive.until
       ? [`progressive: begin must not be behind until, got ${config.progressive.begin} and ${config.progressive.until}`]

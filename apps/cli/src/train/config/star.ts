@@ -37,6 +37,12 @@ export const starRun = z.strictObject({
       'Folder of a model whose transformer this one goes on from, at another size of pictures or with other captions: all weights are kept, and embeddings of new scales are drawn. With `text`, its text encoder goes on too and keeps its vocabulary. It must have the same sizes.',
     )
     .optional(),
+  textOnly: z
+    .boolean()
+    .describe(
+      'The text encoder learns alone: other words for what the model in `from` draws, which it goes on drawing as before. Wants `from` and `text`.',
+    )
+    .optional(),
   progressive: z
     .strictObject({
       from: whole.describe('Index of the finest scale at the beginning, counted from 0; 4 in the published code.'),
