@@ -8,6 +8,7 @@ import { modelUrl } from '@star-webgpu/model-emoji';
 import { readSafetensors, writeSafetensors } from '@star-webgpu/tensor-webgpu';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packSquares } from './testing/pack-squares.ts';
 import { outcomeOf, runStar, starCommand, startStar } from './testing/run-star.ts';
 
 let folder: string;
@@ -541,14 +542,7 @@ describe('star train', () => {
   });
 
   it('gives a model a refiner, leaves all else of it as it was, and draws with and without it', async () => {
-    const dots = join(folder, 'dots');
-    await mkdir(dots);
-    for (const color of ['red', 'green', 'blue']) {
-      const picture = sharp({ create: { width: 64, height: 64, channels: 3, background: color } });
-      await picture.png().toFile(join(dots, `${color}.png`));
-      await writeFile(join(dots, `${color}.txt`), `a ${color} square`);
-    }
-    await runStar(['pack', dots, '--out', join(folder, 'dots.lmdb')]);
+    await packSquares(folder, 'dots', (color) => `a ${color} square`);
     const { training } = config;
     const refiner = {
       stage: 'refiner',

@@ -24,7 +24,7 @@ const MAX_KEYWORDS = 6;
 /**
  * Captions of one kind. Taught are the name, the name with its group, the name with keywords, the keywords, the short
  * names, and the name's words in another order; but for every second picture that order, and one of the short names
- * that say something else, are kept back. Phrases, if asked for, are added to them.
+ * that say something else, are kept back. Phrases that are given are added to them.
  */
 export function emojiCaptions(emoji: EmojiWords, kind: EmojiCaptions, phrases: readonly string[] = []): string[] {
   if (emoji.name === '') return [];
@@ -34,8 +34,7 @@ export function emojiCaptions(emoji: EmojiWords, kind: EmojiCaptions, phrases: r
     const caption = withheld[kind];
     return caption === undefined ? [] : [`${caption}${suffix}`];
   }
-  const others = kind === 'phrases' ? [...taught, ...phrases] : taught;
-  return [...plainCaptions(emoji, suffix), ...others.map((caption) => `${caption}${suffix}`)];
+  return [...plainCaptions(emoji, suffix), ...[...taught, ...phrases].map((caption) => `${caption}${suffix}`)];
 }
 
 /** Other names of an emoji and its name in another order: those that are taught, and those that are kept back. */
@@ -57,7 +56,7 @@ export function namesOf(emoji: EmojiWords): {
 
 /** The name first, then the name with its group, the name with keywords, the keywords alone. */
 function plainCaptions({ name, group, keywords }: EmojiWords, suffix: string): string[] {
-  const words = new Set(name.toLowerCase().split(/\W+/));
+  const words = new Set(wordsOf(name));
   const others = keywords.filter((keyword) => !words.has(keyword)).slice(0, MAX_KEYWORDS);
   return [
     `${name}${suffix}`,
@@ -83,5 +82,6 @@ const chosen = ({ key }: EmojiWords, names: readonly string[]): string | undefin
   names[hash(`${key} short`) % names.length];
 
 /** As it counts whether two captions are the same. */
-const normal = (caption: string): string => caption.toLowerCase().replaceAll(/\W+/g, ' ').trim();
+const normal = (caption: string): string => wordsOf(caption).join(' ');
+export const wordsOf = (text: string): string[] => text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
 export const hash = (text: string): number => createHash('sha256').update(text).digest().readUInt32LE();

@@ -1,4 +1,4 @@
-import { type EmojiWords, hash, namesOf } from './emoji-captions.ts';
+import { type EmojiWords, hash, namesOf, wordsOf } from './emoji-captions.ts';
 
 /** At most so many phrases of so many words. */
 const PHRASES: readonly { readonly words: number; readonly count: number }[] = [
@@ -55,6 +55,5 @@ function byHash(texts: readonly string[], salt: string): string[] {
   return ranked.toSorted((a, b) => a.rank - b.rank).map(({ text }) => text);
 }
 
-const wordsOf = (text: string): string[] => text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
 /** The words of a text whatever their order. */
 const bag = (text: string): string => wordsOf(text).toSorted().join(' ');

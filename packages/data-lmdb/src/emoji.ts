@@ -63,15 +63,15 @@ export async function emojiSource(options: EmojiOptions = {}): Promise<PackSourc
     ),
   };
   const files = (await readdir(folder)).filter((file) => file.endsWith('.webp')).toSorted();
-  const words = new Map(files.map((file) => [file, emojiWords(keyOf(file), known)]));
-  const phrases = captions === 'phrases' ? tellingPhrases([...words.values()]) : () => [];
-  const all = [...words].map(([file, emoji]) => ({
-    ...emojiEntry(folder, file, emoji),
-    captions: emojiCaptions(emoji, captions, phrases(emoji)),
-  }));
+  const all = files.map((file) => emojiPicture(folder, file, known));
+  const phrases = captions === 'phrases' ? tellingPhrases(all.map(({ words }) => words)) : () => [];
   const chosen = options.distinct === true ? await distinctOf(all) : all;
+  const captioned = chosen.map(({ words, ...picture }) => ({
+    ...picture,
+    captions: emojiCaptions(words, captions, phrases(words)),
+  }));
   const isSeen = captions === 'taught' || captions === 'phrases';
-  const entries = isSeen ? chosen : chosen.filter((entry) => entry.captions.length > 0);
+  const entries = isSeen ? captioned : captioned.filter((entry) => entry.captions.length > 0);
   return { origin: PICTURES, entries, refused: [] };
 }
 
@@ -82,7 +82,10 @@ interface Known {
   readonly shortNames: ReadonlyMap<string, readonly string[]>;
 }
 
-const keyOf = (file: string): string => file.slice(0, -'.webp'.length);
+/** An emoji before it has captions. */
+interface EmojiPicture extends Omit<SourceEntry, 'captions'> {
+  readonly words: EmojiWords;
+}
 
 function emojiWords(key: string, { names, keywords, shortNames }: Known): EmojiWords {
   const points = parsePoints(key);
@@ -98,21 +101,22 @@ function emojiWords(key: string, { names, keywords, shortNames }: Known): EmojiW
   };
 }
 
-function emojiEntry(folder: string, file: string, emoji: EmojiWords): Omit<SourceEntry, 'captions'> {
-  return { key: emoji.key, file, labels: labelsOf(emoji), read: () => readFile(join(folder, file)) };
+function emojiPicture(folder: string, file: string, known: Known): EmojiPicture {
+  const words = emojiWords(file.slice(0, -'.webp'.length), known);
+  return { key: words.key, file, labels: labelsOf(words), read: () => readFile(join(folder, file)), words };
 }
 
 function labelsOf({ key, name, group, tone }: EmojiWords): Record<string, string> {
   return { emoji: String.fromCodePoint(...parsePoints(key)), name, group, ...(tone === '' ? {} : { tone }) };
 }
 
-async function distinctOf(entries: readonly SourceEntry[]): Promise<SourceEntry[]> {
-  const plain = entries.filter(({ labels }) => labels?.['tone'] === undefined && labels?.['group'] !== 'Flags');
+async function distinctOf(pictures: readonly EmojiPicture[]): Promise<EmojiPicture[]> {
+  const plain = pictures.filter(({ words }) => words.tone === '' && words.group !== 'Flags');
   const seen = new Set<string>();
-  const kept: SourceEntry[] = [];
-  for (const entry of plain) {
-    const marks = [identity(parsePoints(entry.key)), digest(await entry.read())];
-    if (!marks.some((mark) => seen.has(mark))) kept.push(entry);
+  const kept: EmojiPicture[] = [];
+  for (const picture of plain) {
+    const marks = [identity(parsePoints(picture.key)), digest(await picture.read())];
+    if (!marks.some((mark) => seen.has(mark))) kept.push(picture);
     for (const mark of marks) seen.add(mark);
   }
   return kept;

@@ -1,10 +1,10 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { modelUrl } from '@star-webgpu/model-emoji';
-import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packSquares } from '../testing/pack-squares.ts';
 import { runStar } from '../testing/run-star.ts';
 
 const config = {
@@ -36,25 +36,15 @@ describe('star train star with a text encoder that learns along', { timeout: 120
   const at = (...path: string[]): string => join(folder, ...path);
   const train = (out: string, ...more: string[]): ReturnType<typeof runStar> =>
     runStar(['train', 'star', '--config', 'star.json', '--out', out, ...more], folder);
-  const packed = async (name: string, caption: (color: string) => string): Promise<void> => {
-    await mkdir(at(name), { recursive: true });
-    for (const background of ['red', 'green', 'blue']) {
-      const picture = sharp({ create: { width: 64, height: 64, channels: 3, background } });
-      await picture.png().toFile(at(name, `${background}.png`));
-      await writeFile(at(name, `${background}.txt`), caption(background));
-    }
-    await rm(at('dots.lmdb'), { force: true });
-    const { code, stderr } = await runStar(['pack', name, '--out', 'dots.lmdb'], folder);
-    expect(code, stderr).toBe(0);
-  };
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'star-text-'));
     await writeFile(at('star.json'), JSON.stringify(config));
-    await packed('dots', (color) => `a ${color} square`);
+    await packSquares(folder, 'dots', (color) => `a ${color} square`);
     const { code, stderr } = await train('first');
     expect(code, stderr).toBe(0);
-    await packed('others', (color) => `one square that is ${color}`);
+    await rm(at('dots.lmdb'));
+    await packSquares(folder, 'others', (color) => `one square that is ${color}`);
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 

@@ -83,9 +83,8 @@ async function learningText(
   if (from === undefined) return newText(sizes, { captions: captionsOf(data), seed });
   const encoder = await loadTextEncoder(folderFiles(join(from, 'text')), { trainable: true });
   const { model } = encoder;
-  const { vocabSize: _, ...wanted } = sizes;
   const names = ['layers', 'width', 'heads', 'mlpWidth', 'positions'] as const;
-  const faults = model instanceof ClipText ? otherSizes(names, model.config, wanted) : 'one of another kind';
+  const faults = model instanceof ClipText ? otherSizes(names, model.config, sizes) : 'one of another kind';
   if (faults)
     throw new Error(`from must be a model with a text encoder of the sizes in text, got ${faults}. Correct text.`);
   return encoder;

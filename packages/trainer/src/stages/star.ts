@@ -54,6 +54,8 @@ export class StarStage implements Stage {
   private readonly models: StarModels;
   private readonly inputsOf: StarInputs;
   private readonly options: StarStageOptions;
+  /** Digest of that of a text encoder that learns: its embeddings mean nothing with another. */
+  private readonly vocabulary: string | undefined;
 
   /** @throws Error where neither a model nor the cache makes what the transformer reads, RangeError where scaleWeights do not fit the scales. */
   constructor(models: StarModels, options: StarStageOptions) {
@@ -62,6 +64,8 @@ export class StarStage implements Stage {
     this.models = models;
     this.inputsOf = new StarInputs(models, options);
     this.options = options;
+    const { text } = this.learning();
+    this.vocabulary = text && digestOfText(JSON.stringify(text.tokenizer.json));
   }
 
   /** A refiner, which this loss does not reach, is left as it is. */
@@ -150,23 +154,20 @@ export class StarStage implements Stage {
     return folderBytes(this.checkpointFolder(), dtype);
   }
 
-  /** Of the vocabulary, a digest: token embeddings that were learnt mean nothing with another. */
   state(): { readonly vocabulary: string | undefined } {
-    const { text } = this.learning();
-    const json = text && JSON.stringify(text.tokenizer.json);
-    return { vocabulary: json && digestOfText(json) };
+    return { vocabulary: this.vocabulary };
   }
 
   /** @throws Error if the checkpoint's text encoder learnt with another vocabulary. */
   restoreState(state: unknown): void {
     const { vocabulary } = state as ReturnType<StarStage['state']>;
-    if (vocabulary !== undefined && vocabulary !== this.state().vocabulary)
+    if (vocabulary !== undefined && vocabulary !== this.vocabulary)
       throw new Error(
         `train: the checkpoint must have learnt with the vocabulary of these captions, got another of digest ${vocabulary}. Put the captions back, or begin another run from its model, which keeps its vocabulary.`,
       );
   }
 
-  /** What learns: a frozen text encoder, which may be far larger, stays where it is. */
+  /** The transformer, and a text encoder that learns: a frozen one, which may be far larger, stays where it is. */
   checkpointFolder(): ModelFolder {
     return modelFolder(this.learning());
   }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { finetuneRun } from './finetune.ts';
 import { refinerRun } from './refiner.ts';
-import { starRun } from './star.ts';
+import { type StarRun, starRun } from './star.ts';
 import { type VqvaeRun, vqvaeRun } from './vqvae.ts';
 
 /** What a training config may say. */
@@ -51,14 +51,8 @@ function contradictions(config: TrainConfig): string[] {
       : []),
     ...(draws && config.data.ratios.length > 1 ? ['evaluation.retrieval: must compare pictures of one ratio'] : []),
     ...alternatives.flatMap((pair) => unlessOne(config.training, pair, 'training.')),
-    ...(config.stage === 'star' ? unlessOne(config, ['text', 'textFolder']) : []),
-    ...(config.stage === 'star' && config.textOnly && !(config.from && config.text)
-      ? ['textOnly: wants from, the folder of the model that stays, and text']
-      : []),
+    ...(config.stage === 'star' ? starContradictions(config) : []),
     ...(config.stage === 'vqvae' ? vqvaeContradictions(config) : []),
-    ...(config.stage === 'star' && config.progressive && (config.progressive.begin ?? 0) > config.progressive.until
-      ? [`progressive: begin must not be behind until, got ${config.progressive.begin} and ${config.progressive.until}`]
-      : []),
   ];
 }
 
@@ -77,6 +71,17 @@ const unlessOne = <Config extends object>(
   (config[a] === undefined) === (config[b] === undefined)
     ? [`${prefix}${a}, ${prefix}${b}: must be given one or the other`]
     : [];
+
+function starContradictions(config: StarRun): string[] {
+  const { from, text, textOnly, progressive } = config;
+  return [
+    ...unlessOne(config, ['text', 'textFolder']),
+    ...(textOnly && !(from && text) ? ['textOnly: wants from, the folder of the model that stays, and text'] : []),
+    ...(progressive && (progressive.begin ?? 0) > progressive.until
+      ? [`progressive: begin must not be behind until, got ${progressive.begin} and ${progressive.until}`]
+      : []),
+  ];
+}
 
 function vqvaeContradictions(config: VqvaeRun): string[] {
   const { from, changes, decoderOnly } = config;
