@@ -14,6 +14,16 @@ export interface Link {
 /** Most pictures of a link and of a gallery. */
 export const mostPictures = 24;
 
+/** Settings as a query names them; flags are 1 or 0. */
+const parameterNames: Readonly<Record<keyof Settings, string>> = {
+  guidance: 'guidance',
+  temperature: 'temperature',
+  topK: 'top-k',
+  topP: 'top-p',
+  smooth: 'smooth',
+  refine: 'refine',
+};
+
 const firstSeed = 42;
 const mostScales = 64;
 
@@ -58,31 +68,27 @@ export function queryOfLink({ order, seeds, retouches, model }: Link, defaults: 
 }
 
 function orderOf(parameters: URLSearchParams, defaults: Settings): Order {
-  const number = (name: string, high: number, otherwise: number): number =>
-    within(parameters.get(name), high, otherwise);
-  const flag = (name: string, otherwise: boolean): boolean =>
-    parameters.has(name) ? parameters.get(name) === '1' : otherwise;
+  const said = (name: keyof Settings): string | null => parameters.get(parameterNames[name]);
+  const number = (name: 'guidance' | 'temperature' | 'topK' | 'topP', high: number): number =>
+    within(said(name), high, defaults[name]);
+  const flag = (name: 'smooth' | 'refine'): boolean => (said(name) === null ? defaults[name] : said(name) === '1');
   return {
     prompt: parameters.get('prompt') ?? 'red apple',
     seed: seedsOf(parameters)[0]!,
-    guidance: number('guidance', 30, defaults.guidance),
-    temperature: number('temperature', 100, defaults.temperature) || defaults.temperature,
-    topK: Math.trunc(number('top-k', 65_536, defaults.topK)),
-    topP: number('top-p', 1, defaults.topP),
-    smooth: flag('smooth', defaults.smooth),
-    refine: flag('refine', defaults.refine),
+    guidance: number('guidance', 30),
+    temperature: number('temperature', 100) || defaults.temperature,
+    topK: Math.trunc(number('topK', 65_536)),
+    topP: number('topP', 1),
+    smooth: flag('smooth'),
+    refine: flag('refine'),
   };
 }
 
 /** The prompt, and settings that differ from the defaults. */
 function parametersOf(order: Order, defaults: Settings): URLSearchParams {
   const parameters = new URLSearchParams({ prompt: order.prompt });
-  if (order.guidance !== defaults.guidance) parameters.set('guidance', String(order.guidance));
-  if (order.temperature !== defaults.temperature) parameters.set('temperature', String(order.temperature));
-  if (order.topK !== defaults.topK) parameters.set('top-k', String(order.topK));
-  if (order.topP !== defaults.topP) parameters.set('top-p', String(order.topP));
-  if (order.smooth !== defaults.smooth) parameters.set('smooth', order.smooth ? '1' : '0');
-  if (order.refine !== defaults.refine) parameters.set('refine', order.refine ? '1' : '0');
+  for (const name of Object.keys(parameterNames) as (keyof Settings)[])
+    if (order[name] !== defaults[name]) parameters.set(parameterNames[name], String(Number(order[name])));
   return parameters;
 }
 
