@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 
 /**
- * Captions of a picture that training sees, these and phrases that tell it from all others, another order of its
- * name's words, or another name; the last two are kept back from training.
+ * Captions of a picture that training sees, these and phrases that tell it from all others, single words that do,
+ * another order of its name's words, or another name; the last two are kept back from training.
  */
-export type EmojiCaptions = 'taught' | 'phrases' | 'word-order' | 'synonym';
+export type EmojiCaptions = 'taught' | 'phrases' | 'words' | 'word-order' | 'synonym';
 
 /** What is said of one emoji, and where. */
 export interface EmojiWords {
@@ -24,7 +24,7 @@ const MAX_KEYWORDS = 6;
 /**
  * Captions of one kind. Taught are the name, the name with its group, the name with keywords, the keywords, the short
  * names, and the name's words in another order; but for every second picture that order, and one of the short names
- * that say something else, are kept back. Phrases that are given are added to them.
+ * that say something else, are kept back. Phrases that are given are added to them, or all there is of `words`.
  */
 export function emojiCaptions(emoji: EmojiWords, kind: EmojiCaptions, phrases: readonly string[] = []): string[] {
   if (emoji.name === '') return [];
@@ -34,7 +34,8 @@ export function emojiCaptions(emoji: EmojiWords, kind: EmojiCaptions, phrases: r
     const caption = withheld[kind];
     return caption === undefined ? [] : [`${caption}${suffix}`];
   }
-  return [...plainCaptions(emoji, suffix), ...[...taught, ...phrases].map((caption) => `${caption}${suffix}`)];
+  const toned = (captions: readonly string[]): string[] => captions.map((caption) => `${caption}${suffix}`);
+  return kind === 'words' ? toned(phrases) : [...plainCaptions(emoji, suffix), ...toned([...taught, ...phrases])];
 }
 
 /** Other names of an emoji and its name in another order: those that are taught, and those that are kept back. */

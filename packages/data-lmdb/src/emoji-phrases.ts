@@ -1,11 +1,14 @@
 import { type EmojiWords, hash, namesOf, wordsOf } from './emoji-captions.ts';
 
 /** At most so many phrases of so many words. */
-const PHRASES: readonly { readonly words: number; readonly count: number }[] = [
-  { words: 1, count: 8 },
-  { words: 2, count: 40 },
-  { words: 3, count: 40 },
-];
+const PHRASES: Readonly<Record<'phrases' | 'words', readonly { readonly words: number; readonly count: number }[]>> = {
+  phrases: [
+    { words: 1, count: 8 },
+    { words: 2, count: 40 },
+    { words: 3, count: 40 },
+  ],
+  words: [{ words: 1, count: 8 }],
+};
 /** Words that say nothing alone. */
 const FILLERS: ReadonlySet<string> = new Set(
   'a an and at by for from in no not of on or the to up with you'.split(' '),
@@ -15,9 +18,12 @@ const NONE: ReadonlySet<string> = new Set();
 /**
  * Phrases of one, two and three words that tell an emoji from all others by name: words of its name, its keywords and
  * the short names that are taught, which together nothing else has. They teach what single words mean, where whole
- * captions can be learnt by heart. None has the same words as a caption that is kept back.
+ * captions can be learnt by heart. None has the same words as a caption that is kept back. `words` are those of one.
  */
-export function tellingPhrases(list: readonly EmojiWords[]): (emoji: EmojiWords) => string[] {
+export function tellingPhrases(
+  list: readonly EmojiWords[],
+  kind: keyof typeof PHRASES,
+): (emoji: EmojiWords) => string[] {
   const names = new Map<string, Set<string>>();
   for (const emoji of list)
     for (const word of saidOf(emoji)) names.set(word, (names.get(word) ?? new Set<string>()).add(emoji.name));
@@ -29,7 +35,7 @@ export function tellingPhrases(list: readonly EmojiWords[]): (emoji: EmojiWords)
     const { name } = emoji;
     const said = saidOf(emoji);
     const keptBack = new Set(Object.values(namesOf(emoji).withheld).map(bag));
-    return PHRASES.flatMap(({ words, count }) => {
+    return PHRASES[kind].flatMap(({ words, count }) => {
       const telling = choices(said, words).filter((phrase) => tells(phrase) && !keptBack.has(bag(phrase.join(' '))));
       const phrases = telling.map((phrase) => byHash(phrase, `${name} ${phrase.join(' ')}`).join(' '));
       return byHash(phrases, name).slice(0, count);

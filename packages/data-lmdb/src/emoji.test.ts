@@ -91,6 +91,12 @@ describe('emojiSource', () => {
       const others = [...said].filter(([other, known]) => other !== key && words.every((word) => known.has(word)));
       expect(others, `${key} ${words.join(' ')}`).toEqual([]);
     }
+    const { entries } = await emojiSource({ distinct: true, captions: 'words' });
+    const single = phrases.filter(({ words }) => words.length === 1);
+    const packed = entries.flatMap(({ key, captions }) => captions.map((phrase) => ({ key, phrase })));
+    expect(packed).toEqual(expect.arrayContaining(single.map(({ key, phrase }) => ({ key, phrase }))));
+    expect(packed.filter(({ phrase }) => unicodeWords(phrase).length !== 1)).toEqual([]);
+    expect(packed.filter(({ key, phrase }) => hidden(key).includes(sorted(phrase)))).toEqual([]);
   });
 
   it('skin tones and flags are labelled, text style and tag flags found too', async () => {

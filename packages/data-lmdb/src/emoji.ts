@@ -27,7 +27,7 @@ const SHORT_NAMES = ['github', 'emojibase', 'iamcal', 'joypixels'];
 export interface EmojiOptions {
   /** Leave out skin tones, flags and pictures that are there twice. Default false: all 3,391. */
   distinct?: boolean;
-  /** Which captions; pictures that have none of a kind that training does not see are left out. Default `taught`. */
+  /** Which captions; pictures that have none of the last three kinds are left out. Default `taught`. */
   captions?: EmojiCaptions;
 }
 
@@ -64,7 +64,8 @@ export async function emojiSource(options: EmojiOptions = {}): Promise<PackSourc
   };
   const files = (await readdir(folder)).filter((file) => file.endsWith('.webp')).toSorted();
   const all = files.map((file) => emojiPicture(folder, file, known));
-  const phrases = captions === 'phrases' ? tellingPhrases(all.map(({ words }) => words)) : () => [];
+  const listed = all.map(({ words }) => words);
+  const phrases = captions === 'phrases' || captions === 'words' ? tellingPhrases(listed, captions) : () => [];
   const chosen = options.distinct === true ? await distinctOf(all) : all;
   const captioned = chosen.map(({ words, ...picture }) => ({
     ...picture,

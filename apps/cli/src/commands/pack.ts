@@ -40,8 +40,8 @@ export function addPack(program: Command): void {
     .addOption(
       new Option(
         '--captions <kind>',
-        'emoji only: those for training, these with phrases of up to three telling words, or one of two kinds that are kept back from both to measure by',
-      ).choices(['taught', 'phrases', 'word-order', 'synonym'] satisfies EmojiCaptions[]),
+        'emoji only: those for training, these with phrases of up to three telling words, single telling words alone, or one of two kinds that are kept back from all of them to measure by',
+      ).choices(['taught', 'phrases', 'words', 'word-order', 'synonym'] satisfies EmojiCaptions[]),
     );
   addFilterFlags(command)
     .addHelpText(
