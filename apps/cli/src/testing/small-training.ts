@@ -93,6 +93,8 @@ export interface RunOptions {
   readonly sets?: readonly string[];
   /** Processes of MPI that share the run; without it a process by itself. */
   readonly ranks?: number;
+  /** What starts those processes, `mpirun` if not given. */
+  readonly launch?: typeof startRanks;
 }
 
 /** A training in processes of its own. */
@@ -104,11 +106,15 @@ export interface Training {
 }
 
 /** Starts, or goes on with, a training. */
-export function startTraining(folder: string, stage: SmallStage, { out, sets = [], ranks }: RunOptions): Training {
+export function startTraining(
+  folder: string,
+  stage: SmallStage,
+  { out, sets = [], ranks, launch = startRanks }: RunOptions,
+): Training {
   const overrides = sets.flatMap((set) => ['--set', set]);
   const args = ['train', stage, '--config', `${stage}.json`, '--out', out, ...overrides];
   const child = ranks
-    ? startRanks(ranks, [...leavingItsId, ...starCommand(args)], { cwd: folder, env: { STAR_MPI_TIMEOUT: '60' } })
+    ? launch(ranks, [...leavingItsId, ...starCommand(args)], { cwd: folder, env: { STAR_MPI_TIMEOUT: '60' } })
     : startStar(args, folder);
   let stderr = '';
   let isOver = false;
