@@ -1,7 +1,7 @@
 import { currentPrecision, withPrecision } from '@star-webgpu/tensor-webgpu';
 import type { TextEncoder, TextFeatures } from '@star-webgpu/text-encoder';
 import { generate, type GenerateOptions, type Models, type ScaleStep } from './generate.ts';
-import { type SamplingOptions, SamplingOptionsError } from './options.ts';
+import { resolveOptions, type SamplingOptions, SamplingOptionsError } from './options.ts';
 import { disposeFeatures, encodePrompts, type Prompt, takeRows } from './prompts.ts';
 import { watchedText, type WatchedWords } from './watched-words.ts';
 
@@ -18,7 +18,10 @@ export interface PromptOptions extends SamplingOptions {
   readonly watch?: WatchedWords;
 }
 
-/** Draws one picture a prompt, scale by scale, with models that may still be in training; an empty prompt draws an unconditional picture. */
+/**
+ * Draws one picture a prompt, scale by scale, with models that may still be in training; an empty prompt draws an
+ * unconditional picture. @throws SamplingOptionsError, also for a negative prompt without guidance
+ */
 export async function* generateFromPrompts(
   models: PromptModels,
   prompts: readonly Prompt[],
@@ -26,6 +29,11 @@ export async function* generateFromPrompts(
 ): AsyncGenerator<ScaleStep, void, undefined> {
   const B = prompts.length;
   const negatives = negativesOf(negativePrompt, B);
+  const { guidance, refinedGuidance } = resolveOptions(options, B, models.star.config);
+  if (negatives.some(Boolean) && ![...guidance, ...refinedGuidance].some((strength) => strength > 0))
+    throw new SamplingOptionsError([
+      'a negative prompt with guidance 0 at every scale instead of more, as it is guidance that leads away from it',
+    ]);
   const watched = watch && watchedText(models.text, prompts, watch);
   const precision = models.precision ?? currentPrecision();
   const features = withPrecision(precision, () => encodePrompts(models.text, [...prompts, ...negatives]));

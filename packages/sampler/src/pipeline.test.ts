@@ -125,6 +125,9 @@ describe('Pipeline', () => {
     await expect(pipeline.pictures(prompts, { negativePrompt: ['a', 'b'] })).rejects.toThrow(
       'got 2 negative prompts instead of 1 or 3, one a picture.',
     );
+    await expect(pipeline.pictures(prompts, { guidance: 0, negativePrompt: 'apple' })).rejects.toThrow(
+      'got a negative prompt with guidance 0 at every scale instead of more, as it is guidance that leads away from it.',
+    );
   });
 
   it('draws two pictures at once as it draws them one after the other', async () => {
