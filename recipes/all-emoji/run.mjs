@@ -1,11 +1,12 @@
 // Makes the model in the box again, from nothing: packs the emoji, trains the VQVAE of `recipes/emoji` and from it that of all emoji, trains the
-// transformer on whole captions, then its text encoder alone and all of it on phrases as well, and measures the result, also with captions that
-// training never sees. About twelve hours on two cores with lavapipe; each training goes on where it was stopped. Run it from anywhere:
+// transformer on whole captions, then its text encoder alone and all of it on phrases and single words as well, and measures the result, also with
+// captions that training never sees. About twelve hours on two cores with lavapipe; each training goes on where it was stopped. Run it from anywhere:
 // node recipes/all-emoji/run.mjs
 import { runSteps } from '../run-steps.mjs';
 
 const pack = 'data/emoji.lmdb';
 const phrases = 'data/emoji-phrases.lmdb';
+const words = 'data/emoji-words.lmdb';
 const order = 'data/emoji-word-order.lmdb';
 const synonym = 'data/emoji-synonym.lmdb';
 const out = 'runs/all-emoji-phrases';
@@ -15,6 +16,7 @@ const pictures = ['--seed', '1', '--grid', '--model', model];
 runSteps([
   ['pack', 'emoji', '--distinct', '--size', '64', '--out', pack],
   ['pack', 'emoji', '--distinct', '--size', '64', '--captions', 'phrases', '--out', phrases],
+  ['pack', 'emoji', '--distinct', '--size', '64', '--captions', 'words', '--out', words],
   ['pack', 'emoji', '--distinct', '--size', '64', '--captions', 'word-order', '--out', order],
   ['pack', 'emoji', '--distinct', '--size', '64', '--captions', 'synonym', '--out', synonym],
   ['train', 'vqvae', '--config', 'configs/emoji-vqvae.json', '--out', 'runs/emoji-vqvae'],
