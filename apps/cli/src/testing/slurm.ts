@@ -57,10 +57,9 @@ export async function startSlurm(): Promise<Slurm> {
     'PartitionName=all Nodes=ALL Default=YES State=UP OverSubscribe=FORCE:4',
   ];
   await writeFile(at('slurm.conf'), `${settings.join('\n')}\n`);
-  const mungeFiles = ['key', 'socket', 'pid', 'log', 'seed'].map((part) => {
-    const option = { key: 'key-file', pid: 'pid-file', log: 'log-file', seed: 'seed-file' }[part] ?? part;
-    return `--${option}=${at(`munge.${part}`)}`;
-  });
+  const mungeFiles = ['key-file', 'socket', 'pid-file', 'log-file', 'seed-file'].map(
+    (option) => `--${option}=${at(`munge.${option.replace('-file', '')}`)}`,
+  );
   const daemon = (program: string, args: readonly string[]): ReturnType<typeof spawn> =>
     spawn(program, args, { env: environment, stdio: 'ignore' });
   const daemons = [daemon('munged', ['--foreground', '--force', ...mungeFiles]), daemon('slurmctld', ['-D'])];
