@@ -33,6 +33,7 @@ function valueScale(values: readonly number[]): Scale {
 /** Ticks that have room. A logarithmic scale gives all digits of each power of ten: 1, 2 and 5 are kept, or 1 alone. */
 function ticksOf(scale: Scale, most: number): number[] {
   const all = scale.ticks(most);
+  if (!('base' in scale)) return all.length <= most + 1 ? all : scale.ticks(most / 2);
   const begin = (digits: string): number[] => all.filter((value) => digits.includes(value.toExponential()[0]!));
   return [all, begin('125'), begin('1')].find((ticks) => ticks.length <= most + 1) ?? begin('1');
 }

@@ -136,6 +136,22 @@ describe('star runs', () => {
     expect(svg).toContain('>inner/going</text>');
   });
 
+  it.each([
+    [0.72, 1.38, ['0.8', '1', '1.2', '1.4']],
+    [0.18, 0.38, ['0.2', '0.25', '0.3', '0.35']],
+    [0.4, 90, ['0.1', '1', '10', '100']],
+  ])('marks values from %d to %d evenly, or by powers of ten', (from, to, marks) => {
+    const curve = {
+      name: 'run',
+      points: [
+        [1, to],
+        [2, from],
+      ] as const,
+    };
+    const svg = chartSvg([{ title: 'loss', curves: [curve] }]);
+    expect([...svg.matchAll(/text-anchor="end">([^<]*)</g)].map(([, label]) => label)).toEqual(marks);
+  });
+
   it('draws curves in characters, below each other where there are no colours', async () => {
     const runs = await findRuns(folder);
     const chart = { title: 'loss', curves: curvesOf(runs, 'loss') };
