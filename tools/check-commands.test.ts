@@ -18,7 +18,7 @@ const others: Readonly<Record<string, readonly string[]>> = {
   'npm run bundle': ['--node', '--vulkan-loader', '--compression', '--with-emoji', '--limit'],
   pnpm: ['--filter'],
   mpirun: ['--allow-run-as-root'],
-  'srun and sbatch': ['--mpi', '--gpus-per-task', '--signal'],
+  'srun and sbatch': ['--mpi', '--gpus-per-task', '--signal', '--wait', '--kill-on-bad-exit'],
 };
 
 let program: Program;
