@@ -1,28 +1,25 @@
-import { type ChildProcessWithoutNullStreams, spawn, type SpawnOptions, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { startRanks } from '@star-webgpu/tensor-webgpu/testing';
 
 /** True, with the reason printed, where a cluster of Slurm's own daemons cannot be started. */
 export function isSlurmMissing(): boolean {
-  const wanted = ['munged', 'slurmctld', 'slurmd', 'srun'];
-  const missing = wanted.filter((program) => spawnSync(program, ['--version']).error);
-  const reasons = [...(process.getuid?.() === 0 ? [] : ['root']), ...(missing.length > 0 ? [missing.join(', ')] : [])];
-  if (reasons.length > 0) process.stderr.write(`skipped: tests under Slurm want ${reasons.join(' and ')}.\n`);
-  return reasons.length > 0;
+  const programs = ['munged', 'slurmctld', 'slurmd', 'srun'];
+  const missing = programs.filter((program) => spawnSync(program, ['--version']).error);
+  if (process.getuid?.() !== 0) missing.push('root');
+  if (missing.length > 0) process.stderr.write(`skipped: tests under Slurm want ${missing.join(', ')}.\n`);
+  return missing.length > 0;
 }
 
 /** A cluster of two nodes on this machine. */
 export interface Slurm {
   /** Starts a command on so many ranks, spread over the nodes. */
-  readonly startRanks: (
-    count: number,
-    command: readonly string[],
-    options?: Pick<SpawnOptions, 'cwd' | 'env'>,
-  ) => ChildProcessWithoutNullStreams;
+  readonly startRanks: typeof startRanks;
   /** Sends a signal to all ranks of the step that runs. */
   readonly signalStep: (signal: 'USR1' | 'TERM') => void;
   readonly stop: () => Promise<void>;
@@ -60,10 +57,13 @@ export async function startSlurm(): Promise<Slurm> {
   const mungeFiles = ['key-file', 'socket', 'pid-file', 'log-file', 'seed-file'].map(
     (option) => `--${option}=${at(`munge.${option.replace('-file', '')}`)}`,
   );
-  const daemon = (program: string, args: readonly string[]): ReturnType<typeof spawn> =>
+  const daemon = (program: string, ...args: string[]): ChildProcess =>
     spawn(program, args, { env: environment, stdio: 'ignore' });
-  const daemons = [daemon('munged', ['--foreground', '--force', ...mungeFiles]), daemon('slurmctld', ['-D'])];
-  daemons.push(...nodes.map((node) => daemon('slurmd', ['-D', '-N', node])));
+  const daemons = [
+    daemon('munged', '--foreground', '--force', ...mungeFiles),
+    daemon('slurmctld', '-D'),
+    ...nodes.map((node) => daemon('slurmd', '-D', '-N', node)),
+  ];
   const stop = async (): Promise<void> => {
     const running = daemons.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
     const ends = running.map((child) => once(child, 'exit'));
