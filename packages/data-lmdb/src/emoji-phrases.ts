@@ -1,14 +1,11 @@
 import { type EmojiWords, hash, namesOf, wordsOf } from './emoji-captions.ts';
 
 /** At most so many phrases of so many words. */
-const PHRASES: Readonly<Record<'phrases' | 'words', readonly { readonly words: number; readonly count: number }[]>> = {
-  phrases: [
-    { words: 1, count: 8 },
-    { words: 2, count: 40 },
-    { words: 3, count: 40 },
-  ],
-  words: [{ words: 1, count: 8 }],
-};
+const PHRASES: readonly { readonly words: number; readonly count: number }[] = [
+  { words: 1, count: 8 },
+  { words: 2, count: 40 },
+  { words: 3, count: 40 },
+];
 /** Words that say nothing alone. */
 const FILLERS: ReadonlySet<string> = new Set(
   'a an and at by for from in no not of on or the to up with you'.split(' '),
@@ -22,8 +19,9 @@ const NONE: ReadonlySet<string> = new Set();
  */
 export function tellingPhrases(
   list: readonly EmojiWords[],
-  kind: keyof typeof PHRASES,
+  kind: 'phrases' | 'words',
 ): (emoji: EmojiWords) => string[] {
+  const wanted = kind === 'words' ? PHRASES.filter(({ words }) => words === 1) : PHRASES;
   const names = new Map<string, Set<string>>();
   for (const emoji of list)
     for (const word of saidOf(emoji)) names.set(word, (names.get(word) ?? new Set<string>()).add(emoji.name));
@@ -35,7 +33,7 @@ export function tellingPhrases(
     const { name } = emoji;
     const said = saidOf(emoji);
     const keptBack = new Set(Object.values(namesOf(emoji).withheld).map(bag));
-    return PHRASES[kind].flatMap(({ words, count }) => {
+    return wanted.flatMap(({ words, count }) => {
       const telling = choices(said, words).filter((phrase) => tells(phrase) && !keptBack.has(bag(phrase.join(' '))));
       const phrases = telling.map((phrase) => byHash(phrase, `${name} ${phrase.join(' ')}`).join(' '));
       return byHash(phrases, name).slice(0, count);
