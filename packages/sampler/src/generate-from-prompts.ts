@@ -2,6 +2,7 @@ import { currentPrecision, withPrecision } from '@star-webgpu/tensor-webgpu';
 import type { TextEncoder, TextFeatures } from '@star-webgpu/text-encoder';
 import { generate, type GenerateOptions, type Models, type ScaleStep } from './generate.ts';
 import { resolveOptions, type SamplingOptions, SamplingOptionsError } from './options.ts';
+import { plannedOptions } from './plan-numbers.ts';
 import { disposeFeatures, encodePrompts, type Prompt, takeRows } from './prompts.ts';
 import { watchedText, type WatchedWords } from './watched-words.ts';
 
@@ -29,8 +30,7 @@ export async function* generateFromPrompts(
 ): AsyncGenerator<ScaleStep, void, undefined> {
   const B = prompts.length;
   const negatives = negativesOf(negativePrompt, B);
-  const { guidance, refinedGuidance } = resolveOptions(options, B, models.star.config);
-  if (negatives.some(Boolean) && ![...guidance, ...refinedGuidance].some((strength) => strength > 0))
+  if (negatives.some(Boolean) && plannedOptions(resolveOptions(options, B, models.star.config)).guidedScales === 0)
     throw new SamplingOptionsError([
       'a negative prompt with guidance 0 at every scale instead of more, as it is guidance that leads away from it',
     ]);
